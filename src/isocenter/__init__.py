@@ -1,0 +1,1 @@
+"""Isocenter: radiology from order to report on published standards."""
