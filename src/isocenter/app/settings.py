@@ -1,0 +1,178 @@
+"""Every setting of the product: name, meaning and default.
+
+Units are the last word of a name. ``settings_reader`` finds the effective value of each and its
+origin; nothing else in the package reads the environment.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from isocenter.app import setting_values as v
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+_GIB = 1024 * _MIB
+_HOUR_S = 3_600
+_DAY_S = 24 * _HOUR_S
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the reader needs and what ``doctor`` says about one setting."""
+
+    read: v.Reader
+    meaning: str
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The effective settings of one process."""
+
+    # where things are
+    home: Annotated[Path, About(v.path, "folder of an embedded installation")] = Path(".isocenter")
+    database_url: Annotated[
+        str | None,
+        About(v.optional_text, "PostgreSQL URL; empty: embedded under the home", secret=True),
+    ] = None
+    database_connections_max: Annotated[
+        int, About(v.whole_number(2, 200), "connections per process")
+    ] = 8
+    storage_url: Annotated[
+        str | None,
+        About(v.optional_text, "object store URL; empty: objects under the home", secret=True),
+    ] = None
+    storage_free_bytes_min: Annotated[
+        int, About(v.whole_number(0, 1 << 60), "refuse images when less is free")
+    ] = 2 * _GIB
+
+    # what listens
+    bind: Annotated[str, About(v.text, "address that the listeners bind to")] = "127.0.0.1"
+    http_port: Annotated[int, About(v.whole_number(1, 65_535), "pages, API and DICOMweb")] = 8080
+    dicom_port: Annotated[int, About(v.whole_number(1, 65_535), "DICOM associations")] = 11_112
+    hl7_port: Annotated[int, About(v.whole_number(1, 65_535), "HL7 v2 over MLLP")] = 2575
+    public_url: Annotated[
+        str | None,
+        About(v.optional_text, "address that browsers use, when a proxy stands in front"),
+    ] = None
+    ae_title: Annotated[str, About(v.ae_title, "our DICOM application entity title")] = "ISOCENTER"
+    hl7_application: Annotated[str, About(v.text, "our MSH-3 when sending, MSH-5 expected")] = (
+        "ISOCENTER"
+    )
+    hl7_facility: Annotated[str, About(v.text, "our MSH-4 when sending")] = "RADIOLOGY"
+    require_called_ae_title: Annotated[
+        bool, About(v.flag, "refuse associations that call another AE title than ours")
+    ] = False
+
+    # processes
+    dimse_processes: Annotated[
+        int, About(v.whole_number(1, 64), "DICOM listeners on the one port")
+    ] = 2
+    worker_processes: Annotated[int, About(v.whole_number(1, 64), "background workers")] = 1
+    threads_max: Annotated[
+        int, About(v.whole_number(1, 200), "threads per process for database work")
+    ] = 8
+    drain_timeout_s: Annotated[
+        float, About(v.seconds(0, _HOUR_S), "time that work in progress has to end at shutdown")
+    ] = 20.0
+
+    # limits
+    associations_max: Annotated[
+        int, About(v.whole_number(1, 10_000), "DICOM associations per process")
+    ] = 64
+    associations_per_peer_max: Annotated[
+        int, About(v.whole_number(1, 10_000), "DICOM associations per process and calling AE title")
+    ] = 16
+    association_idle_timeout_s: Annotated[
+        float, About(v.seconds(1, _DAY_S), "silence after which an association is aborted")
+    ] = 300.0
+    artim_timeout_s: Annotated[
+        float, About(v.seconds(1, _HOUR_S), "time for an association to be requested or closed")
+    ] = 30.0
+    pdu_size_max_bytes: Annotated[
+        int, About(v.whole_number(4 * _KIB, 16 * _MIB), "largest DICOM PDU accepted")
+    ] = 128 * _KIB
+    object_size_max_bytes: Annotated[
+        int, About(v.whole_number(_MIB, 1 << 50), "largest DICOM object accepted")
+    ] = 16 * _GIB
+    hl7_connections_max: Annotated[int, About(v.whole_number(1, 10_000), "HL7 connections")] = 128
+    hl7_frame_max_bytes: Annotated[
+        int, About(v.whole_number(_KIB, _GIB), "largest HL7 message accepted")
+    ] = 64 * _MIB
+    hl7_idle_timeout_s: Annotated[
+        float, About(v.seconds(1, 7 * _DAY_S), "silence after which an HL7 connection is closed")
+    ] = _HOUR_S
+    http_body_max_bytes: Annotated[
+        int, About(v.whole_number(_KIB, _GIB), "largest request body outside DICOMweb")
+    ] = 4 * _MIB
+
+    # the work
+    assigning_authority: Annotated[
+        str, About(v.text, "assigning authority of patient ids that name none")
+    ] = ""
+    accession_number_format: Annotated[
+        str, About(v.accession_number_format, "accession numbers that we issue")
+    ] = "I%08d"
+    study_quiet_s: Annotated[
+        float,
+        About(v.seconds(0.5, _DAY_S), "time without new images after which a study is complete"),
+    ] = 60.0
+    expectations_s: Annotated[
+        Mapping[str, float],
+        About(v.seconds_by_name, "time after which a hop of the ledger is late"),
+    ] = field(default_factory=dict[str, float])
+    blob_unreferenced_age_s: Annotated[
+        float, About(v.seconds(60, 365 * _DAY_S), "age at which an unreferenced blob is removed")
+    ] = float(_DAY_S)
+
+    # encryption in transit
+    http_tls_certificate: Annotated[Path | None, About(v.optional_path, "PEM chain for HTTPS")] = (
+        None
+    )
+    http_tls_key: Annotated[Path | None, About(v.optional_path, "PEM key for HTTPS")] = None
+    dicom_tls_certificate: Annotated[
+        Path | None, About(v.optional_path, "PEM chain for DICOM TLS")
+    ] = None
+    dicom_tls_key: Annotated[Path | None, About(v.optional_path, "PEM key for DICOM TLS")] = None
+    dicom_tls_client_ca: Annotated[
+        Path | None,
+        About(v.optional_path, "PEM authorities; given: DICOM peers must show a certificate"),
+    ] = None
+    hl7_tls_certificate: Annotated[Path | None, About(v.optional_path, "PEM chain for HL7 TLS")] = (
+        None
+    )
+    hl7_tls_key: Annotated[Path | None, About(v.optional_path, "PEM key for HL7 TLS")] = None
+    hl7_tls_client_ca: Annotated[
+        Path | None,
+        About(v.optional_path, "PEM authorities; given: HL7 peers must show a certificate"),
+    ] = None
+
+    # what it says about itself
+    log_level: Annotated[
+        str,
+        About(v.choice("debug", "info", "warning", "error"), "least severe line that is logged"),
+    ] = "info"
+    log_format: Annotated[
+        str, About(v.choice("auto", "json", "text"), "auto: text on a terminal, else JSON lines")
+    ] = "auto"
+
+    @property
+    def effective_storage_url(self) -> str:
+        """The object store in use: the one set, else the folder under the home."""
+        return self.storage_url or (self.home.resolve() / "objects").as_uri()
+
+    @property
+    def run_folder(self) -> Path:
+        """Where processes of one installation leave sockets, ids and metrics for each other."""
+        return self.home / "run"
+
+    @property
+    def base_url(self) -> str:
+        """The address at which a browser on this machine finds the pages."""
+        if self.public_url:
+            return self.public_url.rstrip("/")
+        scheme = "https" if self.http_tls_certificate else "http"
+        host = "127.0.0.1" if self.bind in {"0.0.0.0", "::", ""} else self.bind  # noqa: S104 compared, not bound
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.http_port}"
