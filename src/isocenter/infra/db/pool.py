@@ -1,0 +1,143 @@
+"""A process's connections to PostgreSQL, lent out one transaction at a time.
+
+Connecting, limits and time-outs are decided here. What is said over a connection is not.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import psycopg
+from psycopg import IsolationLevel, pq
+from psycopg_pool import ConnectionPool, PoolTimeout, TooManyRequests
+
+from isocenter.infra.db.errors import DatabaseUnavailable, translated
+from isocenter.infra.db.tx import NO_ROUTES, Router, Tx
+
+_Connection = psycopg.Connection[Any]
+
+
+class Database:
+    """One process's pool of connections. Thread-safe.
+
+    It connects in the background: a server that is away is an error of the first transaction.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        router: Router | None = None,
+        connections_max: int = 8,
+        application_name: str = "isocenter",
+        statement_timeout_s: float = 60.0,
+        wait_timeout_s: float = 10.0,
+    ) -> None:
+        """``wait_timeout_s`` limits each wait: for a connection, for a lock, for the server."""
+        self.url = url
+        self.router: Router = router or NO_ROUTES
+        self.connections_max = connections_max
+        self._settings = {
+            "application_name": application_name,
+            "TimeZone": "UTC",
+            "client_encoding": "UTF8",
+            "statement_timeout": f"{int(statement_timeout_s * 1000)}",
+            "lock_timeout": f"{int(wait_timeout_s * 1000)}",
+            # A transaction that a handler keeps open while it talks to a peer is idle for as long
+            # as the peer takes.
+            "idle_in_transaction_session_timeout": f"{int(10 * statement_timeout_s * 1000)}",
+        }
+        self._pool: ConnectionPool[_Connection] = ConnectionPool(
+            url,
+            connection_class=_Connection,
+            kwargs={"connect_timeout": max(2, int(wait_timeout_s))},
+            min_size=1,
+            max_size=connections_max,
+            timeout=wait_timeout_s,
+            max_waiting=100 * connections_max,
+            reconnect_timeout=wait_timeout_s,
+            num_workers=1,
+            configure=self._configure,
+            open=True,
+            name=application_name,
+        )
+
+    def _configure(self, connection: _Connection) -> None:
+        for name, value in self._settings.items():
+            connection.execute("select set_config(%s, %s, false)", (name, value))
+        connection.commit()
+
+    @contextmanager
+    def transaction(self) -> Generator[Tx, None, None]:
+        """A read-committed transaction: commits when the block ends, rolls back when it raises."""
+        with self._borrowed() as connection:
+            try:
+                yield Tx(connection, self.router)
+            except BaseException:
+                self._undo(connection)
+                raise
+            self._commit(connection)
+
+    @contextmanager
+    def read(self) -> Generator[Tx, None, None]:
+        """A read-only transaction that sees one unchanging moment (repeatable read)."""
+        with self._borrowed() as connection:
+            connection.isolation_level = IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            try:
+                yield Tx(connection, self.router)
+            finally:
+                self._undo(connection)
+                if not connection.closed:
+                    connection.isolation_level = None
+                    connection.read_only = None
+
+    @contextmanager
+    def _borrowed(self) -> Generator[_Connection, None, None]:
+        try:
+            connection = self._pool.getconn()
+        except (psycopg.Error, PoolTimeout, TooManyRequests) as error:
+            if isinstance(error, PoolTimeout) and not self._has_connections():
+                raise DatabaseUnavailable("the database does not answer") from error
+            raise translated(error) from error
+        try:
+            yield connection
+        finally:
+            lost = connection.closed
+            self._pool.putconn(connection)
+            if lost:  # the others were probably lost too: find out now and not one transaction each
+                self._pool.check()
+
+    def _has_connections(self) -> bool:
+        return self._pool.get_stats().get("pool_size", 0) > 0
+
+    @staticmethod
+    def _undo(connection: _Connection) -> None:
+        if not connection.closed:
+            try:
+                connection.rollback()
+            except psycopg.Error:
+                connection.close()
+
+    @staticmethod
+    def _commit(connection: _Connection) -> None:
+        status = connection.info.transaction_status
+        if status == pq.TransactionStatus.INERROR:
+            # A statement failed and the error was swallowed: COMMIT would silently roll back.
+            Database._undo(connection)
+            raise DatabaseUnavailable("the transaction had failed and was rolled back")
+        try:
+            connection.commit()
+        except psycopg.OperationalError as error:
+            lost = cast("psycopg.Error", error).sqlstate is None
+            if lost:
+                raise DatabaseUnavailable(
+                    "the connection was lost while committing", outcome_unknown=True
+                ) from error
+            raise translated(error) from error
+        except psycopg.Error as error:  # deferred constraints speak up here
+            raise translated(error) from error
+
+    def close(self) -> None:
+        """Close all connections; transactions in progress are cut off."""
+        self._pool.close()
