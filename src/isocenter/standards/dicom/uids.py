@@ -10,6 +10,10 @@ from typing import Final
 
 from isocenter.standards.dicom.uids_table import SOP_CLASSES, TRANSFER_SYNTAXES
 
+# Names this implementation in associations and file meta information (PS3.7 D.3.3.2, PS3.10 7.1).
+IMPLEMENTATION_CLASS_UID: Final = "2.25.23558073432138229884749839968455739364"
+IMPLEMENTATION_VERSION_NAME: Final = "ISOCENTER_0_1"
+
 APPLICATION_CONTEXT: Final = "1.2.840.10008.3.1.1.1"
 VERIFICATION: Final = "1.2.840.10008.1.1"
 STORAGE_COMMITMENT_PUSH_MODEL: Final = "1.2.840.10008.1.20.1"
