@@ -1,0 +1,99 @@
+"""``python -m tools.bench``: what ours and the peers do on this machine, as medians and ratios."""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.bench import interface, receivers, store
+from tools.bench.interface import InterfaceResult
+from tools.bench.store import StoreResult, StoreRun
+
+
+def main() -> int:
+    """Run the chosen benches and print the report."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("what", nargs="*", choices=["store", "hl7"], default=["store", "hl7"])
+    parser.add_argument("--folder", type=Path, default=None, help="where receivers keep their data")
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    _machine(arguments.folder)
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        if "store" in arguments.what:
+            for associations, count in ((1, 1000), (4, 800)):
+                run = StoreRun(associations, count, arguments.repeats)
+                _print_store(store.measure(run, source=_source(folder), folder=Path(folder)))
+        if "hl7" in arguments.what:
+            _bench_interface(Path(folder) / "hl7", arguments.repeats)
+    return 0
+
+
+def _source(folder: str) -> Path:
+    """Return where objects to send are kept: in memory where it can be, to measure receivers."""
+    memory = Path("/dev/shm")  # noqa: S108 - a bench on a developer's machine
+    place = memory if memory.is_dir() and os.access(memory, os.W_OK) else Path(folder)
+    return Path(tempfile.mkdtemp(prefix="isocenter-bench-", dir=place)) / "objects"
+
+
+def _machine(folder: Path | None) -> None:
+    model = next(
+        (line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")),
+        platform.processor(),
+    )
+    place = folder or Path(tempfile.gettempdir())
+    _line(f"{os.cpu_count()} x {model}, Python {platform.python_version()}, data in {place}")
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def _print_store(results: Sequence[StoreResult]) -> None:
+    ours = results[-1]
+    run = ours.run
+    _line(f"\nC-STORE, {run.objects} CT objects of 525 kB, {run.associations} association(s) of")
+    _line(f"storescu, median of {run.repeats} with the range")
+    for result in results:
+        spread = f"{min(result.seconds):.2f}-{max(result.seconds):.2f}"
+        rate = run.objects / result.median_s
+        ratio = ours.median_s / result.median_s
+        _line(
+            f"  {result.receiver:<16}{result.median_s:6.2f} s  ({spread})  {rate:6.0f} objects/s"
+            f"   ours takes {ratio:.2f}x its time"
+        )
+    for name, peak in ours.peak_resident_mb.items():
+        _line(f"  peak resident memory, {name}: {peak:.0f} MB")
+
+
+def _bench_interface(folder: Path, repeats: int) -> None:
+    with receivers.isocenter(folder) as receiver:
+        interface.flood(receiver.hl7_port, messages=200, run="W")  # warm caches and connections
+        floods = [
+            interface.flood(receiver.hl7_port, messages=4000, run=f"F{repeat}")
+            for repeat in range(repeats)
+        ]
+        steady = interface.steady(receiver.hl7_port, messages=3000, run="S", per_second=100)
+    floods.sort(key=lambda result: result.per_second)
+    _print_interface(f"\nHL7 v2, ADT and ORM in turn, 8 connections, median of {repeats}", floods)
+    _print_interface("HL7 v2, the same at 100 messages/s", [steady])
+
+
+def _print_interface(title: str, results: Sequence[InterfaceResult]) -> None:
+    middle = results[len(results) // 2]
+    _line(
+        f"{title}: {middle.per_second:.0f} messages/s, acknowledged in {middle.median_ms:.1f} ms"
+        f" (median), {middle.p99_ms:.1f} ms (p99); answers {middle.codes}"
+    )
+
+
+def _line(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
