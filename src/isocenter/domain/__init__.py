@@ -1,0 +1,1 @@
+"""One package per stage of an exam, each with the same few modules."""

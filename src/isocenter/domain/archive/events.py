@@ -1,0 +1,61 @@
+"""What happened to the images. One event per committed batch of a series, none per instance."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesAdmitted:
+    """``count`` new instances of one series are visible.
+
+    Attributes:
+        first: these are the first instances of the study.
+        reopened: the study had been taken for complete.
+        disagreements: names of study attributes in which an instance contradicts the first one.
+    """
+
+    name: ClassVar[str] = "archive.instances_admitted"
+
+    study_instance_uid: str
+    series_instance_uid: str
+    modality: str
+    count: int
+    first: bool
+    reopened: bool
+    disagreements: list[str]
+
+    @property
+    def subject(self) -> str:
+        """The study."""
+        return f"study/{self.study_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictingInstanceKept:
+    """Different bytes came under a SOP Instance UID that is known; both are kept."""
+
+    name: ClassVar[str] = "archive.conflicting_instance_kept"
+
+    study_instance_uid: str
+    sop_instance_uid: str
+
+    @property
+    def subject(self) -> str:
+        """The study of the instance that was there first."""
+        return f"study/{self.study_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyCompleted:
+    """No image of the study has arrived for the quiet time: it is taken for complete."""
+
+    name: ClassVar[str] = "archive.study_completed"
+
+    study_instance_uid: str
+    number_of_series: int
+    number_of_instances: int
+
+    @property
+    def subject(self) -> str:
+        """The study."""
+        return f"study/{self.study_instance_uid}"

@@ -1,0 +1,96 @@
+"""What is expected of an exam: its hops in order, and how long each may take after the one before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+
+class Hop(StrEnum):
+    """The hops of an exam's way, in their order."""
+
+    ORDERED = "ordered"
+    SCHEDULED = "scheduled"
+    ON_WORKLIST = "on_worklist"
+    QUERIED = "queried"
+    STARTED = "started"
+    IMAGES_RECEIVED = "images_received"
+    COMPLETE = "complete"
+    RECONCILED = "reconciled"
+    ON_READING_LIST = "on_reading_list"
+    READ = "read"
+    SIGNED = "signed"
+    SENT = "sent"
+    ACKNOWLEDGED = "acknowledged"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A hop is late when it has not happened ``within`` this time of what it waits for.
+
+    Attributes:
+        within: for routine exams.
+        urgent_within: for STAT and HIGH priority; None means the same as ``within``.
+    """
+
+    within: timedelta
+    urgent_within: timedelta | None = None
+
+    def for_priority(self, priority: str) -> timedelta:
+        """The time that an exam of ``priority`` (``STAT``, ``HIGH``, ``ROUTINE``…) may take."""
+        if priority in {"STAT", "HIGH"} and self.urgent_within is not None:
+            return self.urgent_within
+        return self.within
+
+
+Expectations = Mapping[Hop, Expectation]
+
+# Each counts from what the hop waits for: SCHEDULED and ON_WORKLIST from the order, QUERIED, STARTED
+# and IMAGES_RECEIVED from the scheduled start, COMPLETE from the last image, RECONCILED from the
+# first image, ON_READING_LIST from completion and match, READ and SIGNED from the reading list,
+# SENT from the signature, ACKNOWLEDGED from the first sending.
+EXPECTATIONS: Final[Expectations] = {
+    Hop.SCHEDULED: Expectation(timedelta(hours=24), timedelta(minutes=15)),
+    Hop.ON_WORKLIST: Expectation(timedelta(minutes=2)),
+    Hop.QUERIED: Expectation(timedelta(hours=1), timedelta(minutes=30)),
+    Hop.IMAGES_RECEIVED: Expectation(timedelta(hours=2), timedelta(hours=1)),
+    Hop.COMPLETE: Expectation(timedelta(minutes=30)),
+    Hop.RECONCILED: Expectation(timedelta(minutes=2)),
+    Hop.ON_READING_LIST: Expectation(timedelta(minutes=2)),
+    Hop.SIGNED: Expectation(timedelta(hours=24), timedelta(hours=1)),
+    Hop.SENT: Expectation(timedelta(minutes=2)),
+    Hop.ACKNOWLEDGED: Expectation(timedelta(minutes=2)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LateHop:
+    """An exam is late at a hop.
+
+    Attributes:
+        accession_number: '' for a study that says none.
+        study_instance_uid: '' for an order; else the study that no order claims.
+        late_since: when the expected time ran out.
+        reason: one sentence for the person who looks after the exam.
+    """
+
+    accession_number: str
+    study_instance_uid: str
+    hop: Hop
+    late_since: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An alarm that is raised, or was."""
+
+    alarm_key: int
+    accession_number: str
+    study_instance_uid: str
+    hop: Hop
+    reason: str
+    late_since: datetime
+    raised_at: datetime
+    cleared_at: datetime | None

@@ -1,0 +1,1 @@
+"""Reports: drafts that change, and signed versions that never do."""
