@@ -49,6 +49,7 @@ FRAME_TAGS: Final = frozenset({
 })
 _TEXT_PADDING: Final = " \0"
 _META_GROUP: Final = 0x0002
+_SHORT_VR_NAMES: Final = {vr: vr.decode("ascii") for vr in SHORT_VRS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,37 +322,60 @@ def _keys(wanted: frozenset[int], little_endian: bool) -> dict[int, int]:
 
 
 def _scan_explicit(data: Buffer, position: int, encoding: Encoding, keys: dict[int, int]) -> _Found:
-    # One iteration per element of every object received: locals, one unpack, two look-ups.
+    # One iteration per element of every object received: locals, one unpack, two look-ups. An
+    # unwanted element may step past the end; that is seen once, after the loop.
     order = "<" if encoding.little_endian else ">"
-    unpack, long = struct.Struct(order + "L2sH").unpack_from, struct.Struct(order + "L").unpack_from
-    short_vrs, end = SHORT_VRS, len(data)
+    unpack = struct.Struct(order + "L2sH").unpack_from
+    names, end = _SHORT_VR_NAMES, len(data)
     found: dict[int, RawElement] = {}
     while position < end:
         key, vr, length = unpack(data, position)
         start = position + 8
-        if vr not in short_vrs:
-            if (key & 0xFFFF if order == "<" else key >> 16) == 0xFFFE:
-                length = long(data, position + 4)[0]
-            elif not has_short_length(vr):
-                length = long(data, start)[0]
-                start = position + 12
-        after = start + length
-        tag = keys.get(key)
-        if tag is not None and tag in PIXEL_DATA_TAGS:
-            vr_text = vr.decode("latin-1")
-            return found, position, _pixel_data(tag, vr_text, start, length)
-        if length == UNDEFINED_LENGTH:
-            inner = encoding if vr in short_vrs or vr in LONG_VRS - {b"UN"} else IMPLICIT_LITTLE
-            after = skip_items(data, start, end, inner, depth=1)
-            length = after - 8 - start
+        if vr in names:
+            position = start + length
+            if key not in keys:
+                continue
+            name, after = names[vr], position
+        else:
+            tag = keys.get(key, 0)
+            name, start, length, after = _long_element(data, position, encoding)
+            if tag in PIXEL_DATA_TAGS:
+                return found, position, _pixel_data(tag, name, start, length)
+            if length == UNDEFINED_LENGTH:
+                after = skip_items(data, start, end, _inside(name, encoding), depth=1)
+                length = after - 8 - start
+            position = after
+            if not tag:
+                continue
         if after > end:
-            raise TruncatedError("an element goes past the end of the data set")
-        if tag is not None:
-            known = vr in short_vrs or vr in LONG_VRS
-            value = bytes(data[start : start + length])
-            found[tag] = RawElement(vr.decode("ascii") if known else "UN", value, start)
-        position = after
+            break
+        found[keys[key]] = RawElement(name, bytes(data[start : start + length]), start)
+    if position > end:
+        raise TruncatedError("an element goes past the end of the data set")
     return found, position, None
+
+
+def _long_element(data: Buffer, position: int, encoding: Encoding) -> tuple[str, int, int, int]:
+    """VR, value offset, length and end of an element whose VR is not one of the short ones."""
+    order = "<" if encoding.little_endian else ">"
+    group, _, vr, short = struct.unpack_from(order + "HH2sH", data, position)
+    if group == 0xFFFE:
+        # A stray delimiter, left behind by a writer that closed a sequence twice.
+        length = struct.unpack_from(order + "L", data, position + 4)[0]
+        return "UN", position + 8, length, position + 8 + length
+    if has_short_length(vr):
+        return "UN", position + 8, short, position + 8 + short
+    length = struct.unpack_from(order + "L", data, position + 8)[0]
+    name = vr.decode("ascii") if vr in LONG_VRS else "UN"
+    return name, position + 12, length, position + 12 + length
+
+
+def _inside(vr: str, encoding: Encoding) -> Encoding:
+    """The encoding inside a value of undefined length: UN is implicit little endian in any case.
+
+    Standard: PS3.5 6.2.2 Note 2 (CP-246)
+    """
+    return IMPLICIT_LITTLE if vr == "UN" else encoding
 
 
 def _scan_implicit(data: Buffer, position: int, encoding: Encoding, keys: dict[int, int]) -> _Found:
@@ -361,19 +385,25 @@ def _scan_implicit(data: Buffer, position: int, encoding: Encoding, keys: dict[i
     while position < end:
         key, length = unpack(data, position)
         start = position + 8
-        after = start + length
-        tag = keys.get(key)
-        if tag is not None and tag in PIXEL_DATA_TAGS:
+        if key not in keys:
+            if length == UNDEFINED_LENGTH:
+                position = skip_items(data, start, end, encoding, depth=1)
+            else:
+                position = start + length
+            continue
+        tag = keys[key]
+        if tag in PIXEL_DATA_TAGS:
             return found, position, _pixel_data(tag, dictionary.vr_of(tag), start, length)
+        position = start + length
         if length == UNDEFINED_LENGTH:
-            after = skip_items(data, start, end, encoding, depth=1)
-            length = after - 8 - start
-        if after > end:
-            raise TruncatedError("an element goes past the end of the data set")
-        if tag is not None:
-            value = bytes(data[start : start + length])
-            found[tag] = RawElement(dictionary.vr_of(tag), value, start)
-        position = after
+            position = skip_items(data, start, end, encoding, depth=1)
+            length = position - 8 - start
+        if position > end:
+            break
+        value = bytes(data[start : start + length])
+        found[tag] = RawElement(dictionary.vr_of(tag), value, start)
+    if position > end:
+        raise TruncatedError("an element goes past the end of the data set")
     return found, position, None
 
 

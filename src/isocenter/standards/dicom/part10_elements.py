@@ -69,6 +69,14 @@ EXPLICIT_BIG: Final = Encoding(little_endian=False)
 
 _TAG: Final = {True: struct.Struct("<HH").unpack_from, False: struct.Struct(">HH").unpack_from}
 _LONG: Final = {True: struct.Struct("<L").unpack_from, False: struct.Struct(">L").unpack_from}
+_EXPLICIT_HEAD: Final = {
+    True: struct.Struct("<HH2sH").unpack_from,
+    False: struct.Struct(">HH2sH").unpack_from,
+}
+_IMPLICIT_HEAD: Final = {
+    True: struct.Struct("<HHL").unpack_from,
+    False: struct.Struct(">HHL").unpack_from,
+}
 _SHORT: Final = {True: struct.Struct("<H").unpack_from, False: struct.Struct(">H").unpack_from}
 
 
@@ -282,7 +290,77 @@ def skip_items(data: Buffer, start: int, end: int, encoding: Encoding, *, depth:
 
     Standard: PS3.5 7.5.2
     """
-    for header in items(data, start, end, encoding, depth=depth):
-        if header.tag == SEQUENCE_DELIMITATION:
-            return header.end
-    raise TruncatedError("a value of undefined length has no end")
+    # Two states, sequence (items follow) and item (elements follow), on a stack instead of the
+    # generators above: enhanced multi-frame headers hold tens of thousands of these elements.
+    stack = [(True, encoding)]
+    position = start
+    try:
+        while stack:
+            in_sequence, inner = stack[-1]
+            step = _skip_in_sequence if in_sequence else _skip_in_item
+            position, opened = step(data, position, inner)
+            if opened is None:
+                stack.pop()
+                continue
+            if position > end:
+                raise TruncatedError("an item goes past the end of the data set")
+            stack.append((not in_sequence, opened))
+            if len(stack) + 2 * depth > 2 * DEPTH_MAX:
+                raise RemoteProtocolError(f"sequences nest deeper than {DEPTH_MAX}")
+    except struct.error as error:
+        raise TruncatedError("a value of undefined length has no end") from error
+    if position > end:
+        raise TruncatedError("a value of undefined length has no end")
+    return position
+
+
+def _skip_in_sequence(
+    data: Buffer, position: int, encoding: Encoding
+) -> tuple[int, Encoding | None]:
+    """Pass items of defined length until one of undefined length opens, or the sequence ends."""
+    little = encoding.little_endian
+    tag_at, long_at = _TAG[little], _LONG[little]
+    while True:
+        group, element = tag_at(data, position)
+        length = long_at(data, position + 4)[0]
+        position += 8
+        if group == 0xFFFE and element == 0xE000:
+            if length == UNDEFINED_LENGTH:
+                return position, encoding
+            position += length
+        elif group == 0xFFFE and element == 0xE0DD:
+            return position, None
+        else:
+            raise RemoteProtocolError(
+                f"({group:04X},{element:04X}) stands where an item is expected"
+            )
+
+
+def _skip_in_item(data: Buffer, position: int, encoding: Encoding) -> tuple[int, Encoding | None]:
+    """Pass elements until a value of undefined length opens, or the item ends."""
+    little = encoding.little_endian
+    unpack = (_EXPLICIT_HEAD if encoding.explicit_vr else _IMPLICIT_HEAD)[little]
+    long_at = _LONG[little]
+    while True:
+        head = unpack(data, position)
+        if head[0] == 0xFFFE:
+            length = long_at(data, position + 4)[0]
+            position += 8
+            if head[1] == 0xE00D:
+                return position, None
+            inner = encoding
+        elif not encoding.explicit_vr:
+            length = head[2]
+            position += 8
+            inner = encoding
+        elif head[2] in SHORT_VRS or has_short_length(head[2]):
+            position += 8 + head[3]
+            continue
+        else:
+            length = long_at(data, position + 8)[0]
+            position += 12
+            known = head[2] in LONG_VRS and head[2] != b"UN"
+            inner = encoding if known else IMPLICIT_LITTLE
+        if length == UNDEFINED_LENGTH:
+            return position, inner
+        position += length
