@@ -44,7 +44,7 @@ _ALLOWED = """
     workers
 """
 ALLOWED_FIELDS = frozenset(_ALLOWED.split())
-_STRUCTURE_FIELDS = frozenset({"event", "level", "logger", "timestamp", "exception"})
+_STRUCTURE_FIELDS = frozenset({"event", "level", "module", "timestamp", "exception"})
 
 
 def withhold_unlisted(
@@ -90,8 +90,12 @@ def configure(
     ``level`` is a name of the standard logging levels; ``output_format`` is ``console`` for people,
     ``json`` for collectors.
     """
-    output = stream or sys.stderr
     number = logging.getLevelNamesMapping()[level.upper()]
+    _route_lines(number, output_format, stream or sys.stderr)
+    logging.basicConfig(handlers=[_LibraryLines()], level=max(number, logging.WARNING), force=True)
+
+
+def _route_lines(level: int, output_format: Format, output: TextIO) -> None:
     render: structlog.typing.Processor
     if output_format == "json":
         render = structlog.processors.JSONRenderer(sort_keys=True)
@@ -105,11 +109,10 @@ def configure(
             withhold_unlisted,
             render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(output),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(handlers=[_LibraryLines()], level=max(number, logging.WARNING), force=True)
 
 
 class _LibraryLines(logging.Handler):
@@ -123,4 +126,8 @@ class _LibraryLines(logging.Handler):
 
 def get_logger(name: str) -> Logger:
     """A logger for the module ``name``: ``log.info("peer_added", ae_title=…)``."""
-    return structlog.get_logger(logger=name)
+    return structlog.get_logger(module=name)
+
+
+# Lines before `configure`, and those of a program that never calls it, pass the same guard.
+_route_lines(logging.INFO, "console", sys.stderr)

@@ -25,7 +25,7 @@ create table access.session (
     last_seen_at   timestamptz not null,
     expires_at     timestamptz not null
 );
-create index session_user on access.session (user_key);
+create index session_owner on access.session (user_key);
 create index session_expiry on access.session (expires_at);
 
 create table access.token (
@@ -38,7 +38,7 @@ create table access.token (
     revoked_at   timestamptz,
     last_used_at timestamptz
 );
-create index token_user on access.token (user_key);
+create index token_owner on access.token (user_key);
 
 create table access.sign_in_failure (
     user_name      text        not null,           -- lower case, as typed, known or not
