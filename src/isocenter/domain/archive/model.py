@@ -1,4 +1,4 @@
-"""What the archive knows of an instance: the values it indexes, taken tolerantly from received text.
+"""What the archive knows of an instance: the values it indexes, taken tolerantly from the text.
 
 Decoding bytes and characters is the receiving gateway's work; here values are text already. A value
 that breaks its VR's rules is left out of the index and stays in the stored bytes as it is.
@@ -114,7 +114,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What became of one received instance. ``reason`` explains a refusal and is empty otherwise."""
+    """What became of one received instance. ``reason`` explains a refusal, else it is empty."""
 
     sop_instance_uid: str
     outcome: Outcome
@@ -157,7 +157,7 @@ class InstanceIdentity:
 
 
 def identify(attributes: Mapping[int, str]) -> InstanceIdentity:
-    """The instance's identifiers; raises ``NotAnInstance`` naming the first that is absent or no UID.
+    """The instance's identifiers; raises ``NotAnInstance`` naming the first that is not usable.
 
     Standard: PS3.5 9.1, PS3.3 C.12.1
     """
@@ -227,6 +227,88 @@ def integer_of(attributes: Mapping[int, str], tag: int) -> int | None:
         return None
     value = int(first)
     return value if abs(value) <= _INTEGER_MAX else None
+
+
+@dataclass(frozen=True, slots=True)
+class StudyAttributes:
+    """What an instance says about its study, its patient included. None: not said, or unusable."""
+
+    patient_id: str | None
+    issuer_of_patient_id: str | None
+    patient_name: str | None
+    patient_birth_date: date | None
+    patient_sex: str | None
+    accession_number: str | None
+    study_id: str | None
+    study_date: date | None
+    study_time: time | None
+    study_description: str | None
+    referring_physician_name: str | None
+
+
+# A study whose images differ in one of these needs a person; other differences are common and harmless.
+IDENTIFYING: Final = (
+    "patient_id",
+    "issuer_of_patient_id",
+    "patient_name",
+    "patient_birth_date",
+    "accession_number",
+)
+
+
+def study_attributes(attributes: Mapping[int, str]) -> StudyAttributes:
+    """What the instance says about its study."""
+    return StudyAttributes(
+        patient_id=text_of(attributes, PATIENT_ID),
+        issuer_of_patient_id=text_of(attributes, ISSUER_OF_PATIENT_ID),
+        patient_name=text_of(attributes, PATIENT_NAME),
+        patient_birth_date=date_of(attributes, PATIENT_BIRTH_DATE),
+        patient_sex=text_of(attributes, PATIENT_SEX),
+        accession_number=text_of(attributes, ACCESSION_NUMBER),
+        study_id=text_of(attributes, STUDY_ID),
+        study_date=date_of(attributes, STUDY_DATE),
+        study_time=time_of(attributes, STUDY_TIME),
+        study_description=text_of(attributes, STUDY_DESCRIPTION),
+        referring_physician_name=text_of(attributes, REFERRING_PHYSICIAN_NAME),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesAttributes:
+    """What an instance says about its series. None: not said, or unusable."""
+
+    modality: str | None
+    series_number: int | None
+    series_description: str | None
+    series_date: date | None
+    series_time: time | None
+    body_part_examined: str | None
+    laterality: str | None
+    station_name: str | None
+    manufacturer: str | None
+    manufacturer_model_name: str | None
+    protocol_name: str | None
+    performed_procedure_step_start_date: date | None
+    performed_procedure_step_start_time: time | None
+
+
+def series_attributes(attributes: Mapping[int, str]) -> SeriesAttributes:
+    """What the instance says about its series."""
+    return SeriesAttributes(
+        modality=text_of(attributes, MODALITY),
+        series_number=integer_of(attributes, SERIES_NUMBER),
+        series_description=text_of(attributes, SERIES_DESCRIPTION),
+        series_date=date_of(attributes, SERIES_DATE),
+        series_time=time_of(attributes, SERIES_TIME),
+        body_part_examined=text_of(attributes, BODY_PART_EXAMINED),
+        laterality=text_of(attributes, LATERALITY),
+        station_name=text_of(attributes, STATION_NAME),
+        manufacturer=text_of(attributes, MANUFACTURER),
+        manufacturer_model_name=text_of(attributes, MANUFACTURER_MODEL_NAME),
+        protocol_name=text_of(attributes, PROTOCOL_NAME),
+        performed_procedure_step_start_date=date_of(attributes, PERFORMED_START_DATE),
+        performed_procedure_step_start_time=time_of(attributes, PERFORMED_START_TIME),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ class DeliveryInProgress(IsocenterError):
 
 
 class ClaimLost(IsocenterError):
-    """The lease ended and another sender has the delivery: this one's result must not be recorded."""
+    """The lease ended and another sender has the delivery: this result must not be recorded."""
 
     kind: ClassVar[Kind] = Kind.CONFLICT
 

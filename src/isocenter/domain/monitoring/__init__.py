@@ -1,1 +1,1 @@
-"""What should have happened by now: expectations, and alarms that are raised once and cleared once."""
+"""What should have happened by now: expectations, and alarms raised once and cleared once."""

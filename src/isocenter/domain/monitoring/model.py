@@ -1,4 +1,4 @@
-"""What is expected of an exam: its hops in order, and how long each may take after the one before."""
+"""What is expected of an exam: its hops in order, and how long each of them may take."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,8 +46,8 @@ class Expectation:
 
 Expectations = Mapping[Hop, Expectation]
 
-# Each counts from what the hop waits for: SCHEDULED and ON_WORKLIST from the order, QUERIED, STARTED
-# and IMAGES_RECEIVED from the scheduled start, COMPLETE from the last image, RECONCILED from the
+# Each counts from what the hop waits for: SCHEDULED and ON_WORKLIST from the order, QUERIED and
+# IMAGES_RECEIVED from the scheduled start, COMPLETE from the last image, RECONCILED from the
 # first image, ON_READING_LIST from completion and match, READ and SIGNED from the reading list,
 # SENT from the signature, ACKNOWLEDGED from the first sending.
 EXPECTATIONS: Final[Expectations] = {

@@ -91,8 +91,8 @@ class OrderEvidence:
     """What an order says, its patient resolved through all merges.
 
     Attributes:
-        identifiers: (assigning authority, value) of the patient and of all that were merged into it;
-            the authority is '' when unknown.
+        identifiers: (assigning authority, value) of the patient and of all who were merged into
+            it; the authority is '' when unknown.
         cancelled: cancelled or discontinued.
     """
 
@@ -271,7 +271,7 @@ def decide(evidence: Evidence) -> Decision:
                 Finding(
                     CaseKind.ORDER_CANCELLED,
                     f"order/{order.order_key}",
-                    f"Images were received for order {order.accession_number}, which was cancelled.",
+                    f"Images came for order {order.accession_number}, which was cancelled.",
                 )
             )
     return Decision(link, (*findings, *_findings_within(evidence.study)))

@@ -54,7 +54,7 @@ class ReportIsDraft(IsocenterError):
 
 
 class DraftChanged(IsocenterError):
-    """Somebody else saved the draft meanwhile; saving or signing would overwrite their text unseen."""
+    """Somebody else saved the draft meanwhile; going on would overwrite their text unseen."""
 
     kind: ClassVar[Kind] = Kind.CONFLICT
 
@@ -104,7 +104,7 @@ class ReportVersion:
 
 
 def version_digest(before: bytes, *, version: int, signed_by: str, text: str) -> bytes:
-    """SHA-256 over the digest of the version ``before`` (empty for the first), and this one's content.
+    """SHA-256 over the digest of the version ``before`` (empty for the first) and this content.
 
     Whoever has the newest digest can prove every text of the report.
     """

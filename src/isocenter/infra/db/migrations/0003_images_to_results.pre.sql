@@ -29,14 +29,15 @@ create table archive.study (
     first_received_at          timestamptz not null,
     last_received_at           timestamptz not null,
     completed_at               timestamptz                     -- null while images may still be arriving
-);
+) with (fillfactor = 80);
 create index study_accession on archive.study (upper(btrim(accession_number))) where accession_number is not null;
 create index study_patient on archive.study (patient_id, study_date desc);
 create index study_patient_upper on archive.study (upper(patient_id));
 create index study_date on archive.study (study_date desc nulls last, study_time desc nulls last, study_key desc);
 create index study_name on archive.study (patient_name_normalised text_pattern_ops);
 create index study_received on archive.study (first_received_at desc, study_key desc);
-create index study_incomplete on archive.study (last_received_at) where completed_at is null;
+-- By key and not by time: an index on a column that every batch changes would make every change touch all indexes.
+create index study_incomplete on archive.study (study_key) where completed_at is null;
 
 create table archive.series (
     series_key               bigint generated always as identity primary key,
@@ -62,7 +63,7 @@ create table archive.series (
     metadata_instances       integer not null default 0,       -- how many instances that object describes
     -- A Series Instance UID that is used in two studies is a fault of its maker and no reason to refuse either.
     constraint series_in_study unique (study_key, series_instance_uid)
-);
+) with (fillfactor = 80);
 create index series_uid on archive.series (series_instance_uid);
 
 create table archive.instance (
