@@ -19,9 +19,10 @@ import stat
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, LiteralString
 from urllib.parse import quote
 
@@ -128,12 +129,19 @@ class EmbeddedPostgres:
         return True
 
 
-def start(home: Path, *, share: bool = False, wait_timeout_s: float = 30.0) -> EmbeddedPostgres:
+def start(
+    home: Path,
+    *,
+    share: bool = False,
+    wait_timeout_s: float = 30.0,
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> EmbeddedPostgres:
     """The server of ``home``, ready for connections; made on the first call.
 
     A server left over from a killed owner is taken over. With ``share`` a server that another
     process owns is given as it is, not owned; without, its owner is given ``wait_timeout_s`` to end
-    and then ``HomeInUse`` is raised. Raises ``EmbeddedServerFailed``.
+    and then ``HomeInUse`` is raised. ``settings`` override ours by PostgreSQL's names. Raises
+    ``EmbeddedServerFailed``.
     """
     place = _Place(home.resolve() / "postgres")
     place.root.mkdir(parents=True, exist_ok=True)
@@ -143,13 +151,13 @@ def start(home: Path, *, share: bool = False, wait_timeout_s: float = 30.0) -> E
             raise HomeInUse(f"another process runs the database of {home}")
         return _wait_until_ready(place, EmbeddedPostgres("", "", 0, owned=False))
     try:
-        return _start_owned(place, lock)
+        return _start_owned(place, lock, settings)
     except BaseException:
         os.close(lock)
         raise
 
 
-def _start_owned(place: "_Place", lock: int) -> EmbeddedPostgres:
+def _start_owned(place: "_Place", lock: int, settings: Mapping[str, str]) -> EmbeddedPostgres:
     leftover = place.running_pid()
     if leftover is not None:
         log.info("embedded_postgres_taken_over", pid=leftover)
@@ -159,7 +167,7 @@ def _start_owned(place: "_Place", lock: int) -> EmbeddedPostgres:
     launch = _Launch(place)
     if not (place.data / "PG_VERSION").exists():
         launch.make_cluster()
-    process = launch.server()
+    process = launch.server(settings)
     handle = EmbeddedPostgres("", "", process.pid, owned=True, _lock=lock, _process=process)
     try:
         return _wait_until_ready(place, handle)
@@ -248,9 +256,10 @@ class _Launch:
             raise EmbeddedServerFailed(f"initdb failed: {_last_line(result.stdout)}")
         fresh.rename(self.place.data)
 
-    def server(self) -> subprocess.Popen[bytes]:
+    def server(self, overrides: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """The server process, not yet ready."""
-        settings = _SETTINGS | {"unix_socket_directories": str(self.place.socket_directory)}
+        sockets = {"unix_socket_directories": str(self.place.socket_directory)}
+        settings = {**_SETTINGS, **overrides, **sockets}
         arguments = [f"--{name}={value}" for name, value in settings.items()]
         if self.place.log_file.exists():
             self.place.log_file.replace(self.place.log_file.with_suffix(".log.1"))

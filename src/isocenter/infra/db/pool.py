@@ -3,6 +3,7 @@
 Connecting, limits and time-outs are decided here. What is said over a connection is not.
 """
 
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -37,6 +38,8 @@ class Database:
         self.url = url
         self.router: Router = router or NO_ROUTES
         self.connections_max = connections_max
+        self._lent = 0
+        self._lent_lock = threading.Lock()
         self._settings = {
             "application_name": application_name,
             "TimeZone": "UTC",
@@ -66,6 +69,10 @@ class Database:
         for name, value in self._settings.items():
             connection.execute("select set_config(%s, %s, false)", (name, value))
         connection.commit()
+
+    def _count_lent(self, change: int) -> None:
+        with self._lent_lock:
+            self._lent += change
 
     @contextmanager
     def transaction(self) -> Generator[Tx, None, None]:
@@ -97,19 +104,18 @@ class Database:
         try:
             connection = self._pool.getconn()
         except (psycopg.Error, PoolTimeout, TooManyRequests) as error:
-            if isinstance(error, PoolTimeout) and not self._has_connections():
+            if isinstance(error, PoolTimeout) and self._lent < self.connections_max:
                 raise DatabaseUnavailable("the database does not answer") from error
             raise translated(error) from error
+        self._count_lent(1)
         try:
             yield connection
         finally:
             lost = connection.closed
+            self._count_lent(-1)
             self._pool.putconn(connection)
             if lost:  # the others were probably lost too: find out now and not one transaction each
                 self._pool.check()
-
-    def _has_connections(self) -> bool:
-        return self._pool.get_stats().get("pool_size", 0) > 0
 
     @staticmethod
     def _undo(connection: _Connection) -> None:

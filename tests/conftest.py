@@ -1,0 +1,137 @@
+"""Fixtures for everybody: a real PostgreSQL, and a fresh migrated database for each test.
+
+The server is the embedded one; with ISOCENTER_TEST_POSTGRES=system it is that of the system's
+packages. Each pytest process (each xdist worker) has its own server in a temporary directory, which
+ends with it even when it is killed.
+"""
+
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from isocenter.infra import embedded_postgres
+from isocenter.infra.db import Database, Router, Tx
+from isocenter.infra.db.migrate import migrate
+from tests import system_postgres
+
+# Tests are about what the server does, not about what survives a power cut.
+FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that tests may make databases on. ``admin_url`` is a superuser's."""
+
+    admin_url: str
+
+    def create(self, *, template: str = "template1") -> str:
+        """The URL of a new database."""
+        name = f"test_{next(_numbers)}"
+        self._run(
+            sql.SQL("create database {} template {}").format(
+                sql.Identifier(name), sql.Identifier(template)
+            )
+        )
+        return make_conninfo(self.admin_url, dbname=name)
+
+    def drop(self, url: str) -> None:
+        """Remove the database, with whatever is still connected to it."""
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        self._run(
+            sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(str(name)))
+        )
+
+    def _run(self, statement: sql.Composed) -> None:
+        with psycopg.connect(self.admin_url, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """The PostgreSQL server of this test session."""
+    home = Path(tempfile.mkdtemp(prefix="iso-pg-"))
+    home.chmod(0o755)
+    start: Callable[..., embedded_postgres.EmbeddedPostgres] = embedded_postgres.start
+    if os.environ.get("ISOCENTER_TEST_POSTGRES") == "system":  # noqa: TID251 - a test's own switch
+        start = system_postgres.start
+    running = start(home, settings=FAST_SETTINGS)
+    guard = _stop_when_we_die(running.pid, home)
+    try:
+        yield Server(running.admin_url)
+    finally:
+        running.stop()
+        guard.terminate()
+        guard.communicate()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _stop_when_we_die(pid: int, home: Path) -> subprocess.Popen[bytes]:
+    """A shell that ends the server once our end of its input closes, however we ended."""
+    script = 'read -r line; kill -QUIT "$1"; sleep 1; rm -rf "$2"'
+    return subprocess.Popen(
+        ["/bin/sh", "-c", script, "sh", str(pid), str(home)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres_server: Server) -> str:
+    """The name of a database with all migrations applied and no rows."""
+    url = postgres_server.create()
+    migrate(url)
+    return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
+
+
+@pytest.fixture
+def empty_database_url(postgres_server: Server) -> Iterator[str]:
+    """A database without any of our tables."""
+    url = postgres_server.create()
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def database_url(postgres_server: Server, migrated_template: str) -> Iterator[str]:
+    """A fresh migrated database of this test's own."""
+    url = postgres_server.create(template=migrated_template)
+    yield url
+    postgres_server.drop(url)
+
+
+@pytest.fixture
+def make_database(database_url: str) -> Iterator[Callable[..., Database]]:
+    """Make ``Database`` objects on this test's database: ``make_database(router=…)``."""
+    made: list[Database] = []
+
+    def make(*, router: Router | None = None, connections_max: int = 8) -> Database:
+        made.append(Database(database_url, router=router, connections_max=connections_max))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def database(make_database: Callable[..., Database]) -> Database:
+    """This test's database, without subscriptions."""
+    return make_database()
+
+
+@pytest.fixture
+def tx(database: Database) -> Iterator[Tx]:
+    """One open transaction, committed when the test ends."""
+    with database.transaction() as transaction:
+        yield transaction
