@@ -1,0 +1,69 @@
+"""One running product for the story, allowed peers and users as a hospital would set them up."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.hl7_peers import ResultReceiver
+from tests.e2e.product import Product
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def testdata() -> Path:
+    """The folder of real third-party files."""
+    chosen = os.environ.get("ISOCENTER_TESTDATA")  # noqa: TID251 - a switch of the tests
+    folder = Path(chosen or ROOT.parent / "shared/testdata")
+    if not folder.is_dir():
+        pytest.skip("real test data is not here (ISOCENTER_TESTDATA)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ehr() -> Iterator[ResultReceiver]:
+    receiver = ResultReceiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory, ehr: ResultReceiver) -> Iterator[Product]:
+    installation = Product(tmp_path_factory.mktemp("product"), ISOCENTER_STUDY_QUIET_S="2")
+    installation.cli("migrate")
+    set_up_hospital(installation, ehr)
+    installation.start()
+    yield installation
+    installation.stop()
+
+
+def set_up_hospital(product: Product, ehr: ResultReceiver) -> None:
+    """Add the peers and users that the tests play."""
+    for name in ("CT1", "MR1", "FINDSCU", "STORESCU", "ECHOSCU"):
+        allow = "store,find,worklist"
+        product.cli(
+            *("peer", "add", "dicom", name, "--ae-title", name),
+            *("--host", "127.0.0.1", "--port", "11119", "--allow", allow),
+        )
+    product.cli(
+        *("peer", "add", "hl7", "EHR", "--host", "127.0.0.1", "--port", str(ehr.port)),
+        *("--send", "oru", "--receive", "adt,orm"),
+    )
+    for user, role in (
+        ("radiologist", "radiologist"),
+        ("desk", "front_desk"),
+        ("root", "administrator"),
+    ):
+        product.cli(
+            "user", "add", user, "--role", role, "--password-stdin", stdin="correct horse 9\n"
+        )
+
+
+@pytest.fixture(scope="session")
+def dcmtk() -> None:
+    for program in ("findscu", "storescu", "echoscu", "dcmodify"):
+        if shutil.which(program) is None:
+            pytest.skip(f"DCMTK's {program} is not here")
