@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ class Server:
         """The URL of a new database."""
         name = f"test_{next(_numbers)}"
         self._run(
-            sql.SQL("create database {} template {}").format(
+            sql.SQL("create database {} template {} strategy file_copy").format(
                 sql.Identifier(name), sql.Identifier(template)
             )
         )
@@ -94,6 +95,40 @@ def migrated_template(postgres_server: Server) -> str:
     return str(psycopg.conninfo.conninfo_to_dict(url)["dbname"])
 
 
+@pytest.fixture(scope="session")
+def database_stock(postgres_server: Server, migrated_template: str) -> Iterator["Stock"]:
+    """Migrated databases made ahead, while the test before still runs: one takes 0.2 s."""
+    stock = Stock(postgres_server, migrated_template)
+    yield stock
+    stock.close()
+
+
+class Stock:
+    """One fresh database in stock, the next being made by a thread."""
+
+    def __init__(self, server: Server, template: str) -> None:
+        self._server = server
+        self._template = template
+        self._thread = ThreadPoolExecutor(1)
+        self._next = self._order()
+
+    def _order(self) -> Future[str]:
+        return self._thread.submit(self._server.create, template=self._template)
+
+    def take(self) -> str:
+        """The URL of a fresh database."""
+        url = self._next.result()
+        self._next = self._order()
+        return url
+
+    def give_back(self, url: str) -> None:
+        """Have the database removed, soon."""
+        self._thread.submit(self._server.drop, url)
+
+    def close(self) -> None:
+        self._thread.shutdown()
+
+
 @pytest.fixture
 def empty_database_url(postgres_server: Server) -> Iterator[str]:
     """A database without any of our tables."""
@@ -103,11 +138,11 @@ def empty_database_url(postgres_server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(postgres_server: Server, migrated_template: str) -> Iterator[str]:
+def database_url(database_stock: Stock) -> Iterator[str]:
     """A fresh migrated database of this test's own."""
-    url = postgres_server.create(template=migrated_template)
+    url = database_stock.take()
     yield url
-    postgres_server.drop(url)
+    database_stock.give_back(url)
 
 
 @pytest.fixture

@@ -30,10 +30,8 @@ class Pair:
 def table(database: Database) -> Database:
     with database.transaction() as tx:
         tx.run(
-        tx.run(
             "create table pair (id int primary key,"
             " word text not null constraint short check (length(word) < 9))"
-        )
         )
         tx.run_many("insert into pair values (%s, %s)", [(1, "one"), (2, "two"), (3, "three")])
     return database
