@@ -156,7 +156,7 @@ def test_one_exam_from_registration_to_acknowledged_report(
     status, deliveries = product.api("GET", "/api/deliveries?accession_number=E2E0001")
     assert [d["state"] for d in deliveries["items"]] == ["acknowledged"]
 
-    # A signed text stays: changing it is refused, an addendum is a new version with its own delivery.
+    # A signed text stays: changing it is refused; an addendum is a version with its own delivery.
     status, _ = product.api("PUT", f"/api/reports/{report['report_id']}", {"text": "changed"})
     assert status == 409
     status, _ = product.api(

@@ -1,0 +1,235 @@
+"""Kill -9 of each role under load: nothing acknowledged is lost, nothing taken is sent again."""
+
+import hashlib
+import random
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import ExplicitVRLittleEndian
+from pynetdicom import AE
+
+from tests.e2e.conftest import set_up_hospital
+from tests.e2e.hl7_peers import ResultReceiver, acknowledgement_code, order, registration, send
+from tests.e2e.product import Product, until
+
+KILLS_PER_ROLE = 4
+
+
+@pytest.fixture
+def hospital(tmp_path: Path) -> Iterator[tuple[Product, ResultReceiver]]:
+    ehr = ResultReceiver()
+    product = Product(tmp_path, ISOCENTER_STUDY_QUIET_S="2")
+    product.cli("migrate")
+    set_up_hospital(product, ehr)
+    product.start()
+    yield product, ehr
+    product.stop()
+    ehr.close()
+
+
+def kill_repeatedly(product: Product, role: str, finished: threading.Event) -> int:
+    """Kill the role at random moments while the load lasts; return how often."""
+    moments = random.Random(4711)
+    kills = 0
+    while not finished.is_set() and kills < KILLS_PER_ROLE:
+        until(lambda: product.role_processes(role), what=f"{role} is back")
+        time.sleep(moments.uniform(0.2, 1.2))
+        product.kill(role)
+        kills += 1
+    return kills
+
+
+def under_load(product: Product, role: str, load: Callable[[], None]) -> int:
+    finished = threading.Event()
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            load()
+        except BaseException as error:  # noqa: BLE001 - carried to the test that waits
+            failures.append(error)
+        finally:
+            finished.set()
+
+    worker = threading.Thread(target=run)
+    worker.start()
+    kills = kill_repeatedly(product, role, finished)
+    worker.join(timeout=180)
+    assert not worker.is_alive(), "the load did not end"
+    assert not failures, failures
+    assert kills
+    until(product.ready, timeout_s=60, what="ready again after the kills")
+    return kills
+
+
+def image(number: int) -> pydicom.Dataset:
+    path = pydicom.data.get_testdata_file("CT_small.dcm")
+    assert isinstance(path, str)
+    dataset = pydicom.dcmread(path)
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "2.25.7001", "2.25.7002"
+    dataset.SOPInstanceUID = f"2.25.7003{number:05d}"
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    dataset.InstanceNumber = number
+    return dataset
+
+
+@pytest.mark.parametrize("role", ["dimse", "worker"])
+def test_every_image_that_was_answered_with_success_is_there(hospital, role):
+    product, _ = hospital
+    acknowledged: dict[str, bytes] = {}
+
+    def load() -> None:
+        pending = list(range(300))
+        deadline = time.monotonic() + 120
+        while pending and time.monotonic() < deadline:
+            entity = AE(ae_title="CT1")
+            entity.add_requested_context("1.2.840.10008.5.1.4.1.1.2", ExplicitVRLittleEndian)
+            association = entity.associate("127.0.0.1", product.dicom_port, ae_title="ISOCENTER")
+            while association.is_established and pending:
+                dataset = image(pending[0])
+                answer = association.send_c_store(dataset)
+                if "Status" not in answer:
+                    break
+                assert answer.Status == 0, hex(answer.Status)
+                acknowledged[dataset.SOPInstanceUID] = hashlib.sha256(dataset.PixelData).digest()
+                pending.pop(0)
+                time.sleep(0.01)
+            association.abort()
+            time.sleep(0.2)
+        assert not pending
+
+    under_load(product, role, load)
+    assert len(acknowledged) == 300
+    for uid, digest in acknowledged.items():
+        status, raw = retrieve(product, f"/studies/2.25.7001/series/2.25.7002/instances/{uid}")
+        assert status == 200, uid
+        start = raw.index(b"\r\n\r\n") + 4
+        stored = pydicom.dcmread(pydicom.filebase.DicomBytesIO(raw[start:]), force=False)
+        assert hashlib.sha256(stored.PixelData).digest() == digest
+    status, study = product.api("GET", "/dicomweb/studies?StudyInstanceUID=2.25.7001")
+    assert study[0]["00201208"]["Value"] == [300], "counted once each, in spite of repeats"
+
+
+def retrieve(product: Product, path: str) -> tuple[int, bytes]:
+    request = urllib.request.Request(
+        f"{product.url}/dicomweb{path}",
+        headers={
+            "Authorization": f"Bearer {product.token('radiologist')}",
+            "Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*',
+        },
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.status, answer.read()
+
+
+@pytest.mark.parametrize("role", ["hl7", "worker"])
+def test_every_order_that_was_acknowledged_is_there_once(hospital, role):
+    product, _ = hospital
+    acknowledged: list[str] = []
+
+    def load() -> None:
+        for number in range(150):
+            accession = f"K{role}{number:05d}"[:16]
+            messages = (
+                registration(f"K{number}", f"Phantom^K{number}", control_id=f"KR{number}"),
+                order(
+                    *(f"K{number}", f"Phantom^K{number}"),
+                    control_id=f"KO{number}",
+                    placer=f"K-{number}",
+                    accession=accession,
+                ),
+            )
+            for message in messages:
+                deliver(product, message)
+            acknowledged.append(accession)
+
+    under_load(product, role, load)
+    assert len(acknowledged) == 150
+    for accession in acknowledged:
+        status, body = product.api("GET", f"/api/exams?accession_number={accession}")
+        assert status == 200
+        assert len(body["items"]) == 1, accession
+    for accession in acknowledged[-3:]:
+        until(product.reached(accession, "on_worklist"), what="events flow on after the kills")
+
+
+def deliver(product: Product, message: bytes) -> None:
+    """Send as an EHR does: the same message again until it is acknowledged."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            answers = send(product.hl7_port, message)
+        except OSError:
+            time.sleep(0.1)
+            continue
+        if answers:
+            assert acknowledgement_code(answers[0]) == "AA", answers[0]
+            return
+    raise AssertionError("never acknowledged")
+
+
+@pytest.mark.parametrize("role", ["hl7", "worker", "web"])
+def test_every_signed_report_arrives_and_none_again_after_its_acknowledgement(hospital, role):
+    product, ehr = hospital
+    count = 40
+    for number in range(count):
+        accession = f"R{number:05d}"
+        send(
+            product.hl7_port,
+            order(
+                *(f"R{number}", f"Phantom^R{number}"),
+                control_id=f"RO{number}",
+                placer=f"R-{number}",
+                accession=accession,
+            ),
+        )
+
+    def call(method: str, path: str, body: object = None) -> tuple[int, dict[str, object]]:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                status, answer = product.api(method, path, body)
+            except (OSError, ValueError, TimeoutError):
+                status, answer = 0, None
+            if status and status < 500:
+                return status, answer
+            time.sleep(0.1)
+        raise AssertionError(f"{path}: no answer")
+
+    def load() -> None:
+        for number in range(count):
+            accession = f"R{number:05d}"
+            status, report = call(
+                "POST", "/api/reports", {"accession_number": accession, "text": f"Normal {number}."}
+            )
+            if status == 409:  # an answer was lost with the process: the draft is there already
+                _, exam = call("GET", f"/api/exams/{accession}")
+                report = exam["reports"][0]
+            status, _ = call("POST", f"/api/reports/{report['report_id']}/sign")
+            assert status in {200, 409}
+            time.sleep(0.05)
+
+    kills = under_load(product, role, load)
+
+    def all_acknowledged() -> bool:
+        _, deliveries = product.api("GET", "/api/deliveries?limit=200")
+        states = Counter(d["state"] for d in deliveries["items"])
+        return states == {"acknowledged": count}
+
+    until(all_acknowledged, timeout_s=120, what="every report acknowledged")
+    settled = len(ehr.received)
+    by_control_id = Counter(str(m.segment("MSH")[10]) for m in ehr.received)
+    assert len(by_control_id) == count
+    # Only a process killed between receiving an acknowledgement and recording it may repeat a
+    # message, and then it repeats the same one, under the same control id.
+    assert settled - count <= kills
+    bodies = {(str(m.segment("MSH")[10]), str(m)) for m in ehr.received}
+    assert len(bodies) == count, "a repeated message is the same to the byte"
+    time.sleep(3)
+    assert len(ehr.received) == settled, "nothing is sent again after it was acknowledged"
