@@ -1,0 +1,1 @@
+"""What was done with patient data and by whom: append-only, sealed into a hash chain."""

@@ -1,0 +1,131 @@
+"""The SQL of schema ``audit``. One function is one statement."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from isocenter.domain.audit.model import AuditEntry, AuditRecord
+from isocenter.infra.db import Tx, jsonb
+
+_SEAL_LOCK = 0x15_0CE1_0002
+
+_INSERT = """
+    insert into audit.record (recorded_at, action, outcome, actor, actor_kind, source,
+                              object_type, object_id, patient_id, detail)
+    values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+def _parameters(entry: AuditEntry, now: datetime) -> tuple[Any, ...]:
+    return (
+        now,
+        entry.action,
+        entry.outcome,
+        entry.actor,
+        entry.actor_kind,
+        entry.source,
+        entry.object_type,
+        entry.object_id,
+        entry.patient_id,
+        jsonb(dict(entry.detail)),
+    )
+
+
+def insert(tx: Tx, entry: AuditEntry, now: datetime) -> None:
+    """Add a record."""
+    tx.run(_INSERT, _parameters(entry, now))
+
+
+def insert_many(tx: Tx, entries: Sequence[AuditEntry], now: datetime) -> None:
+    """Add several records in one round trip."""
+    tx.run_many(_INSERT, [_parameters(entry, now) for entry in entries])
+
+
+def lock_chain(tx: Tx) -> None:
+    """Wait until no other transaction seals."""
+    tx.value("select pg_advisory_xact_lock(%s)", (_SEAL_LOCK,))
+
+
+def chain_end(tx: Tx) -> AuditRecord | None:
+    """The record sealed last."""
+    return tx.maybe(
+        AuditRecord,
+        """
+        select record_key, recorded_at, action, outcome, actor, actor_kind, source, object_type,
+               object_id, patient_id, detail, chain_position, previous_digest, digest
+          from audit.record where chain_position is not null
+         order by chain_position desc limit 1
+        """,
+    )
+
+
+def unsealed(tx: Tx, limit: int) -> list[AuditRecord]:
+    """Records that are not sealed and whose place in the order is settled, oldest first.
+
+    Only transactions below the horizon have all ended. A number beyond every present one is from
+    the database's earlier life in another cluster, before it was restored here.
+    """
+    return tx.all(
+        AuditRecord,
+        """
+        select record_key, recorded_at, action, outcome, actor, actor_kind, source, object_type,
+               object_id, patient_id, detail, chain_position, previous_digest, digest
+          from audit.record
+         where chain_position is null
+           and (transaction_id < pg_snapshot_xmin(pg_current_snapshot())
+                or transaction_id >= pg_snapshot_xmax(pg_current_snapshot()))
+         order by record_key limit %s
+        """,
+        (limit,),
+    )
+
+
+def set_seals(tx: Tx, seals: Sequence[tuple[int, int, bytes, bytes]]) -> None:
+    """Seal records: (record key, chain position, previous digest, digest) each."""
+    keys, positions, previous, digests = (list(column) for column in zip(*seals, strict=True))
+    tx.run(
+        """
+        update audit.record r
+           set chain_position = s.chain_position, previous_digest = s.previous_digest,
+               digest = s.digest
+          from unnest(%s::bigint[], %s::bigint[], %s::bytea[], %s::bytea[])
+               as s (record_key, chain_position, previous_digest, digest)
+         where r.record_key = s.record_key
+        """,
+        (keys, positions, previous, digests),
+    )
+
+
+def sealed_after(tx: Tx, chain_position: int, limit: int) -> list[AuditRecord]:
+    """Sealed records behind a position, in the order of the chain."""
+    return tx.all(
+        AuditRecord,
+        """
+        select record_key, recorded_at, action, outcome, actor, actor_kind, source, object_type,
+               object_id, patient_id, detail, chain_position, previous_digest, digest
+          from audit.record where chain_position > %s order by chain_position limit %s
+        """,
+        (chain_position, limit),
+    )
+
+
+def search(tx: Tx, wanted: Mapping[str, Any]) -> list[AuditRecord]:
+    """Records that fit, newest first."""
+    return tx.all(
+        AuditRecord,
+        """
+        select record_key, recorded_at, action, outcome, actor, actor_kind, source, object_type,
+               object_id, patient_id, detail, chain_position, previous_digest, digest
+          from audit.record
+         where (%(patient_id)s::text is null or patient_id = %(patient_id)s)
+           and (%(actor)s::text is null or actor = %(actor)s)
+           and (%(action)s::text is null or action = %(action)s)
+           and (%(object_type)s::text is null or object_type = %(object_type)s)
+           and (%(object_id)s::text is null or object_id = %(object_id)s)
+           and (%(recorded_from)s::timestamptz is null or recorded_at >= %(recorded_from)s)
+           and (%(recorded_to)s::timestamptz is null or recorded_at < %(recorded_to)s)
+           and (%(before)s::bigint is null or record_key < %(before)s)
+         order by record_key desc limit %(limit)s
+        """,
+        wanted,
+    )

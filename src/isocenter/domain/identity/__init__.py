@@ -1,0 +1,1 @@
+"""Who the patients are: identifiers per assigning authority, demographics, merges."""

@@ -1,0 +1,330 @@
+"""The SQL of schema ``identity``. One function is one statement."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from isocenter.domain.identity.model import Merge, PatientIdentifier
+from isocenter.infra.db import Tx, jsonb
+
+# Merges are rare and concern several patients at once: they go one after the other.
+_MERGE_LOCK = 0x15_0CE1_0001
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifiedRow:
+    """A patient row with one of the identifiers it was found by.
+
+    Attributes:
+        holds_another: the patient has another identifier of the first one's authority and type.
+    """
+
+    assigning_authority: str
+    value: str
+    holds_another: bool
+    patient_key: int
+    person_name: str | None
+    birth_date: date | None
+    sex: str | None
+    address: str | None
+    phone: str | None
+    survivor_key: int | None
+    said_at: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentRow:
+    """A surviving patient with all identifiers of its records, own ones first."""
+
+    patient_key: int
+    person_name: str | None
+    birth_date: date | None
+    sex: str | None
+    address: str | None
+    phone: str | None
+    identifiers: list[dict[str, Any]]
+
+
+def lock_by_identifiers(tx: Tx, identifiers: Sequence[PatientIdentifier]) -> list[IdentifiedRow]:
+    """The patients that have any of the identifiers, locked in order of their keys."""
+    first = identifiers[0]
+    return tx.all(
+        IdentifiedRow,
+        """
+        select i.assigning_authority, i.value,
+               exists (select from identity.patient_identifier other
+                        where other.patient_key = i.patient_key
+                          and other.assigning_authority = %(authority)s
+                          and other.type_code = %(type_code)s
+                          and other.value <> %(value)s) as holds_another,
+               p.patient_key, p.person_name, p.birth_date, p.sex, p.address, p.phone,
+               p.survivor_key, p.said_at
+          from identity.patient_identifier i
+          join identity.patient p using (patient_key)
+         where (i.assigning_authority, i.value) in
+               (select * from unnest(%(authorities)s::text[], %(values)s::text[]))
+         order by p.patient_key
+           for no key update of p
+        """,
+        {
+            "authority": first.assigning_authority,
+            "type_code": first.type_code,
+            "value": first.value,
+            "authorities": [each.assigning_authority for each in identifiers],
+            "values": [each.value for each in identifiers],
+        },
+    )
+
+
+def insert_patient(
+    tx: Tx, identifiers: Sequence[PatientIdentifier], columns: Mapping[str, Any]
+) -> int | None:
+    """The key of a new patient; None when somebody else has just taken the first identifier."""
+    return tx.value(
+        """
+        with fresh as (
+            select nextval('identity.patient_patient_key_seq') as patient_key
+        ), first as (
+            insert into identity.patient_identifier
+                   (assigning_authority, value, type_code, patient_key)
+            select %(authority)s, %(value)s, %(type_code)s, patient_key from fresh
+                on conflict do nothing
+            returning patient_key
+        ), further as (
+            insert into identity.patient_identifier
+                   (assigning_authority, value, type_code, patient_key)
+            select said.assigning_authority, said.value, said.type_code, first.patient_key
+              from first, unnest(%(authorities)s::text[], %(values)s::text[], %(type_codes)s::text[])
+                          as said (assigning_authority, value, type_code)
+             order by 1, 2
+                on conflict do nothing
+        )
+        insert into identity.patient
+               (patient_key, person_name, name_normalised, name_phonetic, birth_date, sex, address,
+                phone, asserted_at, said_at, created_at, updated_at)
+        select patient_key, %(person_name)s, %(name_normalised)s, %(name_phonetic)s,
+               %(birth_date)s, %(sex)s, %(address)s, %(phone)s, %(asserted_at)s, %(said_at)s,
+               %(now)s, %(now)s
+          from first
+        returning patient_key
+        """,
+        {
+            **columns,
+            "said_at": jsonb(columns["said_at"]),
+            "authority": identifiers[0].assigning_authority,
+            "value": identifiers[0].value,
+            "type_code": identifiers[0].type_code,
+            "authorities": [each.assigning_authority for each in identifiers[1:]],
+            "values": [each.value for each in identifiers[1:]],
+            "type_codes": [each.type_code for each in identifiers[1:]],
+        },
+    )
+
+
+def update_patient(tx: Tx, patient_key: int, columns: Mapping[str, Any]) -> None:
+    """Write what is known about a patient now."""
+    tx.run(
+        """
+        update identity.patient
+           set person_name = %(person_name)s, name_normalised = %(name_normalised)s,
+               name_phonetic = %(name_phonetic)s, birth_date = %(birth_date)s, sex = %(sex)s,
+               address = %(address)s, phone = %(phone)s,
+               asserted_at = greatest(asserted_at, %(asserted_at)s),
+               said_at = %(said_at)s, updated_at = %(now)s
+         where patient_key = %(patient_key)s
+        """,
+        {**columns, "said_at": jsonb(columns["said_at"]), "patient_key": patient_key},
+    )
+
+
+def add_identifiers(tx: Tx, patient_key: int, identifiers: Sequence[PatientIdentifier]) -> int:
+    """How many of the identifiers became the patient's; those of other patients stay theirs."""
+    return tx.run(
+        """
+        insert into identity.patient_identifier (assigning_authority, value, type_code, patient_key)
+        select said.assigning_authority, said.value, said.type_code, %s
+          from unnest(%s::text[], %s::text[], %s::text[])
+               as said (assigning_authority, value, type_code)
+         order by 1, 2
+            on conflict do nothing
+        """,
+        (
+            patient_key,
+            [each.assigning_authority for each in identifiers],
+            [each.value for each in identifiers],
+            [each.type_code for each in identifiers],
+        ),
+    )
+
+
+def current_key(tx: Tx, patient_key: int) -> int | None:
+    """The row that stands for this one."""
+    return tx.value(
+        "select coalesce(survivor_key, patient_key) from identity.patient where patient_key = %s",
+        (patient_key,),
+    )
+
+
+def current_keys_of(tx: Tx, value: str, assigning_authority: str | None) -> list[int]:
+    """The surviving rows that an identifier leads to, in any authority when that is None."""
+    return tx.values(
+        """
+        select distinct coalesce(p.survivor_key, p.patient_key)
+          from identity.patient_identifier i
+          join identity.patient p using (patient_key)
+         where i.value = %(value)s
+           and (%(authority)s::text is null or i.assigning_authority = %(authority)s)
+        """,
+        {"value": value, "authority": assigning_authority},
+    )
+
+
+def current_patient(tx: Tx, patient_key: int) -> CurrentRow | None:
+    """The patient that stands for a row."""
+    return tx.maybe(
+        CurrentRow,
+        """
+        select c.patient_key, c.person_name, c.birth_date, c.sex, c.address, c.phone,
+               (select coalesce(jsonb_agg(jsonb_build_object(
+                           'own', i.patient_key = c.patient_key,
+                           'assigning_authority', i.assigning_authority,
+                           'value', i.value, 'type_code', i.type_code)
+                        order by i.patient_key <> c.patient_key, i.type_code <> 'MR',
+                                 i.assigning_authority = '', i.assigning_authority, i.value), '[]')
+                  from identity.patient record
+                  join identity.patient_identifier i using (patient_key)
+                 where record.patient_key = c.patient_key
+                    or record.survivor_key = c.patient_key) as identifiers
+          from identity.patient named
+          join identity.patient c
+            on c.patient_key = coalesce(named.survivor_key, named.patient_key)
+         where named.patient_key = %s
+        """,
+        (patient_key,),
+    )
+
+
+def lock_merges(tx: Tx) -> None:
+    """Wait until no other transaction merges or unmerges."""
+    tx.value("select pg_advisory_xact_lock(%s)", (_MERGE_LOCK,))
+
+
+def lock_connected(tx: Tx, identifiers: Sequence[PatientIdentifier]) -> None:
+    """Lock every patient that merges, undone ones included, connect with the identifiers."""
+    tx.values(
+        """
+        with recursive connected (patient_key) as (
+            select patient_key
+              from identity.patient_identifier
+             where (assigning_authority, value) in
+                   (select * from unnest(%s::text[], %s::text[]))
+             union
+            select case when m.prior_key = c.patient_key then m.survivor_key else m.prior_key end
+              from connected c
+              join identity.merge m on c.patient_key in (m.prior_key, m.survivor_key)
+        )
+        select patient_key
+          from identity.patient
+         where patient_key in (select patient_key from connected)
+         order by patient_key
+           for no key update
+        """,
+        ([each.assigning_authority for each in identifiers], [each.value for each in identifiers]),
+    )
+
+
+def upsert_merge(
+    tx: Tx, survivor_key: int, prior_key: int, asserted_at: datetime, *, actor: str, now: datetime
+) -> None:
+    """Keep the assertion. One that was undone revives only by a newer assertion than the undoing."""
+    tx.run(
+        """
+        insert into identity.merge (survivor_key, prior_key, asserted_at, merged_at, actor)
+        values (%(survivor_key)s, %(prior_key)s, %(asserted_at)s, %(now)s, %(actor)s)
+            on conflict (prior_key, survivor_key) do update
+           set asserted_at = greatest(merge.asserted_at, excluded.asserted_at),
+               undone_at = case when excluded.asserted_at > merge.undone_at then null
+                                else merge.undone_at end
+        """,
+        {
+            "survivor_key": survivor_key,
+            "prior_key": prior_key,
+            "asserted_at": asserted_at,
+            "now": now,
+            "actor": actor,
+        },
+    )
+
+
+def merges_connected(tx: Tx, patient_key: int) -> list[Merge]:
+    """Every merge that is connected with the patient, over any number of others."""
+    return tx.all(
+        Merge,
+        """
+        with recursive connected (patient_key) as (
+            select %s::bigint
+             union
+            select case when m.prior_key = c.patient_key then m.survivor_key else m.prior_key end
+              from connected c
+              join identity.merge m on c.patient_key in (m.prior_key, m.survivor_key)
+        )
+        select merge_key, survivor_key, prior_key, asserted_at, merged_at, undone_at, actor
+          from identity.merge
+         where prior_key in (select patient_key from connected)
+         order by merge_key
+        """,
+        (patient_key,),
+    )
+
+
+def undo_merge(tx: Tx, merge_key: int, now: datetime) -> int | None:
+    """The survivor of the merge that is now undone; None when there is none to undo."""
+    return tx.value(
+        """
+        update identity.merge set undone_at = %s
+         where merge_key = %s and undone_at is null
+        returning survivor_key
+        """,
+        (now, merge_key),
+    )
+
+
+def merge_by_key(tx: Tx, merge_key: int) -> Merge | None:
+    """One merge."""
+    return tx.maybe(
+        Merge,
+        """
+        select merge_key, survivor_key, prior_key, asserted_at, merged_at, undone_at, actor
+          from identity.merge where merge_key = %s
+        """,
+        (merge_key,),
+    )
+
+
+def set_survivors(tx: Tx, survivor_of: Mapping[int, int | None], now: datetime) -> list[int]:
+    """Point each patient to its survivor; gives those that pointed elsewhere before."""
+    keys = sorted(survivor_of)
+    return tx.values(
+        """
+        update identity.patient p
+           set survivor_key = said.survivor_key, updated_at = %s
+          from unnest(%s::bigint[], %s::bigint[]) as said (patient_key, survivor_key)
+         where p.patient_key = said.patient_key
+           and p.survivor_key is distinct from said.survivor_key
+        returning p.patient_key
+        """,
+        (now, keys, [survivor_of[key] for key in keys]),
+    )
+
+
+def identifiers_by_patient(tx: Tx, patient_keys: Sequence[int]) -> list[str]:
+    """The identifiers of patients, as ``value`` or ``value^^^authority``, for the audit record."""
+    return tx.values(
+        """
+        select case when assigning_authority = '' then value
+                    else value || '^^^' || assigning_authority end
+          from identity.patient_identifier where patient_key = any(%s) order by 1
+        """,
+        (list(patient_keys),),
+    )

@@ -1,0 +1,88 @@
+"""What happened to patients. ``patient_key`` is the row that the message named."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class PatientRegistered:
+    """A patient that was unknown until now."""
+
+    name: ClassVar[str] = "identity.patient_registered"
+
+    patient_key: int
+
+    @property
+    def subject(self) -> str:
+        """The patient."""
+        return f"patient/{self.patient_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class PatientUpdated:
+    """Demographics or identifiers of a patient are no longer what they were.
+
+    Attributes:
+        changed: names of what changed: columns of the patient, and ``identifiers``.
+    """
+
+    name: ClassVar[str] = "identity.patient_updated"
+
+    patient_key: int
+    changed: list[str]
+
+    @property
+    def subject(self) -> str:
+        """The patient."""
+        return f"patient/{self.patient_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class PatientMerged:
+    """``prior_key`` now stands for ``patient_key``.
+
+    Attributes:
+        moved_keys: all patients whose current patient changed by it, the prior among them.
+    """
+
+    name: ClassVar[str] = "identity.patient_merged"
+
+    patient_key: int
+    prior_key: int
+    moved_keys: list[int]
+
+    @property
+    def subject(self) -> str:
+        """The surviving patient."""
+        return f"patient/{self.patient_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class PatientUnmerged:
+    """A merge was undone: ``prior_key`` no longer stands for ``patient_key``."""
+
+    name: ClassVar[str] = "identity.patient_unmerged"
+
+    patient_key: int
+    prior_key: int
+    moved_keys: list[int]
+
+    @property
+    def subject(self) -> str:
+        """The patient that had survived."""
+        return f"patient/{self.patient_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierDisputed:
+    """A message gave a patient an identifier that belongs to another patient; it stays there."""
+
+    name: ClassVar[str] = "identity.identifier_disputed"
+
+    patient_key: int
+    owner_keys: list[int]
+
+    @property
+    def subject(self) -> str:
+        """The patient that the message was about."""
+        return f"patient/{self.patient_key}"

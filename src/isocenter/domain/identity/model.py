@@ -1,0 +1,225 @@
+"""Patients as pure data: facts that were asserted, who survives merges, which facts win.
+
+Two rules make every arrival order of the same messages end in the same state. Of each column the
+newest assertion wins, by the time it was asserted and not by the time it arrived. And who stands for
+whom is computed from the set of merges that were asserted and not undone, never step by step.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar, Literal
+
+from isocenter.errors import IsocenterError, Kind
+
+Sex = Literal["M", "F", "O", ""]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class PatientUnidentified(IsocenterError):
+    """Facts about a patient came without any identifier."""
+
+    kind: ClassVar[Kind] = Kind.INCORRECT
+
+
+class PatientUnknown(IsocenterError):
+    """There is no such patient."""
+
+    kind: ClassVar[Kind] = Kind.NOT_FOUND
+
+
+class SelfMerge(IsocenterError):
+    """A patient was to be merged into itself."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
+
+
+class MergeUnknown(IsocenterError):
+    """There is no such merge, or it was undone already."""
+
+    kind: ClassVar[Kind] = Kind.NOT_FOUND
+
+
+@dataclass(frozen=True, slots=True)
+class PatientIdentifier:
+    """One identifier. Attributes: assigning_authority: ``""`` when it is not known.
+
+    Standard: HL7 v2.5.1 2.A.14 (CX)
+    """
+
+    value: str
+    assigning_authority: str = ""
+    type_code: str = "MR"
+
+
+@dataclass(frozen=True, slots=True)
+class PatientFacts:
+    """What a message says about a patient; None: it says nothing, ``""``: it says there is none.
+
+    Attributes:
+        identifiers: the first one names the record; the others belong to the same person.
+        person_name: DICOM PN text, components parted by ``^``, groups by ``=``.
+        asserted_at: when the sender said so (not when it arrived).
+    """
+
+    identifiers: tuple[PatientIdentifier, ...]
+    asserted_at: datetime
+    person_name: str | None = None
+    birth_date: date | Literal[""] | None = None
+    sex: Sex | None = None
+    address: str | None = None
+    phone: str | None = None
+
+    def said(self) -> dict[str, Any]:
+        """Column name -> value, of the columns that these facts say something about."""
+        columns = {
+            "person_name": self.person_name,
+            "birth_date": self.birth_date,
+            "sex": self.sex,
+            "address": self.address,
+            "phone": self.phone,
+        }
+        return {name: value for name, value in columns.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """One person as known now, all merges followed.
+
+    Attributes:
+        identifiers: of this record; the one to show comes first.
+        alias_identifiers: of records that were merged into it.
+    """
+
+    patient_key: int
+    identifiers: tuple[PatientIdentifier, ...]
+    alias_identifiers: tuple[PatientIdentifier, ...]
+    person_name: str | None
+    birth_date: date | None
+    sex: str | None
+    address: str | None
+    phone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What registering came to.
+
+    Attributes:
+        patient_key: the row that the first identifier names.
+        current_key: the row that stands for it after all merges.
+        changed: names of the columns that changed, and ``identifiers``; empty for a repetition.
+    """
+
+    patient_key: int
+    current_key: int
+    created: bool
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """The assertion that ``prior_key`` is the same person as ``survivor_key``."""
+
+    merge_key: int
+    survivor_key: int
+    prior_key: int
+    asserted_at: datetime
+    merged_at: datetime
+    undone_at: datetime | None
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A row's columns after an assertion.
+
+    Attributes:
+        values: the columns whose value is another than before.
+        said_at: column name -> microseconds since 1970 of the assertion that its value is from.
+        newer: whether ``said_at`` changed, so that the row must be written.
+    """
+
+    values: dict[str, Any]
+    said_at: dict[str, int]
+    newer: bool
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware moment."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def revised(
+    current: Mapping[str, Any],
+    said_at: Mapping[str, int],
+    said: Mapping[str, Any],
+    asserted_at: datetime,
+) -> Revision:
+    """``current`` after somebody asserted ``said``: of each column the newest assertion holds.
+
+    Of two assertions of the same moment the one that arrives later holds: senders write whole
+    seconds, and an update may follow within the second.
+    """
+    moment = microseconds(asserted_at)
+    holding = {name for name in said if moment >= said_at.get(name, moment)}
+    values = {name: said[name] for name in said if name in holding and current[name] != said[name]}
+    after = {**said_at, **dict.fromkeys(sorted(holding), moment)}
+    return Revision(values, after, newer=after != said_at)
+
+
+def not_from_the_future(asserted_at: datetime, now: datetime) -> datetime:
+    """When something was asserted, at most ``now``.
+
+    A sender whose clock runs ahead would otherwise hold its columns against everybody else.
+    """
+    return min(asserted_at, now)
+
+
+def distinct(identifiers: Iterable[PatientIdentifier]) -> tuple[PatientIdentifier, ...]:
+    """The usable identifiers in their order, each authority and value once."""
+    found: dict[tuple[str, str], PatientIdentifier] = {}
+    for each in identifiers:
+        if each.value:
+            found.setdefault((each.assigning_authority, each.value), each)
+    return tuple(found.values())
+
+
+def survivors(merges: Sequence[Merge]) -> dict[int, int]:
+    """Patient row -> the row that stands for it; rows that stand for themselves are left out.
+
+    Each prior follows its newest merge. Merges that lead in a circle contradict each other: the
+    newest of them hold, so the oldest of the circle is passed over. A pair merged one way and later
+    the other way therefore survives as the later message says, whichever arrives first.
+    """
+    newest: dict[int, Merge] = {}
+    standing = [each for each in merges if each.undone_at is None]
+    for merge in sorted(standing, key=_age):
+        newest[merge.prior_key] = merge
+    for start in sorted(newest):
+        circle = _circle_from(start, newest)
+        if circle:
+            del newest[min(circle, key=_age).prior_key]
+    return {prior: _end_of(prior, newest) for prior in newest}
+
+
+def _age(merge: Merge) -> tuple[datetime, int]:
+    return merge.asserted_at, merge.merge_key
+
+
+def _circle_from(start: int, following: Mapping[int, Merge]) -> list[Merge]:
+    path: list[int] = []
+    at = start
+    while at in following and at not in path:
+        path.append(at)
+        at = following[at].survivor_key
+    return [following[key] for key in path[path.index(at) :]] if at in path else []
+
+
+def _end_of(start: int, following: Mapping[int, Merge]) -> int:
+    at = start
+    while at in following:
+        at = following[at].survivor_key
+    return at

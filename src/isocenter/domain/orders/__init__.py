@@ -1,0 +1,1 @@
+"""What was ordered: imaging orders with their requested procedures."""

@@ -1,0 +1,105 @@
+"""What happened to orders. Each event names the order, its exam and its patient row."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class OrderPlaced:
+    """A new order, with an accession number and one Study Instance UID per procedure."""
+
+    name: ClassVar[str] = "orders.order_placed"
+
+    order_key: int
+    accession_number: str
+    study_instance_uids: list[str]
+    patient_key: int
+
+    @property
+    def subject(self) -> str:
+        """The order."""
+        return f"order/{self.order_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRevised:
+    """Something about an order changed; ``changed`` names it."""
+
+    name: ClassVar[str] = "orders.order_revised"
+
+    order_key: int
+    accession_number: str
+    study_instance_uids: list[str]
+    patient_key: int
+    changed: list[str]
+
+    @property
+    def subject(self) -> str:
+        """The order."""
+        return f"order/{self.order_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCancelled:
+    """An order was withdrawn before it was begun."""
+
+    name: ClassVar[str] = "orders.order_cancelled"
+
+    order_key: int
+    accession_number: str
+    study_instance_uids: list[str]
+    patient_key: int
+    reason: str
+
+    @property
+    def subject(self) -> str:
+        """The order."""
+        return f"order/{self.order_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderDiscontinued:
+    """An order was stopped, begun or not."""
+
+    name: ClassVar[str] = "orders.order_discontinued"
+
+    order_key: int
+    accession_number: str
+    study_instance_uids: list[str]
+    patient_key: int
+    reason: str
+
+    @property
+    def subject(self) -> str:
+        """The order."""
+        return f"order/{self.order_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStarted:
+    """The first procedure of an order was begun."""
+
+    name: ClassVar[str] = "orders.order_started"
+
+    order_key: int
+    accession_number: str
+
+    @property
+    def subject(self) -> str:
+        """The order."""
+        return f"order/{self.order_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCompleted:
+    """Every procedure of an order is finished."""
+
+    name: ClassVar[str] = "orders.order_completed"
+
+    order_key: int
+    accession_number: str
+
+    @property
+    def subject(self) -> str:
+        """The order."""
+        return f"order/{self.order_key}"

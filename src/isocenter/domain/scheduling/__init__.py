@@ -1,0 +1,1 @@
+"""When and where it is to be done: scheduled procedure steps."""

@@ -1,0 +1,1 @@
+"""What the scanners were told: the entries of the modality worklist and who asked for them."""
