@@ -1,0 +1,24 @@
+"""What a deployment may choose about the pages and the API.
+
+The settings themselves are read by ``app``; this is only the shape in which they arrive.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+
+
+@dataclass(frozen=True, slots=True)
+class WebOptions:
+    """Choices of one deployment, the same in every ``web`` process."""
+
+    site_name: str = "Isocenter"
+    time_zone: tzinfo = UTC
+    secure_cookies: bool = False  # true when browsers reach us under TLS
+    session_cookie: str = "isocenter_session"
+    page_rows: int = 50
+    dicomweb_path: str = "/dicomweb"
+    feed_poll_s: float = 0.4
+    feed_heartbeat_s: float = 15.0
+    feed_lifetime_s: float = 600.0  # then the browser reconnects and is authenticated anew
+    feed_subscribers_max: int = 500
+    roles: tuple[str, ...] = field(default=("web", "dimse", "hl7", "worker"))

@@ -1,0 +1,173 @@
+// The reading page: scroll the rendered images of the exam's studies; keep the draft saved while it is written.
+// Measuring, comparing and volume work belong to the reading workspace (/viewer), not to this file.
+"use strict";
+
+(() => {
+  const stage = document.getElementById("stage");
+  if (!stage) return;
+  const view = document.getElementById("view");
+  const image = document.getElementById("image");
+  const message = document.getElementById("view-message");
+  const slider = document.getElementById("slider");
+  const strip = [...document.querySelectorAll(".strip .thumb")];
+  const stacks = new Map(); // series instance UID -> [frame addresses]
+  const loaded = new Map(); // address -> Image, oldest first
+  const KEPT = 160;
+  let series = null;
+  let frames = [];
+  let at = 0;
+  let window_ = "";
+  let span = 0; // presets differ by modality: the buttons carry their own window
+
+  const address = (frame) => (window_ ? `${frame}?window=${encodeURIComponent(window_)}` : frame);
+
+  function load(url) {
+    let held = loaded.get(url);
+    if (held) { loaded.delete(url); loaded.set(url, held); return held; }
+    held = new Image();
+    held.decoding = "async";
+    held.src = url;
+    loaded.set(url, held);
+    if (loaded.size > KEPT) { const [oldest, gone] = loaded.entries().next().value; gone.src = ""; loaded.delete(oldest); }
+    return held;
+  }
+
+  function say(text) { message.textContent = text; message.hidden = !text; }
+
+  function show() {
+    if (!frames.length) return;
+    const url = address(frames[at]);
+    const wanted = load(url);
+    const settle = () => {
+      if (url !== address(frames[at])) return; // the reader has scrolled on
+      if (wanted.naturalWidth) { image.src = wanted.src; image.hidden = false; say(""); }
+      else { image.hidden = true; say("This image cannot be shown here. It is stored as received; open it in a workstation."); loaded.delete(url); }
+      for (const step of [1, 2, 3, -1, 4, 5, 6, -2]) { const near = frames[at + step]; if (near) load(address(near)); }
+    };
+    if (wanted.complete) settle(); else { wanted.addEventListener("load", settle, { once: true }); wanted.addEventListener("error", settle, { once: true }); }
+    slider.value = String(at + 1);
+    slider.setAttribute("aria-valuetext", `Image ${at + 1} of ${frames.length}`);
+    document.getElementById("place").textContent = `${at + 1} / ${frames.length}`;
+  }
+
+  function go(to) {
+    const next = Math.max(0, Math.min(frames.length - 1, to));
+    if (next !== at) { at = next; show(); }
+  }
+
+  async function open(button) {
+    const asked = button.dataset.series;
+    series = asked;
+    for (const other of strip) other.setAttribute("aria-pressed", String(other === button));
+    document.getElementById("series-label").textContent = button.dataset.label;
+    for (const preset of document.querySelectorAll("[data-window]")) {
+      preset.hidden = preset.dataset.modality !== "" && preset.dataset.modality !== button.dataset.modality;
+    }
+    choose("");
+    frames = [];
+    at = 0;
+    image.hidden = true;
+    say("Loading…");
+    if (!stacks.has(asked)) {
+      const answer = await fetch(button.dataset.images, { headers: { Accept: "application/json" } }).catch(() => null);
+      if (!answer?.ok) { if (series === asked) say("The list of images could not be loaded. Choose the series again to retry."); return; }
+      stacks.set(asked, (await answer.json()).frames);
+    }
+    if (series !== asked) return; // another series was chosen meanwhile
+    frames = stacks.get(asked);
+    slider.max = String(Math.max(1, frames.length));
+    slider.disabled = frames.length < 2;
+    if (!frames.length) { say("This series holds no images that can be shown (for example a report or a presentation state)."); document.getElementById("place").textContent = "–"; return; }
+    show();
+  }
+
+  function choose(value) {
+    window_ = value;
+    for (const preset of document.querySelectorAll("[data-window]")) preset.setAttribute("aria-pressed", String(preset.dataset.window === value));
+  }
+
+  strip.forEach((button) => button.addEventListener("click", () => open(button)));
+  for (const preset of document.querySelectorAll("[data-window]")) preset.addEventListener("click", () => { choose(preset.dataset.window); show(); });
+  slider.addEventListener("input", () => go(Number(slider.value) - 1));
+  view.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    span += event.deltaMode === 0 ? event.deltaY : event.deltaY * 40;
+    const steps = Math.trunc(span / 40);
+    if (steps) { span -= steps * 40; go(at + steps); }
+  }, { passive: false });
+  let held = null;
+  view.addEventListener("pointerdown", (event) => { held = { y: event.clientY, at }; view.setPointerCapture(event.pointerId); });
+  view.addEventListener("pointermove", (event) => { if (held) go(held.at + Math.round((event.clientY - held.y) / Math.max(3, view.clientHeight / Math.max(1, frames.length)))); });
+  for (const end of ["pointerup", "pointercancel"]) view.addEventListener(end, () => { held = null; });
+
+  const steps = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -1e9, End: 1e9 };
+  document.addEventListener("keydown", (event) => {
+    const written = event.target.matches("textarea, input:not([type=range]), select");
+    if (event.key === "Escape" && written && !document.querySelector("dialog[open]")) { view.focus(); event.preventDefault(); return; }
+    if (written || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (event.target === slider && event.key in steps) return; // the slider moves by itself
+    if (event.key in steps) go(at + steps[event.key]);
+    else if (event.key === "[" || event.key === "]") {
+      const now = strip.findIndex((button) => button.dataset.series === series);
+      const next = strip[now + (event.key === "]" ? 1 : -1)];
+      if (next) { open(next); next.scrollIntoView({ block: "nearest", inline: "nearest" }); }
+    } else if (/^[0-9]$/.test(event.key)) {
+      const shown = [...document.querySelectorAll("[data-window]")].filter((preset) => !preset.hidden);
+      shown[Number(event.key)]?.click();
+    } else if (event.key === "r" && document.getElementById("text")) document.getElementById("text").focus();
+    else return;
+    event.preventDefault();
+  });
+  if (strip.length) open(strip[0]);
+})();
+
+// --- The draft saves itself ------------------------------------------------------------------------
+(() => {
+  const form = document.getElementById("draft");
+  if (!form) return;
+  const text = document.getElementById("text");
+  const state = document.getElementById("draft-state");
+  let saved = text.value;
+  let timer = 0;
+  let running = null;
+
+  async function put() {
+    const sent = text.value;
+    if (sent === saved || !sent.trim()) return true;
+    state.textContent = "Saving…";
+    const known = form.elements.report_id.value;
+    const answer = await fetch(known ? `/api/reports/${encodeURIComponent(known)}` : "/api/reports", {
+      method: known ? "PUT" : "POST",
+      headers: { "Content-Type": "application/json", Accept: "application/json" },
+      body: JSON.stringify({ accession_number: form.dataset.accession, text: sent }),
+    }).catch(() => null);
+    if (!answer?.ok) {
+      const problem = await answer?.json().catch(() => null);
+      state.textContent = `Not saved: ${problem?.detail || "the server cannot be reached"}. Your text is still here; trying again.`;
+      clearTimeout(timer);
+      timer = setTimeout(save, 5000);
+      return false;
+    }
+    const report = await answer.json();
+    form.elements.report_id.value = report.report_id;
+    saved = sent;
+    state.textContent = `Draft saved ${new Date().toLocaleTimeString()}`;
+    return true;
+  }
+  async function save() { // one at a time: a second POST would begin a second report
+    while (running) await running;
+    running = put();
+    try { return await running; } finally { running = null; }
+  }
+  text.addEventListener("input", () => {
+    state.textContent = "Not saved yet";
+    clearTimeout(timer);
+    timer = setTimeout(save, 800);
+  });
+  text.addEventListener("keydown", (event) => {
+    if ((event.ctrlKey || event.metaKey) && event.key === "s") { event.preventDefault(); clearTimeout(timer); save(); }
+    if ((event.ctrlKey || event.metaKey) && event.key === "Enter") { event.preventDefault(); document.querySelector("[data-opens=sign]")?.click(); }
+  });
+  form.addEventListener("submit", () => { saved = text.value; clearTimeout(timer); });
+  addEventListener("beforeunload", (event) => { if (text.value !== saved) event.preventDefault(); });
+})();

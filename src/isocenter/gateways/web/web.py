@@ -1,0 +1,188 @@
+"""What every page and API function of one process shares, and how a page is made.
+
+Requests find it at ``request.app.state.web``. It holds no state of its own: truth is in PostgreSQL.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import Depends
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from isocenter.domain.access.model import Action, Actor, Viewer
+from isocenter.gateways.web import formats
+from isocenter.gateways.web.feed import Feed
+from isocenter.gateways.web.navigation import Permissions, items_for
+from isocenter.gateways.web.options import WebOptions
+from isocenter.infra.blobs import BlobStore
+from isocenter.infra.clock import Clock
+from isocenter.infra.pools import Pool
+
+STATIC = Path(__file__).parent / "static"
+THEME_COOKIE = "isocenter_theme"
+THEMES = frozenset({"light", "dark"})
+# Confirmations that a redirect may name. The address carries the key only, never a text.
+NOTICES: Mapping[str, str] = {
+    "matched": "Matched. The exam and the images have found each other.",
+    "dismissed": "The case is closed.",
+    "undone": "The match is undone. The images need a person again.",
+    "replayed": "Queued to be sent again.",
+    "draft": "The draft is saved.",
+    "signed": "Signed. The report is on its way to its recipients.",
+    "approved": "Approved. The caller is a peer from now on.",
+    "pending_dismissed": "Dismissed. The caller stays refused.",
+    "peer_added": "The peer is added.",
+    "peer_removed": "The peer is removed. Its calls are refused from now on.",
+    "user_added": "The user is added.",
+    "user_disabled": "The user is disabled.",
+    "password_set": "The password is set.",
+    "token_revoked": "The token is revoked.",
+    "retried": "The work is queued again.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Whether one thing that we depend on is there."""
+
+    name: str
+    ready: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Web:
+    """The shared things of one process."""
+
+    pool: Pool
+    blobs: BlobStore
+    options: WebOptions
+    clock: Clock
+    checks: Callable[[], Awaitable[Sequence[Check]]]
+    version: str
+    feed: Feed
+    _digests: dict[str, str] = field(default_factory=dict[str, str])
+
+    @cached_property
+    def environment(self) -> Environment:
+        """The templates, with every value escaped."""
+        environment = Environment(
+            loader=PackageLoader("isocenter.gateways.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters.update(formats.FILTERS)
+        environment.globals.update(
+            options=self.options,
+            version=self.version,
+            asset=self.asset,
+            exam_path=exam_path,
+        )
+        return environment
+
+    def asset(self, name: str) -> str:
+        """The address of a static file; it changes with the content, so it may be kept for ever."""
+        if name not in self._digests:
+            content = (STATIC / name).read_bytes()
+            self._digests[name] = hashlib.sha256(content).hexdigest()[:12]
+        return f"/static/{name}?v={self._digests[name]}"
+
+    def page(
+        self,
+        request: Request,
+        template: str,
+        context: Mapping[str, Any],
+        *,
+        status: HTTPStatus = HTTPStatus.OK,
+        default_theme: str = "",
+    ) -> HTMLResponse:
+        """The page that ``template`` makes of ``context``, in the reader's appearance and rights."""
+        now = self.clock()
+        actor: Actor | None = getattr(request.state, "actor", None)
+        theme = request.cookies.get(THEME_COOKIE, "")
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        shared: dict[str, Any] = {
+            "actor": actor,
+            "may": Permissions(actor),
+            "navigation": items_for(actor),
+            "section": request.url.path,
+            "here": here,
+            "theme": theme if theme in THEMES else default_theme,
+            "notice": NOTICES.get(request.query_params.get("done", "")),
+            "trouble": None,
+            "zone_name": now.astimezone(self.options.time_zone).tzname() or "UTC",
+            "now": now,
+            "when": partial(formats.when, now=now, zone=self.options.time_zone),
+            "age": partial(formats.age, now=now),
+        }
+        text = self.environment.get_template(template).render({**shared, **context})
+        return HTMLResponse(text, status_code=status)
+
+    def problem_page(self, request: Request, status: HTTPStatus, detail: str) -> Response:
+        """A failure as a page for a person."""
+        heading = PROBLEM_HEADINGS.get(status, "That did not work")
+        context = {"status": status, "heading": heading, "detail": detail}
+        return self.page(request, "problem.html", context, status=status)
+
+
+PROBLEM_HEADINGS: Mapping[HTTPStatus, str] = {
+    HTTPStatus.NOT_FOUND: "There is nothing here",
+    HTTPStatus.FORBIDDEN: "You may not do this",
+    HTTPStatus.CONFLICT: "The situation has changed meanwhile",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many at once: try again in a moment",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Something we depend on is away: try again in a moment",
+}
+
+
+def exam_path(accession_number: str) -> str:
+    """The address of an exam's page."""
+    return f"/exams/{quote(accession_number, safe='')}"
+
+
+def seen_after(path: str, done: str = "") -> RedirectResponse:
+    """Where the browser goes after a form was carried out, and which confirmation it shows there."""
+    separator = "&" if "?" in path else "?"
+    return RedirectResponse(f"{path}{separator}done={done}" if done else path, HTTPStatus.SEE_OTHER)
+
+
+def local_path(path: str, otherwise: str = "/") -> str:
+    """``path`` when it stays on this server, so that no form sends a person elsewhere."""
+    stays = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if stays else otherwise
+
+
+def _web(request: Request) -> Web:
+    return request.app.state.web
+
+
+def _actor(request: Request) -> Actor:
+    return request.state.actor
+
+
+def _viewer(action: Action) -> Callable[[Request], Viewer]:
+    def viewer(request: Request) -> Viewer:
+        return Viewer.of(request.state.actor, action)
+
+    return viewer
+
+
+InWeb = Annotated[Web, Depends(_web)]
+SignedIn = Annotated[Actor, Depends(_actor)]
+ExamViewer = Annotated[Viewer, Depends(_viewer(Action.EXAM_READ))]
+StudyViewer = Annotated[Viewer, Depends(_viewer(Action.STUDY_READ))]
+ReportViewer = Annotated[Viewer, Depends(_viewer(Action.REPORT_READ))]
+DeliveryViewer = Annotated[Viewer, Depends(_viewer(Action.DELIVERY_READ))]
+MessageViewer = Annotated[Viewer, Depends(_viewer(Action.MESSAGE_READ))]
+PeerViewer = Annotated[Viewer, Depends(_viewer(Action.PEER_READ))]
+AuditViewer = Annotated[Viewer, Depends(_viewer(Action.AUDIT_READ))]
+SystemViewer = Annotated[Viewer, Depends(_viewer(Action.SYSTEM_READ))]
