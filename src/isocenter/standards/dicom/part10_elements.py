@@ -163,12 +163,18 @@ def inflate(data: Buffer, *, bytes_max: int = INFLATED_BYTES_MAX) -> bytes:
 
 
 def walk(
-    data: Buffer, start: int, end: int, encoding: Encoding, *, depth: int = 0
+    data: Buffer,
+    start: int,
+    end: int,
+    encoding: Encoding,
+    *,
+    depth: int = 0,
+    stop_at: frozenset[int] = frozenset(),
 ) -> Iterator[Header]:
     """Each element between ``start`` and ``end``, sequences as one element.
 
-    Ends early at an item delimiter, which closes an item of undefined length; that delimiter is
-    given as the last header.
+    Ends before an element of ``stop_at``, whose value then need not be there; and after an item
+    delimiter, which closes an item of undefined length and is given as the last header.
 
     Raises:
         TruncatedError: an element goes past ``end``.
@@ -178,6 +184,10 @@ def walk(
     """
     position = start
     while position < end:
+        if stop_at and position + 4 <= end:
+            group, element = _TAG[encoding.little_endian](data, position)
+            if group << 16 | element in stop_at:
+                return
         header = element_at(data, position, end, encoding, depth=depth)
         yield header
         if header.tag == ITEM_DELIMITATION:
