@@ -246,7 +246,7 @@ class StudyAttributes:
     referring_physician_name: str | None
 
 
-# A study whose images differ in one of these needs a person; other differences are common and harmless.
+# Images that differ in one of these need a person; other differences are common and harmless.
 IDENTIFYING: Final = (
     "patient_id",
     "issuer_of_patient_id",

@@ -35,6 +35,12 @@ class DeliveryInProgress(IsocenterError):
     kind: ClassVar[Kind] = Kind.CONFLICT
 
 
+class Superseded(IsocenterError):
+    """A newer version is on its way to the recipient, or there."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
+
+
 class ClaimLost(IsocenterError):
     """The lease ended and another sender has the delivery: this result must not be recorded."""
 
@@ -85,6 +91,9 @@ class Delivery:
     refused_at: datetime | None
     failing_since: datetime | None
     last_error: str | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "state", DeliveryState(self.state))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

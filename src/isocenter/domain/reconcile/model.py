@@ -5,8 +5,6 @@ except for what a person said. So the same facts always end in the same state.
 """
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,6 +12,7 @@ from enum import StrEnum
 from typing import ClassVar, Final
 
 from isocenter.errors import IsocenterError, Kind
+from isocenter.standards.dicom.matching import words
 
 
 class Method(StrEnum):
@@ -247,18 +246,11 @@ def _equal(one: date | None, other: date | None) -> bool | None:
 
 def _names_agree(one: str | None, other: str | None) -> bool | None:
     """Same words, whatever their order, case and accents; further words on one side do no harm."""
-    first, second = _words(one), _words(other)
+    first, second = (set(words((name or "").split("=", 1)[0])) for name in (one, other))
     if not first or not second:
         return None
     shorter, longer = sorted((first, second), key=len)
     return shorter <= longer and (len(shorter) > 1 or shorter == longer)
-
-
-def _words(name: str | None) -> set[str]:
-    alphabetic = (name or "").split("=", 1)[0]
-    decomposed = unicodedata.normalize("NFKD", alphabetic).casefold()
-    plain = "".join(each for each in decomposed if not unicodedata.combining(each))
-    return set(re.findall(r"\w+", plain))
 
 
 def decide(evidence: Evidence) -> Decision:

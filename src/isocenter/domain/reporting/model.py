@@ -65,6 +65,12 @@ class ReportIsEmpty(IsocenterError):
     kind: ClassVar[Kind] = Kind.INCORRECT
 
 
+class ReportTooLong(IsocenterError):
+    """The text is longer than any report."""
+
+    kind: ClassVar[Kind] = Kind.INCORRECT
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """A report.
@@ -88,6 +94,9 @@ class Report:
     updated_at: datetime
     signed_at: datetime | None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "state", ReportState(self.state))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportVersion:
@@ -101,6 +110,9 @@ class ReportVersion:
     signed_by: str
     signer_name: str
     signed_at: datetime
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", VersionKind(self.kind))
 
 
 def version_digest(before: bytes, *, version: int, signed_by: str, text: str) -> bytes:

@@ -65,6 +65,7 @@ create table archive.series (
     constraint series_in_study unique (study_key, series_instance_uid)
 ) with (fillfactor = 80);
 create index series_uid on archive.series (series_instance_uid);
+create index series_metadata on archive.series (metadata_blob_key) where metadata_blob_key is not null;
 
 create table archive.instance (
     instance_key        bigint generated always as identity primary key,

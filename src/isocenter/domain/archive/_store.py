@@ -1,0 +1,414 @@
+"""The SQL of the archive's tables. One function is one statement.
+
+Rows are locked in one order everywhere: studies by UID, then series by UID, then instances by UID.
+Whoever changes a study's counters holds its row, so admissions of one study take turns and
+admissions of different studies do not wait for each other.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any
+
+from isocenter.domain.archive.model import InstanceLocation, KeptConflict, Series, Study
+from isocenter.infra.db import Tx, jsonb
+
+Columns = Mapping[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A series of a study that instances go to, with what is known of the study, both locked."""
+
+    study_key: int
+    study_instance_uid: str
+    patient_id: str | None
+    issuer_of_patient_id: str | None
+    patient_name: str | None
+    patient_birth_date: date | None
+    patient_sex: str | None
+    accession_number: str | None
+    study_id: str | None
+    study_date: date | None
+    study_time: time | None
+    study_description: str | None
+    referring_physician_name: str | None
+    number_of_instances: int
+    completed_at: datetime | None
+    disagreements: dict[str, list[str]]
+    series_key: int
+    series_instance_uid: str
+
+
+_PLACES = """
+with study as (
+    insert into archive.study as known (
+        study_instance_uid, patient_id, issuer_of_patient_id, patient_name,
+        patient_name_normalised, patient_name_phonetic, patient_birth_date, patient_sex,
+        accession_number, study_id, study_date, study_time, study_description,
+        referring_physician_name, first_received_at, last_received_at)
+    select given.*, %(now)s, %(now)s
+      from unnest(
+        %(study_instance_uid)s::text[], %(patient_id)s::text[], %(issuer_of_patient_id)s::text[],
+        %(patient_name)s::text[], %(patient_name_normalised)s::text[],
+        %(patient_name_phonetic)s::text[], %(patient_birth_date)s::date[], %(patient_sex)s::text[],
+        %(accession_number)s::text[], %(study_id)s::text[], %(study_date)s::date[],
+        %(study_time)s::time[], %(study_description)s::text[],
+        %(referring_physician_name)s::text[]) as given (study_instance_uid)
+     order by given.study_instance_uid
+    on conflict (study_instance_uid) do update set study_instance_uid = known.study_instance_uid
+    returning *
+), series as (
+    insert into archive.series as known (
+        study_key, series_instance_uid, modality, series_number, series_description, series_date,
+        series_time, body_part_examined, laterality, station_name, manufacturer,
+        manufacturer_model_name, protocol_name, performed_procedure_step_start_date,
+        performed_procedure_step_start_time, first_received_at, last_received_at)
+    select study.study_key, given.series_instance_uid, given.modality, given.series_number,
+           given.series_description, given.series_date, given.series_time, given.body_part_examined,
+           given.laterality, given.station_name, given.manufacturer, given.manufacturer_model_name,
+           given.protocol_name, given.start_date, given.start_time, %(now)s, %(now)s
+      from unnest(
+        %(series_study)s::text[], %(series_instance_uid)s::text[], %(modality)s::text[],
+        %(series_number)s::int[], %(series_description)s::text[], %(series_date)s::date[],
+        %(series_time)s::time[], %(body_part_examined)s::text[], %(laterality)s::text[],
+        %(station_name)s::text[], %(manufacturer)s::text[], %(manufacturer_model_name)s::text[],
+        %(protocol_name)s::text[], %(performed_procedure_step_start_date)s::date[],
+        %(performed_procedure_step_start_time)s::time[])
+        as given (study_instance_uid, series_instance_uid, modality, series_number,
+                  series_description, series_date, series_time, body_part_examined, laterality,
+                  station_name, manufacturer, manufacturer_model_name, protocol_name, start_date,
+                  start_time)
+      join study using (study_instance_uid)
+     order by given.study_instance_uid, given.series_instance_uid
+    on conflict on constraint series_in_study
+       do update set series_instance_uid = known.series_instance_uid
+    returning known.series_key, known.study_key, known.series_instance_uid
+)
+select study.study_key, study_instance_uid, patient_id, issuer_of_patient_id, patient_name,
+       patient_birth_date, patient_sex, accession_number, study_id, study_date, study_time,
+       study_description, referring_physician_name, number_of_instances, completed_at,
+       disagreements, series_key, series_instance_uid
+  from series join study using (study_key)
+"""
+
+
+def places(tx: Tx, columns: Columns, *, now: datetime) -> list[Place]:
+    """The locked rows of all series in ``columns``, made where they did not exist."""
+    return tx.all(Place, _PLACES, {**columns, "now": now})
+
+
+_STORE = """
+with stored as (
+    insert into archive.instance (
+        series_key, sop_instance_uid, sop_class_uid, transfer_syntax_uid, instance_number, rows,
+        columns, bits_allocated, number_of_frames, blob_key, size_bytes, sha256, dataset_offset,
+        pixel_data_offset, frame_ranges, received_at, calling_ae_title)
+    select * from unnest(
+        %(series_key)s::bigint[], %(sop_instance_uid)s::text[], %(sop_class_uid)s::text[],
+        %(transfer_syntax_uid)s::text[], %(instance_number)s::int[], %(rows)s::int[],
+        %(columns)s::int[], %(bits_allocated)s::int[], %(number_of_frames)s::int[],
+        %(blob_key)s::text[], %(size_bytes)s::bigint[], %(sha256)s::bytea[],
+        %(dataset_offset)s::bigint[], %(pixel_data_offset)s::bigint[], %(frame_ranges)s::bytea[],
+        %(received_at)s::timestamptz[], %(calling_ae_title)s::text[])
+        as given (series_key, sop_instance_uid)
+     order by given.sop_instance_uid
+    on conflict (sop_instance_uid) do nothing
+    returning series_key, sop_instance_uid, sop_class_uid, calling_ae_title
+), per_series as (
+    select series_key, count(*) as number, array_agg(distinct sop_class_uid) as sop_classes,
+           array_agg(distinct calling_ae_title) as calling_ae_titles
+      from stored group by series_key
+), grown as (
+    update archive.series
+       set number_of_instances = series.number_of_instances + per_series.number,
+           last_received_at = greatest(series.last_received_at, %(now)s)
+      from per_series
+     where series.series_key = per_series.series_key
+    returning series.study_key, series.modality, per_series.number, per_series.sop_classes,
+              per_series.calling_ae_titles, series.number_of_instances = per_series.number as is_new
+), per_study as (
+    select study_key, sum(number) as number, count(*) filter (where is_new) as new_series
+      from grown group by study_key
+), grown_study as (
+    update archive.study
+       set number_of_instances = study.number_of_instances + per_study.number,
+           number_of_series = study.number_of_series + per_study.new_series,
+           last_received_at = greatest(study.last_received_at, %(now)s),
+           completed_at = null,
+           modalities = array(
+               select unnest(study.modalities) union
+               select modality from grown where grown.study_key = study.study_key and modality <> ''
+               order by 1),
+           sop_classes = array(
+               select unnest(study.sop_classes) union
+               select unnest(sop_classes) from grown where grown.study_key = study.study_key
+               order by 1),
+           calling_ae_titles = array(
+               select unnest(study.calling_ae_titles) union
+               select unnest(calling_ae_titles) from grown where grown.study_key = study.study_key
+               order by 1)
+      from per_study
+     where study.study_key = per_study.study_key
+)
+select sop_instance_uid from stored
+"""
+
+
+def store(tx: Tx, columns: Columns, *, now: datetime) -> set[str]:
+    """SOP Instance UIDs of the rows that were inserted; series and studies are counted on."""
+    return set(tx.values(_STORE, {**columns, "now": now}))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An instance that was here before."""
+
+    sop_instance_uid: str
+    sha256: bytes
+    study_instance_uid: str
+
+
+_KNOWN = """
+select sop_instance_uid, sha256, study_instance_uid
+  from archive.instance
+  join archive.series using (series_key)
+  join archive.study using (study_key)
+ where sop_instance_uid = any(%s)
+"""
+
+
+def known(tx: Tx, sop_instance_uids: Sequence[str]) -> list[Known]:
+    """What is stored under these SOP Instance UIDs."""
+    return tx.all(Known, _KNOWN, (list(sop_instance_uids),))
+
+
+_KEEP_CONFLICTS = """
+insert into archive.conflicting_instance (
+    sop_instance_uid, study_instance_uid, asserted_study_instance_uid, asserted_series_instance_uid,
+    sop_class_uid, transfer_syntax_uid, blob_key, size_bytes, sha256, dataset_offset, received_at,
+    calling_ae_title)
+select * from unnest(
+    %(sop_instance_uid)s::text[], %(study_instance_uid)s::text[],
+    %(asserted_study_instance_uid)s::text[], %(asserted_series_instance_uid)s::text[],
+    %(sop_class_uid)s::text[], %(transfer_syntax_uid)s::text[], %(blob_key)s::text[],
+    %(size_bytes)s::bigint[], %(sha256)s::bytea[], %(dataset_offset)s::bigint[],
+    %(received_at)s::timestamptz[], %(calling_ae_title)s::text[]) as given (sop_instance_uid)
+ order by given.sop_instance_uid
+on conflict on constraint conflicting_once do nothing
+returning blob_key
+"""
+
+
+def keep_conflicts(tx: Tx, columns: Columns) -> set[str]:
+    """Blob keys of those that were not kept already."""
+    return set(tx.values(_KEEP_CONFLICTS, columns))
+
+
+_DROP_EMPTY_SERIES = """
+delete from archive.series where series_key = any(%s) and number_of_instances = 0
+"""
+_DROP_EMPTY_STUDIES = """
+delete from archive.study
+ where study_key = any(%s) and number_of_instances = 0
+   and not exists (select from archive.series where series.study_key = study.study_key)
+"""
+
+
+def drop_empty_series(tx: Tx, series_keys: Sequence[int]) -> None:
+    """Remove series that were made for instances which then were not new."""
+    tx.run(_DROP_EMPTY_SERIES, (list(series_keys),))
+
+
+def drop_empty_studies(tx: Tx, study_keys: Sequence[int]) -> None:
+    """Remove studies that were made for instances which then were not new."""
+    tx.run(_DROP_EMPTY_STUDIES, (list(study_keys),))
+
+
+_SUPPLEMENT = """
+update archive.study set
+    patient_id = coalesce(study.patient_id, given.patient_id),
+    issuer_of_patient_id = coalesce(study.issuer_of_patient_id, given.issuer_of_patient_id),
+    patient_name = coalesce(study.patient_name, given.patient_name),
+    patient_name_normalised =
+        coalesce(study.patient_name_normalised, given.patient_name_normalised),
+    patient_name_phonetic = coalesce(study.patient_name_phonetic, given.patient_name_phonetic),
+    patient_birth_date = coalesce(study.patient_birth_date, given.patient_birth_date),
+    patient_sex = coalesce(study.patient_sex, given.patient_sex),
+    accession_number = coalesce(study.accession_number, given.accession_number),
+    study_id = coalesce(study.study_id, given.study_id),
+    study_date = coalesce(study.study_date, given.study_date),
+    study_time = coalesce(study.study_time, given.study_time),
+    study_description = coalesce(study.study_description, given.study_description),
+    referring_physician_name =
+        coalesce(study.referring_physician_name, given.referring_physician_name),
+    disagreements = given.disagreements
+from unnest(
+    %(study_key)s::bigint[], %(patient_id)s::text[], %(issuer_of_patient_id)s::text[],
+    %(patient_name)s::text[], %(patient_name_normalised)s::text[],
+    %(patient_name_phonetic)s::text[], %(patient_birth_date)s::date[], %(patient_sex)s::text[],
+    %(accession_number)s::text[], %(study_id)s::text[], %(study_date)s::date[],
+    %(study_time)s::time[], %(study_description)s::text[], %(referring_physician_name)s::text[],
+    %(disagreements)s::jsonb[])
+    as given (study_key, patient_id, issuer_of_patient_id, patient_name, patient_name_normalised,
+              patient_name_phonetic, patient_birth_date, patient_sex, accession_number, study_id,
+              study_date, study_time, study_description, referring_physician_name, disagreements)
+where study.study_key = given.study_key
+"""
+
+
+def supplement(
+    tx: Tx, columns: Columns, disagreements: Sequence[Mapping[str, Sequence[str]]]
+) -> None:
+    """Give studies the values that they lacked, and note in what their instances disagree."""
+    tx.run(_SUPPLEMENT, {**columns, "disagreements": [jsonb(each) for each in disagreements]})
+
+
+_STUDY = """
+select study_instance_uid, patient_id, issuer_of_patient_id, patient_name, patient_birth_date,
+       patient_sex, accession_number, study_date, study_time, study_description, modalities,
+       number_of_series, number_of_instances, disagreements, first_received_at, last_received_at,
+       completed_at
+  from archive.study
+ where study_instance_uid = %s
+"""
+
+
+def study(tx: Tx, study_instance_uid: str) -> Study | None:
+    """The study."""
+    return tx.maybe(Study, _STUDY, (study_instance_uid,))
+
+
+_SERIES = """
+select study_instance_uid, series_instance_uid, modality, series_number, series_description,
+       series.number_of_instances, series.last_received_at, metadata_blob_key, metadata_instances
+  from archive.series join archive.study using (study_key)
+ where study_instance_uid = %s
+ order by series_number nulls last, series_key
+"""
+
+
+def series_of(tx: Tx, study_instance_uid: str) -> list[Series]:
+    """The study's series by number."""
+    return tx.all(Series, _SERIES, (study_instance_uid,))
+
+
+_LOCATIONS = """
+select study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid,
+       transfer_syntax_uid, instance_number, number_of_frames, blob_key, size_bytes, sha256,
+       dataset_offset, pixel_data_offset, frame_ranges
+  from archive.study join archive.series using (study_key) join archive.instance using (series_key)
+ where study_instance_uid = %(study)s
+   and (%(series)s::text is null or series_instance_uid = %(series)s)
+   and (%(instance)s::text is null or sop_instance_uid = %(instance)s)
+ order by series_number nulls last, series_key, instance_number nulls last, instance_key
+"""
+
+# Asking for one instance is the hot path of frame requests: its own statement has its own plan.
+_LOCATION = """
+select study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid,
+       transfer_syntax_uid, instance_number, number_of_frames, blob_key, size_bytes, sha256,
+       dataset_offset, pixel_data_offset, frame_ranges
+  from archive.instance join archive.series using (series_key) join archive.study using (study_key)
+ where sop_instance_uid = %(instance)s and study_instance_uid = %(study)s
+   and (%(series)s::text is null or series_instance_uid = %(series)s)
+"""
+
+
+def locations(
+    tx: Tx, study: str, series: str | None = None, instance: str | None = None
+) -> list[InstanceLocation]:
+    """Where the instances are, by series number and instance number."""
+    statement = _LOCATIONS if instance is None else _LOCATION
+    return tx.all(
+        InstanceLocation, statement, {"study": study, "series": series, "instance": instance}
+    )
+
+
+_CONFLICTS = """
+select sop_instance_uid, sha256, calling_ae_title, received_at
+  from archive.conflicting_instance
+ where study_instance_uid = %s
+ order by conflict_key
+"""
+
+
+def conflicts(tx: Tx, study_instance_uid: str) -> list[KeptConflict]:
+    """What is kept beside the study's instances."""
+    return tx.all(KeptConflict, _CONFLICTS, (study_instance_uid,))
+
+
+_STUDIES_WITH_ACCESSION_NUMBER = """
+select study_instance_uid from archive.study
+ where accession_number is not null and upper(btrim(accession_number)) = any(%s)
+"""
+
+
+def studies_with_accession_numbers(tx: Tx, normalised: Sequence[str]) -> list[str]:
+    """UIDs of the studies whose images carry one of these accession numbers."""
+    return tx.values(_STUDIES_WITH_ACCESSION_NUMBER, (list(normalised),))
+
+
+_EXISTING = "select study_instance_uid from archive.study where study_instance_uid = any(%s)"
+
+
+def existing(tx: Tx, study_instance_uids: Sequence[str]) -> list[str]:
+    """Those of the UIDs of which there are images."""
+    return tx.values(_EXISTING, (list(study_instance_uids),))
+
+
+_SET_METADATA = """
+update archive.series
+   set metadata_blob_key = %(blob_key)s, metadata_instances = %(instances)s
+  from archive.study
+ where study.study_key = series.study_key and study_instance_uid = %(study)s
+   and series_instance_uid = %(series)s and metadata_instances < %(instances)s
+"""
+
+
+def set_metadata(tx: Tx, study: str, series: str, *, blob_key: str, instances: int) -> bool:
+    """Whether the object is newer than what was named before, and is named now."""
+    params = {"study": study, "series": series, "blob_key": blob_key, "instances": instances}
+    return tx.run(_SET_METADATA, params) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A study that has just been taken for complete."""
+
+    study_instance_uid: str
+    number_of_series: int
+    number_of_instances: int
+
+
+_COMPLETE = """
+with quiet as (
+    select study_key from archive.study
+     where completed_at is null and last_received_at <= %(quiet_since)s and number_of_instances > 0
+     order by study_instance_uid
+     limit %(limit)s
+     for update skip locked
+)
+update archive.study set completed_at = %(now)s
+  from quiet
+ where study.study_key = quiet.study_key
+returning study_instance_uid, number_of_series, number_of_instances
+"""
+
+
+def complete(tx: Tx, *, quiet_since: datetime, limit: int, now: datetime) -> list[Quiet]:
+    """Studies that got nothing since, now complete. Those being written to are left for later."""
+    return tx.all(Quiet, _COMPLETE, {"quiet_since": quiet_since, "limit": limit, "now": now})
+
+
+_UNREFERENCED = """
+select key from unnest(%s::text[]) as given (key)
+ where not exists (select from archive.instance where blob_key = key)
+   and not exists (select from archive.conflicting_instance where blob_key = key)
+   and not exists (select from archive.series where metadata_blob_key = key)
+"""
+
+
+def unreferenced(tx: Tx, blob_keys: Sequence[str]) -> list[str]:
+    """Those of the keys that no row names."""
+    return tx.values(_UNREFERENCED, (list(blob_keys),))

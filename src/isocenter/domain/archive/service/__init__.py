@@ -1,0 +1,28 @@
+"""The archive's use cases: admit, locate, complete, sweep."""
+
+from isocenter.domain.archive.service.admission import admit
+from isocenter.domain.archive.service.completion import complete_quiet_studies
+from isocenter.domain.archive.service.location import (
+    conflicts_of,
+    locate,
+    record_study_access,
+    series_of,
+    set_series_metadata,
+    studies_with,
+    study,
+)
+from isocenter.domain.archive.service.sweeping import sweep, unreferenced
+
+__all__ = [
+    "admit",
+    "complete_quiet_studies",
+    "conflicts_of",
+    "locate",
+    "record_study_access",
+    "series_of",
+    "set_series_metadata",
+    "studies_with",
+    "study",
+    "sweep",
+    "unreferenced",
+]

@@ -1,0 +1,356 @@
+"""Makes received objects visible: one call for a batch of any size, of any mixture of studies.
+
+The usual batch costs three statements and one event per series, whatever its size. What is unusual
+(instances that are here already, studies that contradict themselves) costs a few more.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, TypeVar
+
+from isocenter.domain.access.model import Action, Actor, authorize
+from isocenter.domain.archive import _store, model
+from isocenter.domain.archive.events import ConflictingInstanceKept, InstancesAdmitted
+from isocenter.domain.archive.model import (
+    Admission,
+    InstanceIdentity,
+    NotAnInstance,
+    Outcome,
+    ReceivedInstance,
+    SeriesAttributes,
+    StudyAttributes,
+)
+from isocenter.domain.audit.model import AuditEntry
+from isocenter.domain.audit.service import record_many
+from isocenter.infra import outbox
+from isocenter.infra.db import Tx
+from isocenter.standards.dicom.matching import person_name_key, phonetic_keys
+
+_STUDY_FIELDS = tuple(each.name for each in fields(StudyAttributes))
+_SERIES_FIELDS = tuple(each.name for each in fields(SeriesAttributes))
+_STUDY_TAGS = (
+    model.PATIENT_ID,
+    model.ISSUER_OF_PATIENT_ID,
+    model.PATIENT_NAME,
+    model.PATIENT_BIRTH_DATE,
+    model.PATIENT_SEX,
+    model.ACCESSION_NUMBER,
+    model.STUDY_ID,
+    model.STUDY_DATE,
+    model.STUDY_TIME,
+    model.STUDY_DESCRIPTION,
+    model.REFERRING_PHYSICIAN_NAME,
+)
+
+A = TypeVar("A")
+SeriesId = tuple[str, str]  # Study Instance UID, Series Instance UID
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    received: ReceivedInstance
+    identity: InstanceIdentity
+    study: StudyAttributes
+
+    @property
+    def series(self) -> SeriesId:
+        return self.identity.study_instance_uid, self.identity.series_instance_uid
+
+
+def admit(
+    tx: Tx, actor: Actor, batch: Sequence[ReceivedInstance], *, now: datetime
+) -> list[Admission]:
+    """What became of each object of ``batch``, in its order.
+
+    One bad object does not fail the others: its outcome is ``REFUSED``. Every other outcome is
+    success to the sender once the caller has committed. May be called by any number of processes
+    at once, also for the same study and the same instances.
+
+    Standard: PS3.4 B.2, PS3.18 10.5
+    """
+    authorize(actor, Action.STUDY_STORE)
+    admissions: list[Admission | None] = [None] * len(batch)
+    candidates: dict[str, tuple[int, _Candidate]] = {}
+    repeats: list[tuple[int, _Candidate]] = []
+    parsed: dict[tuple[str | None, ...], StudyAttributes] = {}
+    for index, received in enumerate(batch):
+        try:
+            candidate = _candidate(received, parsed)
+        except NotAnInstance as refusal:
+            uid = model.text_of(received.attributes, model.SOP_INSTANCE_UID) or ""
+            admissions[index] = Admission(uid, Outcome.REFUSED, refusal.message)
+            continue
+        uid = candidate.identity.sop_instance_uid
+        if uid in candidates:
+            repeats.append((index, candidate))
+        else:
+            candidates[uid] = index, candidate
+    missed = _store_new(tx, actor, candidates, admissions, now) if candidates else []
+    _settle_known(tx, [*missed, *repeats], admissions, now)
+    return [each for each in admissions if each is not None]
+
+
+def _candidate(
+    received: ReceivedInstance, parsed: dict[tuple[str | None, ...], StudyAttributes]
+) -> _Candidate:
+    """The object with its place. Objects of one study mostly repeat its attributes: parsed once."""
+    attributes = received.attributes
+    identity = model.identify(attributes)
+    key = tuple(attributes.get(tag) for tag in _STUDY_TAGS)
+    study = parsed.get(key)
+    if study is None:
+        study = parsed[key] = model.study_attributes(attributes)
+    return _Candidate(received, identity, study)
+
+
+def _store_new(
+    tx: Tx,
+    actor: Actor,
+    candidates: Mapping[str, tuple[int, _Candidate]],
+    admissions: list[Admission | None],
+    now: datetime,
+) -> list[tuple[int, _Candidate]]:
+    """Insert what is new; gives what turned out to be here already."""
+    in_order = [candidate for _, candidate in candidates.values()]
+    places = {
+        (place.study_instance_uid, place.series_instance_uid): place
+        for place in _store.places(tx, _place_columns(in_order), now=now)
+    }
+    stored = _store.store(tx, _instance_columns(in_order, places), now=now)
+    for uid in stored:
+        admissions[candidates[uid][0]] = Admission(uid, Outcome.STORED)
+    new = [each for each in in_order if each.identity.sop_instance_uid in stored]
+    if len(new) < len(in_order):
+        _drop_empty(tx, places.values(), new)
+    disagreements = _supplement(tx, places, new)
+    _announce(tx, actor, places, new, disagreements, now)
+    return [entry for uid, entry in candidates.items() if uid not in stored]
+
+
+def _first_of(
+    candidates: Iterable[_Candidate], key: Callable[[_Candidate], A]
+) -> dict[A, _Candidate]:
+    firsts: dict[A, _Candidate] = {}
+    for each in candidates:
+        firsts.setdefault(key(each), each)
+    return firsts
+
+
+def _study_columns(attributes: Sequence[StudyAttributes]) -> dict[str, list[Any]]:
+    columns: dict[str, list[Any]] = {
+        name: [getattr(each, name) for each in attributes] for name in _STUDY_FIELDS
+    }
+    names = [each.patient_name for each in attributes]
+    columns["patient_name_normalised"] = [name and person_name_key(name) for name in names]
+    columns["patient_name_phonetic"] = [name and " ".join(phonetic_keys(name)) for name in names]
+    return columns
+
+
+def _place_columns(candidates: Sequence[_Candidate]) -> dict[str, list[Any]]:
+    studies = _first_of(candidates, lambda each: each.identity.study_instance_uid)
+    columns = _study_columns([each.study for each in studies.values()])
+    columns["study_instance_uid"] = list(studies)
+    series = _first_of(candidates, lambda each: each.series)
+    attributes = [model.series_attributes(each.received.attributes) for each in series.values()]
+    for name in _SERIES_FIELDS:
+        columns[name] = [getattr(each, name) for each in attributes]
+    columns["series_study"] = [study for study, _ in series]
+    columns["series_instance_uid"] = [uid for _, uid in series]
+    return columns
+
+
+def _instance_columns(
+    candidates: Sequence[_Candidate], places: Mapping[SeriesId, _store.Place]
+) -> dict[str, list[Any]]:
+    received = [each.received for each in candidates]
+    identities = [each.identity for each in candidates]
+    columns: dict[str, list[Any]] = {
+        "series_key": [places[each.series].series_key for each in candidates],
+        "sop_instance_uid": [each.sop_instance_uid for each in identities],
+        "sop_class_uid": [each.sop_class_uid for each in identities],
+    }
+    for name, tag in (
+        ("instance_number", model.INSTANCE_NUMBER),
+        ("rows", model.ROWS),
+        ("columns", model.COLUMNS),
+        ("bits_allocated", model.BITS_ALLOCATED),
+        ("number_of_frames", model.NUMBER_OF_FRAMES),
+    ):
+        columns[name] = [model.integer_of(each.attributes, tag) for each in received]
+    for name in (
+        "transfer_syntax_uid",
+        "blob_key",
+        "size_bytes",
+        "sha256",
+        "dataset_offset",
+        "pixel_data_offset",
+        "frame_ranges",
+        "received_at",
+        "calling_ae_title",
+    ):
+        columns[name] = [getattr(each, name) for each in received]
+    return columns
+
+
+def _drop_empty(tx: Tx, places: Iterable[_store.Place], new: Sequence[_Candidate]) -> None:
+    """Take back series and studies that were made for instances which then were not new."""
+    filled = {each.series for each in new}
+    idle = [
+        each for each in places if (each.study_instance_uid, each.series_instance_uid) not in filled
+    ]
+    if idle:
+        _store.drop_empty_series(tx, sorted(each.series_key for each in idle))
+        _store.drop_empty_studies(tx, sorted({each.study_key for each in idle}))
+
+
+def _supplement(
+    tx: Tx, places: Mapping[SeriesId, _store.Place], new: Sequence[_Candidate]
+) -> dict[str, list[str]]:
+    """Per study the names in which new instances disagree with what is known of it.
+
+    A study keeps the values of its first instance, and takes those that it lacked from later ones.
+    """
+    by_study = {place.study_instance_uid: place for place in places.values()}
+    changed: dict[str, tuple[StudyAttributes, dict[str, list[str]]]] = {}
+    contradicted: dict[str, list[str]] = {}
+    seen: set[tuple[str, StudyAttributes]] = set()
+    for each in new:
+        uid = each.identity.study_instance_uid
+        if (uid, each.study) in seen:
+            continue
+        seen.add((uid, each.study))
+        place = by_study[uid]
+        known, noted = changed.get(uid, (_known_attributes(place), place.disagreements))
+        merged, against = _compared(known, each.study, noted)
+        if merged != known or against != noted:
+            contradicted[uid] = sorted(
+                name for name in against if against[name] != place.disagreements.get(name)
+            )
+            changed[uid] = merged, against
+    if changed:
+        columns = _study_columns([attributes for attributes, _ in changed.values()])
+        columns["study_key"] = [by_study[uid].study_key for uid in changed]
+        _store.supplement(tx, columns, [against for _, against in changed.values()])
+    return contradicted
+
+
+def _known_attributes(place: _store.Place) -> StudyAttributes:
+    return StudyAttributes(*(getattr(place, name) for name in _STUDY_FIELDS))
+
+
+def _compared(
+    known: StudyAttributes, said: StudyAttributes, noted: Mapping[str, list[str]]
+) -> tuple[StudyAttributes, dict[str, list[str]]]:
+    merged: dict[str, Any] = {}
+    against = {name: list(values) for name, values in noted.items()}
+    for name in _STUDY_FIELDS:
+        before, value = getattr(known, name), getattr(said, name)
+        merged[name] = value if before is None else before
+        if name in model.IDENTIFYING and None not in {before, value} and before != value:
+            against[name] = sorted({*against.get(name, []), str(value)})
+    return StudyAttributes(**merged), against
+
+
+def _announce(
+    tx: Tx,
+    actor: Actor,
+    places: Mapping[SeriesId, _store.Place],
+    new: Sequence[_Candidate],
+    disagreements: Mapping[str, list[str]],
+    now: datetime,
+) -> None:
+    counts: dict[SeriesId, int] = {}
+    for each in new:
+        counts[each.series] = counts.get(each.series, 0) + 1
+    firsts = _first_of(new, lambda each: each.series)
+    entries: dict[str, AuditEntry] = {}
+    for series in sorted(counts):
+        place = places[series]
+        study_uid, series_uid = series
+        event = InstancesAdmitted(
+            study_instance_uid=study_uid,
+            series_instance_uid=series_uid,
+            modality=model.text_of(firsts[series].received.attributes, model.MODALITY) or "",
+            count=counts[series],
+            first=place.number_of_instances == 0,
+            reopened=place.completed_at is not None,
+            disagreements=disagreements.get(study_uid, []),
+        )
+        outbox.append(tx, event, now=now)
+        if study_uid not in entries:
+            entries[study_uid] = _audit_entry(actor, study_uid, firsts[series], counts)
+    if entries:
+        record_many(tx, list(entries.values()), now=now)
+
+
+def _audit_entry(
+    actor: Actor, study_uid: str, first: _Candidate, counts: Mapping[SeriesId, int]
+) -> AuditEntry:
+    return AuditEntry(
+        action="study.store",
+        actor=actor.name,
+        actor_kind=actor.kind.value,
+        source=actor.source,
+        object_type="study",
+        object_id=study_uid,
+        patient_id=first.study.patient_id,
+        detail={"instances": sum(n for (uid, _), n in counts.items() if uid == study_uid)},
+    )
+
+
+def _settle_known(
+    tx: Tx,
+    entries: Sequence[tuple[int, _Candidate]],
+    admissions: list[Admission | None],
+    now: datetime,
+) -> None:
+    """Tell repetitions from conflicts; keep the bytes of the latter beside the first."""
+    if not entries:
+        return
+    uids = sorted({each.identity.sop_instance_uid for _, each in entries})
+    known = {each.sop_instance_uid: each for each in _store.known(tx, uids)}
+    conflicts: list[tuple[int, _Candidate]] = []
+    for index, each in entries:
+        uid = each.identity.sop_instance_uid
+        if known[uid].sha256 == each.received.sha256:
+            admissions[index] = Admission(uid, Outcome.DUPLICATE)
+        else:
+            conflicts.append((index, each))
+    if not conflicts:
+        return
+    kept = _store.keep_conflicts(tx, _conflict_columns([each for _, each in conflicts], known))
+    for index, each in conflicts:
+        uid = each.identity.sop_instance_uid
+        if each.received.blob_key in kept:
+            admissions[index] = Admission(uid, Outcome.CONFLICTING)
+            event = ConflictingInstanceKept(known[uid].study_instance_uid, uid)
+            outbox.append(tx, event, now=now)
+        else:  # these bytes were kept beside the first ones before
+            admissions[index] = Admission(uid, Outcome.DUPLICATE)
+
+
+def _conflict_columns(
+    candidates: Sequence[_Candidate], known: Mapping[str, _store.Known]
+) -> dict[str, list[Any]]:
+    identities = [each.identity for each in candidates]
+    columns: dict[str, list[Any]] = {
+        "sop_instance_uid": [each.sop_instance_uid for each in identities],
+        "study_instance_uid": [
+            known[each.sop_instance_uid].study_instance_uid for each in identities
+        ],
+        "asserted_study_instance_uid": [each.study_instance_uid for each in identities],
+        "asserted_series_instance_uid": [each.series_instance_uid for each in identities],
+        "sop_class_uid": [each.sop_class_uid for each in identities],
+    }
+    for name in (
+        "transfer_syntax_uid",
+        "blob_key",
+        "size_bytes",
+        "sha256",
+        "dataset_offset",
+        "received_at",
+        "calling_ae_title",
+    ):
+        columns[name] = [getattr(each.received, name) for each in candidates]
+    return columns

@@ -1,0 +1,119 @@
+"""The SQL of reports. One function is one statement."""
+
+from datetime import datetime
+
+from isocenter.domain.reporting.model import Report, ReportVersion
+from isocenter.infra.db import Tx
+
+_COLUMNS = """
+select report_id, accession_number, order_key, state, version, draft_text, draft_revision,
+       created_by, created_at, updated_by, updated_at, signed_at
+  from reporting.report
+"""
+_BY_ID = _COLUMNS + "where report_id = %s"
+_BY_ID_LOCKED = _COLUMNS + "where report_id = %s for update"
+_BY_ORDER_LOCKED = _COLUMNS + "where order_key = %s for update"
+_BY_ACCESSION_NUMBER = _COLUMNS + "where accession_number = %s order by created_at limit 1"
+
+
+def report(tx: Tx, report_id: str) -> Report | None:
+    """The report."""
+    return tx.maybe(Report, _BY_ID, (report_id,))
+
+
+def lock(tx: Tx, report_id: str) -> Report | None:
+    """The report, locked until the transaction ends."""
+    return tx.maybe(Report, _BY_ID_LOCKED, (report_id,))
+
+
+def lock_of_order(tx: Tx, order_key: int) -> Report | None:
+    """The order's report, locked until the transaction ends."""
+    return tx.maybe(Report, _BY_ORDER_LOCKED, (order_key,))
+
+
+def report_of(tx: Tx, accession_number: str) -> Report | None:
+    """The exam's report."""
+    return tx.maybe(Report, _BY_ACCESSION_NUMBER, (accession_number,))
+
+
+_BEGIN = """
+insert into reporting.report (report_id, accession_number, order_key, state, draft_text,
+    draft_revision, created_by, created_at, updated_by, updated_at)
+values (%(report_id)s, %(accession_number)s, %(order_key)s, 'draft', %(text)s, 1, %(author)s,
+    %(now)s, %(author)s, %(now)s)
+on conflict (order_key) do nothing
+"""
+
+
+def begin(tx: Tx, report: Report) -> bool:
+    """Whether the report was made; False when the order has one already."""
+    params = {
+        "report_id": report.report_id,
+        "accession_number": report.accession_number,
+        "order_key": report.order_key,
+        "text": report.draft_text,
+        "author": report.created_by,
+        "now": report.created_at,
+    }
+    return tx.run(_BEGIN, params) > 0
+
+
+_SAVE = """
+update reporting.report
+   set draft_text = %(text)s, draft_revision = draft_revision + 1, updated_by = %(author)s,
+       updated_at = %(now)s
+ where report_id = %(report_id)s
+"""
+
+
+def save(tx: Tx, report_id: str, text: str, *, author: str, now: datetime) -> None:
+    """Replace the draft's text."""
+    tx.run(_SAVE, {"report_id": report_id, "text": text, "author": author, "now": now})
+
+
+_SIGN = """
+update reporting.report
+   set state = 'signed', version = %(version)s, draft_text = null, updated_by = %(signer)s,
+       updated_at = %(now)s, signed_at = %(now)s
+ where report_id = %(report_id)s
+"""
+
+
+def sign(tx: Tx, report_id: str, version: int, *, signer: str, now: datetime) -> None:
+    """Note that ``version`` is signed and nothing is being written."""
+    tx.run(_SIGN, {"report_id": report_id, "version": version, "signer": signer, "now": now})
+
+
+_ADD_VERSION = """
+insert into reporting.report_version (report_id, version, kind, text, digest, signed_by,
+    signer_name, signed_at)
+values (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+def add_version(tx: Tx, version: ReportVersion) -> None:
+    """Keep a signed text. The database refuses to change it ever after."""
+    tx.run(
+        _ADD_VERSION,
+        (
+            version.report_id,
+            version.version,
+            version.kind.value,
+            version.text,
+            version.digest,
+            version.signed_by,
+            version.signer_name,
+            version.signed_at,
+        ),
+    )
+
+
+_VERSIONS = """
+select report_id, version, kind, text, digest, signed_by, signer_name, signed_at
+  from reporting.report_version where report_id = %s order by version
+"""
+
+
+def versions(tx: Tx, report_id: str) -> list[ReportVersion]:
+    """All signed texts, oldest first."""
+    return tx.all(ReportVersion, _VERSIONS, (report_id,))
