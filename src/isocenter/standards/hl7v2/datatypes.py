@@ -91,7 +91,8 @@ def format_dtm(value: datetime) -> str:
 
     Standard: HL7 v2.5.1 2.A.22.
     """
-    return value.strftime("%Y%m%d%H%M%S%z")[:19]
+    # strftime does not pad years below 1000 everywhere.
+    return f"{value.year:04d}{value.strftime('%m%d%H%M%S%z')[:15]}"
 
 
 @dataclass(frozen=True, slots=True)

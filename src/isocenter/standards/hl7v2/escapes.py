@@ -81,6 +81,9 @@ def escape(text: str, syntax: Syntax = DEFAULT_SYNTAX) -> str:
 
     Standard: HL7 v2.5.1 2.7.
     """
+    if text == '""' and syntax.escape:
+        # Two quotes alone would ask the receiver to delete the value.
+        return f"{syntax.escape}X2222{syntax.escape}"
     return text.translate(_translation(syntax))
 
 
