@@ -1,0 +1,46 @@
+"""Limits of the DIMSE gateway: every resource that a peer can use up has one, with a default."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one ``dimse`` process grants its peers.
+
+    Attributes:
+        associations_max: associations at a time; one more is refused as local limit exceeded.
+        associations_per_address_max: the same for one remote address.
+        connections_max: TCP connections at a time, with or without association; one more is closed.
+        pdu_length_bytes: the longest P-DATA-TF that is announced to peers.
+        receive_buffer_bytes_max: per association; also the longest PDU that is accepted at all.
+        operations_max: operations that a peer may have outstanding on one association.
+        dataset_bytes_max: the largest object.
+        identifier_bytes_max: the largest C-FIND identifier.
+        header_bytes: how much of an object is kept in memory to read its header without its file.
+        header_reread_bytes_max: how much is read back when the header is longer than that.
+        batch_instances_max: instances that share one commit.
+        free_bytes_min: storage below which objects are refused as out of resources.
+        artim_timeout_s: for the association request, and for the peer to close.
+        idle_timeout_s: without any message under way.
+        stall_timeout_s: without a byte in the middle of a message.
+        query_threads: queries at a time; more wait.
+        response_bytes: pending C-FIND responses are written in lots of about this size.
+    """
+
+    associations_max: int = 100
+    associations_per_address_max: int = 50
+    connections_max: int = 400
+    pdu_length_bytes: int = 131072
+    receive_buffer_bytes_max: int = 1 << 20
+    operations_max: int = 16
+    dataset_bytes_max: int = 64 << 30
+    identifier_bytes_max: int = 1 << 20
+    header_bytes: int = 1 << 16
+    header_reread_bytes_max: int = 16 << 20
+    batch_instances_max: int = 64
+    free_bytes_min: int = 1 << 30
+    artim_timeout_s: float = 30.0
+    idle_timeout_s: float = 600.0
+    stall_timeout_s: float = 60.0
+    query_threads: int = 4
+    response_bytes: int = 1 << 16

@@ -1,0 +1,111 @@
+"""What the DIMSE gateway needs from the rest of the system: one callable per concern.
+
+The application hands real services over; tests hand over the same shapes in memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from isocenter.domain.archive.model import Admission, ReceivedInstance
+from isocenter.standards.dicom.values import DataSet
+
+
+class Service(StrEnum):
+    """What a peer may be allowed to do, in the words of ``isocenter peer add --allow``."""
+
+    ECHO = "echo"
+    STORE = "store"
+    FIND = "find"
+    MOVE = "move"
+    GET = "get"
+    WORKLIST = "worklist"
+    MPPS = "mpps"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks for an association, by what can be seen of it.
+
+    Attributes:
+        tls_subject: subject of the verified client certificate (RFC 4514 text), or ``None``.
+    """
+
+    calling_ae_title: str
+    called_ae_title: str
+    address: str
+    tls_subject: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A known caller and what it may do. ``peer_name`` is its name in the list of peers."""
+
+    peer_name: str
+    services: frozenset[Service]
+
+
+class Policy(Protocol):
+    """Decides who may associate. Asked once per association request."""
+
+    async def grant(self, caller: Caller) -> Grant | None:
+        """What the caller may do; ``None`` when it is unknown or comes from a wrong address.
+
+        An ``IsocenterError`` (such as a database that is away) refuses the association as
+        temporary congestion.
+        """
+        ...
+
+    async def record_unknown(self, caller: Caller) -> None:
+        """Remembers a refused caller for an administrator to approve. Cheap when repeated."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """An object with the peer that sent it. Its bytes are durable; nobody can see it yet."""
+
+    caller: Caller
+    grant: Grant
+    instance: ReceivedInstance
+
+
+class Admit(Protocol):
+    """Makes a batch of durable objects visible in one transaction, and commits it.
+
+    Called in the admission thread. Success is answered to the senders only after it has returned.
+    A bad object is refused by its outcome and does not fail the others. An ``IsocenterError`` fails
+    the batch: when the database is away or busy all senders are told so; otherwise each object is
+    tried alone, so that one never harms another.
+    """
+
+    def __call__(self, batch: Sequence[Arrival], /) -> Sequence[Admission]:
+        """One outcome per object, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRequest:
+    """One C-FIND.
+
+    Attributes:
+        sop_class_uid: the information model, as in ``uids``.
+        identifier: matching and return keys as received.
+    """
+
+    caller: Caller
+    grant: Grant
+    sop_class_uid: str
+    identifier: DataSet
+
+
+class Query(Protocol):
+    """Answers one C-FIND in a query thread; the iterator is closed when the peer cancels."""
+
+    def __call__(self, request: QueryRequest, /) -> Iterator[DataSet]:
+        """The matches, each complete with Specific Character Set when it needs one.
+
+        An ``IsocenterError`` ends the query with the status of its kind.
+        """
+        ...

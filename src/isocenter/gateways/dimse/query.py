@@ -1,0 +1,188 @@
+"""C-FIND as SCP: decodes the identifier, has the query run in a thread, streams what it finds.
+
+Each query has one thread from a bounded pool; a peer that reads slowly slows its query down, and
+C-CANCEL, a lost association or an abort ends it. What is searched and how is the query port's
+business.
+
+Standard: PS3.4 C.4.1, K.4.1; PS3.7 9.1.2
+"""
+
+import asyncio
+from collections.abc import Generator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from isocenter.errors import IsocenterError
+from isocenter.gateways.dimse.association import Association
+from isocenter.gateways.dimse.limits import Limits
+from isocenter.gateways.dimse.ports import Grant, Query, QueryRequest, Service
+from isocenter.gateways.dimse.services import Receiver, refuse
+from isocenter.gateways.dimse.status_table import FIND
+from isocenter.infra.log import get_logger
+from isocenter.standards import ProtocolError
+from isocenter.standards.dicom.dimse import messages as dimse
+from isocenter.standards.dicom.dimse.status import Status
+from isocenter.standards.dicom.uids import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+)
+from isocenter.standards.dicom.ul.connection import NegotiatedContext
+from isocenter.standards.dicom.ul.negotiation import Offer
+from isocenter.standards.dicom.ul.pdu import ContextResult
+from isocenter.standards.dicom.values import DataSet, decode_dataset, encode_dataset
+
+PATIENT_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.1.1"
+STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
+MODALITY_WORKLIST_FIND: Final = "1.2.840.10008.5.1.4.31"
+
+_log = get_logger(__name__)
+_OFFER: Final = Offer(
+    frozenset({
+        IMPLICIT_VR_LITTLE_ENDIAN,
+        EXPLICIT_VR_LITTLE_ENDIAN,
+        DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    })
+)
+_SERVICE_OF: Final[Mapping[str, Service]] = {
+    PATIENT_ROOT_FIND: Service.FIND,
+    STUDY_ROOT_FIND: Service.FIND,
+    MODALITY_WORKLIST_FIND: Service.WORKLIST,
+}
+
+
+class FindService:
+    """Answers queries of the information models for which there is a query port."""
+
+    def __init__(self, queries: Mapping[str, Query], limits: Limits) -> None:
+        self.queries = queries
+        self.limits = limits
+        self.threads = ThreadPoolExecutor(limits.query_threads, thread_name_prefix="query")
+
+    def offer(self, abstract_syntax: str, grant: Grant) -> Offer | ContextResult | None:
+        """The models that are served, to peers that may use them."""
+        if abstract_syntax not in self.queries:
+            return None
+        service = _SERVICE_OF.get(abstract_syntax, Service.FIND)
+        return _OFFER if service in grant.services else ContextResult.USER_REJECTION
+
+    def begin(
+        self, association: Association, context: NegotiatedContext, request: dimse.Request
+    ) -> Receiver | None:
+        """Collects the identifier, then starts the query."""
+        if not isinstance(request, dimse.CFindRequest) or not request.has_data_set:
+            return refuse(association, context, request, Status.UNRECOGNIZED_OPERATION)
+        return _IdentifierReceiver(self, association, context, request)
+
+    def close(self) -> None:
+        """Ends the threads once their queries have noticed that their peers are gone."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
+
+
+class _IdentifierReceiver:
+    """One query, from its identifier to its last response."""
+
+    __slots__ = ("_association", "_cancelled", "_context", "_data", "_request", "_service")
+
+    def __init__(
+        self,
+        service: FindService,
+        association: Association,
+        context: NegotiatedContext,
+        request: dimse.CFindRequest,
+    ) -> None:
+        self._service = service
+        self._association = association
+        self._context = context
+        self._request = request
+        self._data = bytearray()
+        self._cancelled = False
+
+    def write(self, data: memoryview | bytes) -> None:
+        """The next piece of the identifier; beyond the limit only the fact is kept."""
+        if len(self._data) <= self._service.limits.identifier_bytes_max:
+            self._data += data
+
+    def finish(self) -> None:
+        """Starts the query in a thread."""
+        if len(self._data) > self._service.limits.identifier_bytes_max:
+            self._end(Status.OUT_OF_RESOURCES, "the identifier is too large")
+            return
+        self._association.on_cancel(self._request.message_id, self._cancel)
+        self._service.threads.submit(self._run)
+
+    def abandon(self) -> None:
+        """Nothing was started yet."""
+
+    def _cancel(self) -> None:
+        self._cancelled = True
+
+    def _run(self) -> None:
+        """In the query thread: search, encode, hand over in lots, report the end."""
+        status, comment = Status.SUCCESS, ""
+        try:
+            identifier = decode_dataset(bytes(self._data), self._context.transfer_syntax)
+            association = self._association
+            request = QueryRequest(
+                association.caller,
+                association.grant,
+                self._request.affected_sop_class_uid,
+                identifier,
+            )
+            matches = self._service.queries[self._context.abstract_syntax](request)
+            try:
+                self._stream(matches)
+            finally:
+                # A generator holds a transaction open; ending early must end it too.
+                if isinstance(matches, Generator):
+                    matches.close()
+            if self._cancelled:
+                status, comment = Status.CANCEL, "cancelled"
+        except IsocenterError as error:
+            status, comment = FIND[error.kind], error.message
+        except ProtocolError as error:
+            status, comment = Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS, str(error)
+        except Exception:  # noqa: BLE001  a defect of ours must not leave the peer waiting
+            _log.exception("query_failed", affected_sop_class_uid=self._context.abstract_syntax)
+            status, comment = Status.CANNOT_UNDERSTAND, "internal error"
+        association = self._association
+        association.loop.call_soon_threadsafe(self._end, status, comment)
+
+    def _stream(self, matches: Iterator[DataSet]) -> None:
+        lot: list[bytes] = []
+        size = 0
+        for match in matches:
+            if self._cancelled:
+                return
+            lot.append(encode_dataset(match, self._context.transfer_syntax))
+            size += len(lot[-1])
+            if size >= self._service.limits.response_bytes:
+                self._hand_over(lot)
+                lot, size = [], 0
+        if lot and not self._cancelled:
+            self._hand_over(lot)
+
+    def _hand_over(self, lot: list[bytes]) -> None:
+        # Waits for the loop, and the loop for the peer: at most one lot is in memory.
+        asyncio.run_coroutine_threadsafe(self._send(lot), self._association.loop).result()
+
+    async def _send(self, lot: list[bytes]) -> None:
+        response = dimse.CFindResponse(
+            message_id_being_responded_to=self._request.message_id,
+            affected_sop_class_uid=self._request.affected_sop_class_uid,
+            status=Status.PENDING,
+            has_data_set=True,
+        )
+        for data_set in lot:
+            self._association.queue(self._context.context_id, response, data_set)
+        self._association.flush()
+        await self._association.writable()
+
+    def _end(self, status: Status, comment: str = "") -> None:
+        response = dimse.CFindResponse(
+            message_id_being_responded_to=self._request.message_id,
+            affected_sop_class_uid=self._request.affected_sop_class_uid,
+            status=status,
+            error_comment=comment,
+        )
+        self._association.respond(self._context.context_id, response)

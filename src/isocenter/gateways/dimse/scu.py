@@ -1,0 +1,421 @@
+"""Calls other peers: C-ECHO, C-STORE, C-FIND as SCU over one association.
+
+    async with associate(peer, contexts) as association:
+        status = await association.echo()
+
+One coroutine uses an association at a time. What to send, and when to try again, is the caller's
+business.
+
+Standard: PS3.7 9.1, PS3.4 Annexes A, B, C
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import ClassVar, Final
+
+from isocenter.errors import IsocenterError, Kind
+from isocenter.standards import RemoteProtocolError
+from isocenter.standards.dicom.dimse import messages as dimse
+from isocenter.standards.dicom.dimse.fragments import CommandReceived, MessageReader, send_message
+from isocenter.standards.dicom.dimse.status import Category, category_of
+from isocenter.standards.dicom.uids import (
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+)
+from isocenter.standards.dicom.ul import connection as ul
+from isocenter.standards.dicom.ul.items import UserInformation
+from isocenter.standards.dicom.ul.negotiation import describe
+from isocenter.standards.dicom.ul.pdu import AssociateRequest, ProposedContext
+from isocenter.standards.dicom.ul.syntax import AbortReason
+from isocenter.standards.dicom.values import DataSet, decode_dataset, encode_dataset
+
+VERIFICATION: Final = "1.2.840.10008.1.1"
+UNCOMPRESSED: Final = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+_PDU_LENGTH_BYTES: Final = 131072
+_MESSAGE_ID_LIMIT: Final = 0xFFFF
+
+
+class PeerUnreachable(IsocenterError):
+    """Nobody answers at the peer's address, or not in time, or the connection broke."""
+
+    kind: ClassVar[Kind] = Kind.UNAVAILABLE
+
+
+class AssociationRefused(IsocenterError):
+    """The peer does not want an association with us."""
+
+    kind: ClassVar[Kind] = Kind.FORBIDDEN
+
+
+class ContextNotAccepted(IsocenterError):
+    """The peer did not accept what the operation needs."""
+
+    kind: ClassVar[Kind] = Kind.UNSUPPORTED
+
+
+class PeerFault(IsocenterError):
+    """The peer broke the protocol or ended the association in the middle."""
+
+    kind: ClassVar[Kind] = Kind.UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Whom to call, as whom, and how long to wait for each answer."""
+
+    host: str
+    port: int
+    called_ae_title: str
+    calling_ae_title: str
+    tls: ssl.SSLContext | None = None
+    timeout_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoreItem:
+    """One object to send: its identity, and its data set in pieces of any size."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    data_set: Iterable[bytes | memoryview]
+    move_originator_ae_title: str = ""
+    move_originator_message_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationStatus:
+    """What the peer says became of an operation."""
+
+    status: int
+    error_comment: str = ""
+
+    @property
+    def is_done(self) -> bool:
+        """True for success and for warnings, with which the operation was performed as well."""
+        return category_of(self.status) in {Category.SUCCESS, Category.WARNING}
+
+
+class _Wire(asyncio.Protocol):
+    """Feeds the upper layer and keeps its events for whoever waits."""
+
+    def __init__(self, request: AssociateRequest) -> None:
+        self.connection = ul.Connection(ul.Role.REQUESTOR)
+        self.connection.initiate(request)
+        self.arrived = asyncio.Event()
+        self.writable = asyncio.Event()
+        self.writable.set()
+        self.closed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        self.connection.transport_connected()
+
+    def data_received(self, data: bytes) -> None:
+        self.connection.receive_data(data)
+        self.arrived.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.connection.transport_closed()
+        self.closed.set()
+        self.arrived.set()
+        self.writable.set()
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
+
+
+class ClientAssociation:
+    """An association that we asked for."""
+
+    def __init__(self, peer: Peer, transport: asyncio.Transport, wire: _Wire) -> None:
+        self._peer = peer
+        self._transport = transport
+        self._wire = wire
+        self._reader = MessageReader()
+        self._message_ids = count(1)
+        self._pieces: list[tuple[dimse.Command, bytes]] = []
+        self._command: dimse.Command | None = None
+        self._data = bytearray()
+
+    async def echo(self) -> OperationStatus:
+        """Asks whether the peer is there.
+
+        Standard: PS3.4 Annex A
+        """
+        context_id = self.context_for(VERIFICATION)
+        request = dimse.CEchoRequest(
+            message_id=self._next_message_id(), affected_sop_class_uid=VERIFICATION
+        )
+        send_message(self._wire.connection, context_id, request)
+        await self._flush()
+        return await self._status_of(request.message_id)
+
+    async def store(self, item: StoreItem) -> OperationStatus:
+        """Sends one object; returns when the peer has answered.
+
+        Standard: PS3.4 Annex B
+        """
+        context_id = self.context_for(item.sop_class_uid, item.transfer_syntax_uid)
+        request = dimse.CStoreRequest(
+            message_id=self._next_message_id(),
+            affected_sop_class_uid=item.sop_class_uid,
+            affected_sop_instance_uid=item.sop_instance_uid,
+            move_originator_ae_title=item.move_originator_ae_title,
+            move_originator_message_id=item.move_originator_message_id,
+        )
+        send_message(self._wire.connection, context_id, request)
+        # One piece behind: only the next one tells whether a piece was the last.
+        waiting: bytes | memoryview = b""
+        for piece in item.data_set:
+            if waiting:
+                await self._send_piece(context_id, waiting, is_last=False)
+            waiting = piece
+        await self._send_piece(context_id, waiting, is_last=True)
+        return await self._status_of(request.message_id)
+
+    async def find(
+        self, sop_class_uid: str, identifier: DataSet, *, matches_max: int | None = None
+    ) -> AsyncIterator[DataSet]:
+        """The matches of a query, as they arrive.
+
+        With ``matches_max`` the query is cancelled after so many.
+
+        Raises:
+            PeerFault: the peer answers with a failure.
+
+        Standard: PS3.4 C.4.1
+        """
+        context_id = self.context_for(sop_class_uid)
+        syntax = self._wire.connection.contexts[context_id].transfer_syntax
+        request = dimse.CFindRequest(
+            message_id=self._next_message_id(), affected_sop_class_uid=sop_class_uid
+        )
+        encoded = encode_dataset(identifier, syntax)
+        send_message(self._wire.connection, context_id, request, encoded)
+        await self._flush()
+        found = 0
+        while True:
+            response, data = await self._response(request.message_id)
+            category = category_of(response.status)
+            if category is not Category.PENDING:
+                break
+            found += 1
+            if matches_max is None or found <= matches_max:
+                yield decode_dataset(data, syntax)
+            if found == matches_max:
+                cancel = dimse.CCancelRequest(message_id_being_responded_to=request.message_id)
+                send_message(self._wire.connection, context_id, cancel)
+                await self._flush()
+        if category is Category.FAILURE:
+            comment = getattr(response, "error_comment", "")
+            raise PeerFault(f"query failed with status {response.status:04X}H {comment}".rstrip())
+
+    def context_for(self, abstract_syntax: str, transfer_syntax: str | None = None) -> int:
+        """The accepted presentation context for an abstract syntax.
+
+        Raises:
+            ContextNotAccepted: there is none, or none with the transfer syntax.
+        """
+        for context in self._wire.connection.contexts.values():
+            if context.abstract_syntax == abstract_syntax and transfer_syntax in {
+                None,
+                context.transfer_syntax,
+            }:
+                return context.context_id
+        raise ContextNotAccepted(f"{self._peer.called_ae_title} does not accept {abstract_syntax}")
+
+    async def established(self) -> None:
+        """Sends the association request and waits for the peer's answer."""
+        await self._flush()
+        event = await self._event()
+        if isinstance(event, ul.AssociateRejected):
+            raise AssociationRefused(describe(event.reject))
+        if not isinstance(event, ul.AssociateAccepted):
+            raise _fault(event)
+
+    async def release(self) -> None:
+        """Ends the association orderly; waits for the peer to agree."""
+        self._wire.connection.release()
+        await self._flush()
+        while True:
+            event = await self._event()
+            if isinstance(event, ul.ReleaseRequested):
+                # Both at once: the requestor answers first (PS3.8 9.2.3, AR-9).
+                self._wire.connection.release_response()
+                await self._flush()
+            elif not isinstance(event, ul.DataReceived):
+                break
+        self._transport.close()
+
+    async def close(self) -> None:
+        """Ends the association at once, when it is not released already."""
+        if not self._wire.closed.is_set() and not self._transport.is_closing():
+            self._wire.connection.abort()
+            await self._flush()
+            self._transport.close()
+
+    # -- inside
+
+    def _next_message_id(self) -> int:
+        return (next(self._message_ids) - 1) % _MESSAGE_ID_LIMIT + 1
+
+    async def _send_piece(
+        self, context_id: int, piece: bytes | memoryview, *, is_last: bool
+    ) -> None:
+        self._wire.connection.send_fragments(context_id, piece, is_command=False, is_last=is_last)
+        await self._flush()
+
+    async def _flush(self) -> None:
+        outgoing = self._wire.connection.data_to_send()
+        if self._wire.closed.is_set():
+            raise PeerUnreachable("the connection is closed")
+        if outgoing:
+            self._transport.writelines(outgoing)
+        try:
+            async with asyncio.timeout(self._peer.timeout_s):
+                await self._wire.writable.wait()
+        except TimeoutError:
+            raise PeerUnreachable("the peer stopped reading") from None
+
+    async def _event(self) -> ul.ConnectionEvent:
+        wire = self._wire
+        while True:
+            event = wire.connection.next_event()
+            if event is not None:
+                return event
+            if wire.closed.is_set():
+                raise PeerUnreachable("the peer closed the connection")
+            wire.arrived.clear()
+            try:
+                async with asyncio.timeout(self._peer.timeout_s):
+                    await wire.arrived.wait()
+            except TimeoutError:
+                raise PeerUnreachable("the peer does not answer") from None
+
+    async def _status_of(self, message_id: int) -> OperationStatus:
+        response, _ = await self._response(message_id)
+        return OperationStatus(response.status, getattr(response, "error_comment", ""))
+
+    async def _response(self, message_id: int) -> tuple[dimse.Response, bytes]:
+        while True:
+            while self._pieces:
+                command, data = self._pieces.pop(0)
+                if not isinstance(command, dimse.Response):
+                    raise PeerFault("the peer asks for something instead of answering")
+                if command.message_id_being_responded_to == message_id:
+                    return command, data
+            event = await self._event()
+            if not isinstance(event, ul.DataReceived):
+                raise _fault(event)
+            self._receive(event)
+
+    def _receive(self, event: ul.DataReceived) -> None:
+        try:
+            for part in self._reader.receive(event.values):
+                if isinstance(part, CommandReceived):
+                    self._command = part.command
+                    if part.command.has_data_set:
+                        continue
+                else:
+                    self._data += part.data
+                    if not part.is_last:
+                        continue
+                if self._command is not None:
+                    self._pieces.append((self._command, bytes(self._data)))
+                self._data.clear()
+        except RemoteProtocolError as error:
+            self._wire.connection.abort_as_provider(AbortReason.INVALID_PARAMETER_VALUE)
+            raise PeerFault(f"the peer sent what is no message: {error}") from error
+
+
+def _fault(event: ul.ConnectionEvent) -> IsocenterError:
+    if isinstance(event, ul.Aborted):
+        if event.by_peer:
+            return PeerFault("the peer aborted the association")
+        if event.error is not None:
+            return PeerFault(f"the peer broke the protocol: {event.error}")
+        return PeerUnreachable("the connection broke")
+    return PeerFault(f"the peer did something unexpected: {type(event).__name__}")
+
+
+def contexts_for(
+    syntaxes: Iterable[tuple[str, Sequence[str]]],
+) -> tuple[ProposedContext, ...]:
+    """Presentation contexts for pairs of abstract syntax and transfer syntaxes; at most 128."""
+    return tuple(
+        ProposedContext(number * 2 + 1, abstract_syntax, tuple(transfer_syntaxes))
+        for number, (abstract_syntax, transfer_syntaxes) in enumerate(syntaxes)
+    )
+
+
+@asynccontextmanager
+async def associate(
+    peer: Peer, syntaxes: Iterable[tuple[str, Sequence[str]]]
+) -> AsyncGenerator[ClientAssociation]:
+    """An association with ``peer``; released at the end, aborted when the block raises.
+
+    Args:
+        peer: whom to call.
+        syntaxes: abstract syntaxes with the transfer syntaxes for each, best first.
+
+    Raises:
+        PeerUnreachable: nobody answers, or not in time.
+        AssociationRefused: the peer says no.
+        PeerFault: the peer breaks the protocol.
+    """
+    request = AssociateRequest(
+        called_ae_title=peer.called_ae_title,
+        calling_ae_title=peer.calling_ae_title,
+        contexts=contexts_for(syntaxes),
+        user_information=UserInformation(
+            _PDU_LENGTH_BYTES, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+        ),
+    )
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(peer.timeout_s):
+            transport, wire = await loop.create_connection(
+                lambda: _Wire(request), peer.host, peer.port, ssl=peer.tls
+            )
+    except OSError as error:  # TimeoutError is one
+        where = f"{peer.host}:{peer.port}"
+        raise PeerUnreachable(f"nobody answers at {where}") from error
+    association = ClientAssociation(peer, transport, wire)
+    try:
+        await association.established()
+        yield association
+        await association.release()
+    finally:
+        await association.close()
+
+
+async def echo(peer: Peer) -> OperationStatus:
+    """Calls ``peer`` with C-ECHO: an association, one question, release."""
+    async with associate(peer, [(VERIFICATION, (IMPLICIT_VR_LITTLE_ENDIAN,))]) as association:
+        return await association.echo()
+
+
+async def store(peer: Peer, items: Sequence[StoreItem]) -> list[OperationStatus]:
+    """Sends ``items`` to ``peer`` over one association; one status for each, in order."""
+    needed = dict.fromkeys((item.sop_class_uid, item.transfer_syntax_uid) for item in items)
+    async with associate(peer, [(uid, (syntax,)) for uid, syntax in needed]) as association:
+        return [await association.store(item) for item in items]
+
+
+async def find(
+    peer: Peer, sop_class_uid: str, identifier: DataSet, *, matches_max: int | None = None
+) -> list[DataSet]:
+    """All matches that ``peer`` has for ``identifier``."""
+    async with associate(peer, [(sop_class_uid, UNCOMPRESSED)]) as association:
+        matches = association.find(sop_class_uid, identifier, matches_max=matches_max)
+        return [match async for match in matches]
