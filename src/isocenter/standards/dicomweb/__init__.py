@@ -1,0 +1,1 @@
+"""DICOMweb as bytes and values: multipart bodies, query parameters, media types (PS3.18)."""
