@@ -95,8 +95,9 @@ def insert_patient(
             insert into identity.patient_identifier
                    (assigning_authority, value, type_code, patient_key)
             select said.assigning_authority, said.value, said.type_code, first.patient_key
-              from first, unnest(%(authorities)s::text[], %(values)s::text[], %(type_codes)s::text[])
-                          as said (assigning_authority, value, type_code)
+              from first,
+                   unnest(%(authorities)s::text[], %(values)s::text[], %(type_codes)s::text[])
+                       as said (assigning_authority, value, type_code)
              order by 1, 2
                 on conflict do nothing
         )
@@ -237,7 +238,7 @@ def lock_connected(tx: Tx, identifiers: Sequence[PatientIdentifier]) -> None:
 def upsert_merge(
     tx: Tx, survivor_key: int, prior_key: int, asserted_at: datetime, *, actor: str, now: datetime
 ) -> None:
-    """Keep the assertion. One that was undone revives only by a newer assertion than the undoing."""
+    """Keep the assertion. One that was undone revives only by an assertion after the undoing."""
     tx.run(
         """
         insert into identity.merge (survivor_key, prior_key, asserted_at, merged_at, actor)

@@ -1,8 +1,8 @@
 """Patients as pure data: facts that were asserted, who survives merges, which facts win.
 
 Two rules make every arrival order of the same messages end in the same state. Of each column the
-newest assertion wins, by the time it was asserted and not by the time it arrived. And who stands for
-whom is computed from the set of merges that were asserted and not undone, never step by step.
+newest assertion wins, by the time it was asserted and not by the time it arrived. And who stands
+for whom is computed from the set of merges that were asserted and not undone, never step by step.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -222,7 +222,7 @@ def _check_host(host: str) -> None:
 
 
 def _check_port(port: int) -> None:
-    if not 1 <= port <= 65535:  # noqa: PLR2004 - the range of TCP ports
+    if not 1 <= port <= 65535:
         raise BadPeer("a port is 1 to 65535")
 
 

@@ -1,0 +1,266 @@
+"""The SQL of schema ``orders``. One function is one statement."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from isocenter.domain.orders.model import AccessionFormat, Order, OrderReference, Procedure
+from isocenter.infra.db import Tx, jsonb
+
+_DRAWN_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class InsertedProcedure:
+    """A procedure of an order that was just inserted."""
+
+    order_key: int
+    accession_number: str
+    procedure_key: int | None
+    study_instance_uid: str | None
+
+
+def lock_orders(tx: Tx, reference: OrderReference) -> list[Order]:
+    """The orders that any of the numbers belongs to, locked in order of their keys."""
+    return tx.all(
+        Order,
+        """
+        select * from orders.imaging_order
+         where (placer_order_number = %(placer)s and placer_namespace = %(placer_namespace)s)
+            or (filler_order_number = %(filler)s and filler_namespace = %(filler_namespace)s)
+            or accession_number = %(accession_number)s
+         order by order_key
+           for no key update
+        """,
+        {
+            "placer": reference.placer_order_number,
+            "placer_namespace": reference.placer_namespace,
+            "filler": reference.filler_order_number,
+            "filler_namespace": reference.filler_namespace,
+            "accession_number": reference.accession_number,
+        },
+    )
+
+
+def orders_by(tx: Tx, reference: OrderReference) -> list[Order]:
+    """The orders that any of the numbers belongs to."""
+    return tx.all(
+        Order,
+        """
+        select * from orders.imaging_order
+         where (placer_order_number = %(placer)s and placer_namespace = %(placer_namespace)s)
+            or (filler_order_number = %(filler)s and filler_namespace = %(filler_namespace)s)
+            or accession_number = %(accession_number)s
+         order by order_key
+        """,
+        {
+            "placer": reference.placer_order_number,
+            "placer_namespace": reference.placer_namespace,
+            "filler": reference.filler_order_number,
+            "filler_namespace": reference.filler_namespace,
+            "accession_number": reference.accession_number,
+        },
+    )
+
+
+def procedures_of(tx: Tx, order_key: int) -> list[Procedure]:
+    """The procedures of an order, oldest first."""
+    return tx.all(
+        Procedure,
+        "select * from orders.requested_procedure where order_key = %s order by procedure_key",
+        (order_key,),
+    )
+
+
+def exam_of_study(tx: Tx, study_instance_uid: str) -> str | None:
+    """The accession number of the exam that a study was ordered by."""
+    return tx.value(
+        """
+        select o.accession_number
+          from orders.requested_procedure p join orders.imaging_order o using (order_key)
+         where p.study_instance_uid = %s
+        """,
+        (study_instance_uid,),
+    )
+
+
+def draw_accession_number(tx: Tx, form: AccessionFormat) -> str | None:
+    """The next number of the sequence that no order has; None when the next thousand are taken."""
+    return tx.value(
+        """
+        select drawn.accession_number
+          from (select %(prefix)s || lpad(number::text, greatest(%(digits)s, length(number::text)),
+                                          '0') as accession_number
+                  from (select nextval('orders.accession_number_issue') as number
+                          from generate_series(1, %(at_once)s)) numbers) drawn
+         where not exists (select from orders.imaging_order taken
+                            where taken.accession_number = drawn.accession_number)
+         limit 1
+        """,
+        {"prefix": form.prefix, "digits": form.digits, "at_once": _DRAWN_AT_ONCE},
+    )
+
+
+def insert_order(
+    tx: Tx, columns: Mapping[str, Any], procedures: Sequence[Mapping[str, Any]]
+) -> list[InsertedProcedure]:
+    """A new order with its procedures, in their order; nothing when a number of it is taken."""
+    return tx.all(
+        InsertedProcedure,
+        """
+        with placed as (
+            insert into orders.imaging_order
+                   (placer_order_number, placer_namespace, filler_order_number, filler_namespace,
+                    accession_number, accession_issuer, patient_key, priority,
+                    ordering_provider_name, referring_physician_name, clinical_information,
+                    reason_for_study, danger_code, admission_id, patient_class, location,
+                    transport_arrangements, special_needs, allergies, pregnancy_status,
+                    patient_weight_kg, ordered_at, source_peer, state_changed_at, placed_at,
+                    asserted_at, said_at, updated_at)
+            values (%(placer_order_number)s, %(placer_namespace)s, %(filler_order_number)s,
+                    %(filler_namespace)s, %(accession_number)s, %(accession_issuer)s,
+                    %(patient_key)s, %(priority)s, %(ordering_provider_name)s,
+                    %(referring_physician_name)s, %(clinical_information)s, %(reason_for_study)s,
+                    %(danger_code)s, %(admission_id)s, %(patient_class)s, %(location)s,
+                    %(transport_arrangements)s, %(special_needs)s, %(allergies)s,
+                    %(pregnancy_status)s, %(patient_weight_kg)s, %(ordered_at)s, %(source_peer)s,
+                    %(now)s, %(now)s, %(asserted_at)s, %(said_at)s, %(now)s)
+                on conflict do nothing
+            returning order_key, accession_number
+        ), said as (
+            select nextval('orders.requested_procedure_procedure_key_seq') as procedure_key, f.*
+              from jsonb_to_recordset(%(procedures)s) as f (
+                   position int, requested_procedure_id text, study_instance_uid text,
+                   study_instance_uid_issued boolean, code_value text, code_scheme text,
+                   code_meaning text, description text, laterality text, said_at jsonb)
+        ), added as (
+            insert into orders.requested_procedure
+                   (procedure_key, order_key, requested_procedure_id, study_instance_uid,
+                    study_instance_uid_issued, code_value, code_scheme, code_meaning, description,
+                    laterality, said_at)
+            select said.procedure_key, placed.order_key,
+                   coalesce(said.requested_procedure_id, 'RP' || said.procedure_key),
+                   said.study_instance_uid, said.study_instance_uid_issued, said.code_value,
+                   said.code_scheme, said.code_meaning, said.description, said.laterality,
+                   said.said_at
+              from placed cross join said
+            returning procedure_key
+        )
+        select placed.order_key, placed.accession_number, said.procedure_key,
+               said.study_instance_uid
+          from placed left join said on true left join added using (procedure_key)
+         order by said.position
+        """,
+        {
+            **columns,
+            "said_at": jsonb(columns["said_at"]),
+            "procedures": jsonb(list(procedures)),
+        },
+    )
+
+
+def add_procedures(
+    tx: Tx, order_key: int, procedures: Sequence[Mapping[str, Any]]
+) -> list[Procedure]:
+    """Further procedures of an order, in their order."""
+    return tx.all(
+        Procedure,
+        """
+        with said as (
+            select nextval('orders.requested_procedure_procedure_key_seq') as procedure_key, f.*
+              from jsonb_to_recordset(%(procedures)s) as f (
+                   position int, requested_procedure_id text, study_instance_uid text,
+                   study_instance_uid_issued boolean, code_value text, code_scheme text,
+                   code_meaning text, description text, laterality text, said_at jsonb)
+        ), added as (
+            insert into orders.requested_procedure
+                   (procedure_key, order_key, requested_procedure_id, study_instance_uid,
+                    study_instance_uid_issued, code_value, code_scheme, code_meaning, description,
+                    laterality, said_at)
+            select procedure_key, %(order_key)s,
+                   coalesce(requested_procedure_id, 'RP' || procedure_key), study_instance_uid,
+                   study_instance_uid_issued, code_value, code_scheme, code_meaning, description,
+                   laterality, said_at
+              from said
+            returning *
+        )
+        select added.* from added join said using (procedure_key) order by said.position
+        """,
+        {"order_key": order_key, "procedures": jsonb(list(procedures))},
+    )
+
+
+def update_order(tx: Tx, order_key: int, columns: Mapping[str, Any]) -> None:
+    """Write what is known about an order now."""
+    tx.run(
+        """
+        update orders.imaging_order
+           set placer_order_number = %(placer_order_number)s,
+               placer_namespace = %(placer_namespace)s,
+               filler_order_number = %(filler_order_number)s,
+               filler_namespace = %(filler_namespace)s,
+               accession_issuer = %(accession_issuer)s,
+               priority = %(priority)s, ordering_provider_name = %(ordering_provider_name)s,
+               referring_physician_name = %(referring_physician_name)s,
+               clinical_information = %(clinical_information)s,
+               reason_for_study = %(reason_for_study)s, danger_code = %(danger_code)s,
+               admission_id = %(admission_id)s, patient_class = %(patient_class)s,
+               location = %(location)s, transport_arrangements = %(transport_arrangements)s,
+               special_needs = %(special_needs)s, allergies = %(allergies)s,
+               pregnancy_status = %(pregnancy_status)s,
+               patient_weight_kg = %(patient_weight_kg)s, ordered_at = %(ordered_at)s,
+               asserted_at = greatest(asserted_at, %(asserted_at)s), said_at = %(said_at)s,
+               updated_at = %(now)s
+         where order_key = %(order_key)s
+        """,
+        {**columns, "said_at": jsonb(columns["said_at"]), "order_key": order_key},
+    )
+
+
+def update_procedure(tx: Tx, procedure_key: int, columns: Mapping[str, Any]) -> None:
+    """Write what is known about a procedure now."""
+    tx.run(
+        """
+        update orders.requested_procedure
+           set requested_procedure_id = %(requested_procedure_id)s,
+               study_instance_uid = %(study_instance_uid)s,
+               study_instance_uid_issued = %(study_instance_uid_issued)s,
+               code_value = %(code_value)s, code_scheme = %(code_scheme)s,
+               code_meaning = %(code_meaning)s, description = %(description)s,
+               laterality = %(laterality)s, said_at = %(said_at)s
+         where procedure_key = %(procedure_key)s
+        """,
+        {**columns, "said_at": jsonb(columns["said_at"]), "procedure_key": procedure_key},
+    )
+
+
+def set_order_state(
+    tx: Tx, order_key: int, state: str, *, reason: str | None, said_at: int | None, now: datetime
+) -> None:
+    """Move an order to a state; ``said_at``: microseconds since 1970 of the instruction."""
+    tx.run(
+        """
+        update orders.imaging_order
+           set state = %(state)s, state_reason = coalesce(%(reason)s, state_reason),
+               state_changed_at = %(now)s, updated_at = %(now)s,
+               said_at = case when %(said_at)s::bigint is null then said_at
+                              else said_at || jsonb_build_object('state', %(said_at)s::bigint) end
+         where order_key = %(order_key)s
+        """,
+        {
+            "state": state,
+            "reason": reason,
+            "said_at": said_at,
+            "now": now,
+            "order_key": order_key,
+        },
+    )
+
+
+def set_procedure_states(tx: Tx, procedure_keys: Sequence[int], state: str) -> None:
+    """Move procedures to a state."""
+    tx.run(
+        "update orders.requested_procedure set state = %s where procedure_key = any(%s)",
+        (state, list(procedure_keys)),
+    )

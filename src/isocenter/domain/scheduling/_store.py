@@ -1,0 +1,97 @@
+"""The SQL of schema ``scheduling``. One function is one statement."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from isocenter.domain.scheduling.model import Step
+from isocenter.infra.db import Tx, jsonb
+
+
+def lock_steps(tx: Tx, accession_number: str) -> list[Step]:
+    """The steps of an exam, oldest first, locked."""
+    return tx.all(
+        Step,
+        """
+        select * from scheduling.scheduled_procedure_step
+         where accession_number = %s order by step_key for no key update
+        """,
+        (accession_number,),
+    )
+
+
+def insert_steps(tx: Tx, rows: Sequence[Mapping[str, Any]], now: datetime) -> list[int]:
+    """The keys of new steps, in their order."""
+    return tx.values(
+        """
+        with said as (
+            select nextval('scheduling.scheduled_procedure_step_step_key_seq') as step_key, f.*
+              from jsonb_to_recordset(%(rows)s) as f (
+                   position int, procedure_key bigint, accession_number text,
+                   scheduled_procedure_step_id text, modality text, station_ae_titles text[],
+                   station_name text, location text, start_at timestamptz,
+                   performing_physician_name text, description text, pre_medication text,
+                   requested_contrast_agent text, protocol_codes jsonb, said_at jsonb)
+        ), added as (
+            insert into scheduling.scheduled_procedure_step
+                   (step_key, procedure_key, accession_number, scheduled_procedure_step_id,
+                    modality, station_ae_titles, station_name, location, start_at,
+                    performing_physician_name, description, pre_medication,
+                    requested_contrast_agent, protocol_codes, said_at, status_changed_at,
+                    booked_at, updated_at)
+            select step_key, procedure_key, accession_number,
+                   coalesce(scheduled_procedure_step_id, 'SPS' || step_key), modality,
+                   station_ae_titles, station_name, location, start_at,
+                   performing_physician_name, description, pre_medication,
+                   requested_contrast_agent, protocol_codes, said_at, %(now)s, %(now)s, %(now)s
+              from said
+            returning step_key
+        )
+        select step_key from added join said using (step_key) order by said.position
+        """,
+        {"rows": jsonb(list(rows)), "now": now},
+    )
+
+
+def update_step(tx: Tx, step_key: int, columns: Mapping[str, Any], now: datetime) -> None:
+    """Write what is known about a step now."""
+    tx.run(
+        """
+        update scheduling.scheduled_procedure_step
+           set scheduled_procedure_step_id = %(scheduled_procedure_step_id)s,
+               modality = %(modality)s, station_ae_titles = %(station_ae_titles)s::text[],
+               station_name = %(station_name)s, location = %(location)s, start_at = %(start_at)s,
+               performing_physician_name = %(performing_physician_name)s,
+               description = %(description)s, pre_medication = %(pre_medication)s,
+               requested_contrast_agent = %(requested_contrast_agent)s,
+               protocol_codes = %(protocol_codes)s, said_at = %(said_at)s, updated_at = %(now)s
+         where step_key = %(step_key)s
+        """,
+        {
+            **columns,
+            "protocol_codes": jsonb(columns["protocol_codes"]),
+            "said_at": jsonb(columns["said_at"]),
+            "step_key": step_key,
+            "now": now,
+        },
+    )
+
+
+def set_statuses(tx: Tx, step_keys: Sequence[int], status: str, now: datetime) -> None:
+    """Move steps to a status."""
+    tx.run(
+        """
+        update scheduling.scheduled_procedure_step
+           set status = %s, status_changed_at = %s, updated_at = %s
+         where step_key = any(%s)
+        """,
+        (status, now, now, list(step_keys)),
+    )
+
+
+def accession_number_of(tx: Tx, step_key: int) -> str | None:
+    """The exam that a step belongs to."""
+    return tx.value(
+        "select accession_number from scheduling.scheduled_procedure_step where step_key = %s",
+        (step_key,),
+    )

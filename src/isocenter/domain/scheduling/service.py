@@ -1,0 +1,300 @@
+"""Order messages from the door to the booked step, and what happens to steps afterwards.
+
+One transaction registers the patient, places the order and books its steps: a message is applied
+whole or not at all. Locks are taken in the order patient, order, step.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from isocenter.domain.access.model import Action, Actor, authorize
+from isocenter.domain.audit import service as audit
+from isocenter.domain.audit.model import AuditEntry
+from isocenter.domain.identity import service as identity
+from isocenter.domain.identity.model import (
+    PatientFacts,
+    not_from_the_future,
+    revised,
+)
+from isocenter.domain.orders import service as orders
+from isocenter.domain.orders.model import (
+    AccessionFormat,
+    Exam,
+    OrderFacts,
+    OrderReference,
+    Placement,
+    StepFacts,
+)
+from isocenter.domain.scheduling import _store as store
+from isocenter.domain.scheduling.events import (
+    StepBooked,
+    StepCancelled,
+    StepMoved,
+    StepStatusChanged,
+)
+from isocenter.domain.scheduling.model import (
+    COLUMNS,
+    OPEN,
+    SOURCES,
+    ClosedOrder,
+    ExamUnknown,
+    PlacedOrder,
+    Step,
+    StepNotMovable,
+    StepStatus,
+    StepUnknown,
+    paired,
+    said_of,
+)
+from isocenter.infra import outbox
+from isocenter.infra.db import Tx
+
+ACCESSION_FORMAT = orders.ACCESSION_FORMAT
+
+
+def place_order(
+    tx: Tx,
+    actor: Actor,
+    patient: PatientFacts,
+    order: OrderFacts,
+    *,
+    now: datetime,
+    accession_format: AccessionFormat = ACCESSION_FORMAT,
+) -> PlacedOrder:
+    """Register the patient, place or revise the order, book or move its steps.
+
+    A procedure of which nothing is said about steps gets one step, so that the exam is on the
+    worklist. Repeating it changes nothing; older facts never replace newer ones. Raises what
+    ``identity.service.register`` and ``orders.service.place`` raise.
+
+    Standard: IHE RAD TF-2 4.2, 4.4
+    """
+    authorize(actor, Action.ORDER_WRITE)
+    registered = identity.register(tx, actor, patient, now=now)
+    placement = orders.place(
+        tx, actor, registered.patient_key, order, now=now, accession_format=accession_format
+    )
+    changed = () if placement.closed else _book(tx, order, placement, now=now)
+    return PlacedOrder(
+        order_key=placement.order_key,
+        accession_number=placement.accession_number,
+        study_instance_uids=placement.study_instance_uids,
+        created=placement.created,
+        changed=(*placement.changed, *changed),
+    )
+
+
+def revise_order(
+    tx: Tx,
+    actor: Actor,
+    patient: PatientFacts,
+    order: OrderFacts,
+    *,
+    now: datetime,
+    accession_format: AccessionFormat = ACCESSION_FORMAT,
+) -> PlacedOrder:
+    """As ``place_order``: a revision that overtakes its order creates it.
+
+    Standard: IHE RAD TF-2 4.13 (XO)
+    """
+    return place_order(tx, actor, patient, order, now=now, accession_format=accession_format)
+
+
+def _book(tx: Tx, order: OrderFacts, placement: Placement, *, now: datetime) -> tuple[str, ...]:
+    asserted_at = not_from_the_future(order.asserted_at, now)
+    default_start = order.ordered_at or asserted_at
+    known = [] if placement.created else store.lock_steps(tx, placement.accession_number)
+    rows: list[dict[str, Any]] = []
+    moved: dict[int, set[str]] = {}
+    for procedure_key, said in zip(placement.procedure_keys, placement.step_facts, strict=True):
+        own = [each for each in known if each.procedure_key == procedure_key]
+        steps = said or (() if own else (StepFacts(),))
+        for facts, step in zip(steps, paired(steps, own), strict=True):
+            if step is None:
+                row = _new_row(facts, asserted_at, default_start)
+                row |= {
+                    "position": len(rows),
+                    "procedure_key": procedure_key,
+                    "accession_number": placement.accession_number,
+                }
+                rows.append(row)
+            else:
+                names = _revise(tx, step, facts, (asserted_at, default_start), now=now)
+                if names:
+                    moved[step.step_key] = names
+    if rows:
+        keys = store.insert_steps(tx, rows, now)
+        outbox.append(tx, StepBooked(placement.accession_number, keys), now=now)
+    names = sorted({name for each in moved.values() for name in each})
+    if moved:
+        event = StepMoved(placement.accession_number, sorted(moved), names)
+        outbox.append(tx, event, now=now)
+    return (*(("steps",) if rows else ()), *names)
+
+
+def _new_row(facts: StepFacts, asserted_at: datetime, default_start: datetime) -> dict[str, Any]:
+    unsaid: dict[str, Any] = {
+        **dict.fromkeys(COLUMNS),
+        "modality": "",
+        "station_ae_titles": [],
+        "protocol_codes": [],
+        "start_at": default_start,
+    }
+    first = revised(unsaid, {}, said_of(facts), asserted_at)
+    return {**unsaid, **first.values, "said_at": first.said_at}
+
+
+def _revise(
+    tx: Tx, step: Step, facts: StepFacts, times: tuple[datetime, datetime], *, now: datetime
+) -> set[str]:
+    asserted_at, default_start = times
+    current = {name: getattr(step, name) for name in COLUMNS}
+    revision = revised(current, step.said_at, said_of(facts), asserted_at)
+    values = revision.values
+    # As long as nobody said when, the earliest moment at which the exam was asked for counts.
+    if "start_at" not in revision.said_at and default_start < step.start_at:
+        values["start_at"] = default_start
+    if revision.newer or values:
+        columns = {**current, **values, "said_at": revision.said_at}
+        store.update_step(tx, step.step_key, columns, now)
+    return set(values)
+
+
+def cancel_order(
+    tx: Tx, actor: Actor, reference: OrderReference, *, now: datetime, reason: str = ""
+) -> ClosedOrder:
+    """Withdraw an order that is not begun, and its steps from the worklist.
+
+    Raises ``OrderUnknown``, and ``StateForbids`` when it is begun or done.
+
+    Standard: IHE RAD TF-2 4.2.4.2 (CA)
+    """
+    exam = orders.cancel(tx, actor, reference, now=now, reason=reason)
+    return _closed(tx, exam, StepStatus.CANCELLED, now=now)
+
+
+def discontinue_order(
+    tx: Tx, actor: Actor, reference: OrderReference, *, now: datetime, reason: str = ""
+) -> ClosedOrder:
+    """Stop an order, begun or not, and what is left of its steps.
+
+    Standard: IHE RAD TF-2 4.13 (DC)
+    """
+    exam = orders.discontinue(tx, actor, reference, now=now, reason=reason)
+    return _closed(tx, exam, StepStatus.DISCONTINUED, now=now)
+
+
+def _closed(tx: Tx, exam: Exam, status: StepStatus, *, now: datetime) -> ClosedOrder:
+    number = exam.order.accession_number
+    steps = [each for each in store.lock_steps(tx, number) if each.status in OPEN]
+    keys = _move_on(tx, steps, status, now=now)
+    if keys:
+        outbox.append(tx, StepCancelled(number, keys, status), now=now)
+    return ClosedOrder(exam.order.order_key, number, changed=bool(keys))
+
+
+def _move_on(tx: Tx, steps: Iterable[Step], status: StepStatus, *, now: datetime) -> list[int]:
+    """Move those steps that may go there to ``status``; gives their keys."""
+    sources = SOURCES[status]
+    keys = [each.step_key for each in steps if StepStatus(each.status) in sources]
+    if keys:
+        store.set_statuses(tx, keys, status, now)
+    return keys
+
+
+def arrive(tx: Tx, actor: Actor, accession_number: str, *, now: datetime) -> list[int]:
+    """Note that the patient is here. Gives the steps that this changed. Raises ``ExamUnknown``."""
+    authorize(actor, Action.SCHEDULE_WRITE)
+    steps = store.lock_steps(tx, accession_number)
+    if not steps:
+        raise ExamUnknown("no steps are booked under this accession number")
+    keys = _move_on(tx, steps, StepStatus.ARRIVED, now=now)
+    if keys:
+        event = StepStatusChanged(accession_number, keys, StepStatus.ARRIVED)
+        outbox.append(tx, event, now=now)
+        audit.record(tx, _entry(actor, "schedule.arrive", accession_number), now=now)
+    return keys
+
+
+def move(tx: Tx, actor: Actor, step_key: int, facts: StepFacts, *, now: datetime) -> None:
+    """Give a waiting step another time, place, device or protocol, as a person decided.
+
+    Raises ``StepUnknown``, and ``StepNotMovable`` when it is begun, done or cancelled.
+    """
+    authorize(actor, Action.SCHEDULE_WRITE)
+    number = store.accession_number_of(tx, step_key)
+    step = next((e for e in store.lock_steps(tx, number or "") if e.step_key == step_key), None)
+    if step is None:
+        raise StepUnknown("there is no such step")
+    if StepStatus(step.status) not in SOURCES[StepStatus.CANCELLED]:
+        raise StepNotMovable("the step is begun, done or cancelled")
+    changed = _revise(tx, step, facts, (now, step.start_at), now=now)
+    if changed:
+        event = StepMoved(step.accession_number, [step_key], sorted(changed))
+        outbox.append(tx, event, now=now)
+        entry = _entry(actor, "schedule.move", step.accession_number, sorted(changed))
+        audit.record(tx, entry, now=now)
+
+
+def start(
+    tx: Tx,
+    actor: Actor,
+    accession_number: str,
+    *,
+    study_instance_uid: str | None = None,
+    now: datetime,
+) -> list[int]:
+    """Note that an exam was begun: its order is in progress, its steps are STARTED.
+
+    With a study, only the procedure that was ordered with it. Gives the steps that this changed:
+    none for a repetition or a cancelled order. Raises ``OrderUnknown``.
+    """
+    exam = orders.start(tx, actor, accession_number, study_instance_uid=study_instance_uid, now=now)
+    return _advance(tx, exam, StepStatus.STARTED, now=now)
+
+
+def complete(
+    tx: Tx,
+    actor: Actor,
+    accession_number: str,
+    *,
+    study_instance_uid: str | None = None,
+    now: datetime,
+) -> list[int]:
+    """As ``start``, for an exam that is finished."""
+    exam = orders.complete(
+        tx, actor, accession_number, study_instance_uid=study_instance_uid, now=now
+    )
+    return _advance(tx, exam, StepStatus.COMPLETED, now=now)
+
+
+def _advance(tx: Tx, exam: Exam | None, status: StepStatus, *, now: datetime) -> list[int]:
+    if exam is None:
+        return []
+    number = exam.order.accession_number
+    concerned = {each.procedure_key for each in exam.procedures}
+    steps = [e for e in store.lock_steps(tx, number) if e.procedure_key in concerned]
+    keys = _move_on(tx, steps, status, now=now)
+    if keys:
+        outbox.append(tx, StepStatusChanged(number, keys, status), now=now)
+    return keys
+
+
+def steps_of(tx: Tx, accession_number: str) -> list[Step]:
+    """The steps of an exam, locked. For other stages: it audits nothing."""
+    return store.lock_steps(tx, accession_number)
+
+
+def _entry(
+    actor: Actor, verb: str, accession_number: str, changed: Sequence[str] = ()
+) -> AuditEntry:
+    return AuditEntry(
+        action=verb,
+        actor=actor.name,
+        actor_kind=actor.kind,
+        source=actor.source,
+        object_type="order",
+        object_id=accession_number,
+        detail={"changed": list(changed)} if changed else {},
+    )
