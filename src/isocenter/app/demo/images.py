@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.data import get_testdata_file
 from pydicom.dataset import FileMetaDataset
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import dcmread  # pyright: ignore[reportUnknownVariableType] untyped there
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
@@ -258,3 +259,12 @@ def renamed(identity: Identity, *, accession_number: str, study_instance_uid: st
     return replace(
         identity, accession_number=accession_number, study_instance_uid=study_instance_uid
     )
+
+
+def header(file: Path) -> Dataset | None:
+    """A file's attributes when it is a DICOM image, else ``None``."""
+    try:
+        found = dcmread(file, stop_before_pixels=True)
+    except (InvalidDicomError, OSError):
+        return None
+    return found if "Rows" in found and "SOPClassUID" in found else None
