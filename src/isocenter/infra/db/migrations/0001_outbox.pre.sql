@@ -9,24 +9,49 @@ create table outbox.event (
     name        text        not null,      -- 'archive.study_complete'
     subject     text        not null,      -- 'study/1.2.840…': the row that the emitting service had locked
     occurred_at timestamptz not null,
-    data        jsonb       not null,
-    next_xact   xid8        not null       -- every transaction numbered so or higher took its ids after this event's
+    data        jsonb       not null
 );
 alter sequence outbox.event_id owned by outbox.event.id;
-comment on column outbox.event.next_xact is
-    'when all transactions before this one have ended, every id up to this event''s is settled: the feed''s horizon';
 
--- Ids are taken in an order that lets a reader know which of them are settled. Our transaction number first, then our
--- id, then the number that the next transaction will get: whoever gets that number or a higher one takes ids above ours.
+-- Ids are taken before transactions commit, so a higher id may be visible while a lower one is not yet. To let a reader
+-- know how far the ids are settled, a transaction announces before it takes its first id that all its ids will be higher
+-- than the last one taken so far. The announcement is a shared advisory lock: nobody ever waits for it, everybody can see
+-- it, and it ends with the transaction, however that ends.
+create function outbox.announcement(last_id bigint) returns bigint language sql immutable parallel safe
+    return (79::bigint << 48) | last_id;
+
+create function outbox.last_id() returns bigint language sql volatile
+    begin atomic
+        select case when is_called then last_value else 0 end from outbox.event_id;
+    end;
+
 create function outbox.number_event() returns trigger language plpgsql as $$
 begin
-    if current_setting('transaction_isolation') <> 'read committed' then
-        raise exception 'events are appended in read committed transactions only';
+    if coalesce(current_setting('outbox.announced', true), '') = '' then
+        perform pg_advisory_xact_lock_shared(outbox.announcement(outbox.last_id()));
+        perform set_config('outbox.announced', 'yes', true);
     end if;
-    perform pg_current_xact_id();
     new.id := nextval('outbox.event_id');
-    new.next_xact := pg_snapshot_xmax(pg_current_snapshot());
     return new;
+end $$;
+
+-- The id up to which every event is visible to statements that begin after this function returns, or never will be.
+-- The last id is read before the announcements: a transaction that is not among them has ended, or takes higher ids.
+create function outbox.settled_id() returns bigint language plpgsql volatile as $$
+declare
+    settled bigint := outbox.last_id();
+begin
+    if current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'the feed is read in read committed transactions only';
+    end if;
+    return least(settled, (
+        select min(announcement.key & ((1::bigint << 48) - 1))
+        from pg_locks
+        cross join lateral (select (classid::bigint << 32) | objid::bigint as key) as announcement
+        where locktype = 'advisory' and objsubid = 1
+          and database = (select oid from pg_database where datname = current_database())
+          and announcement.key >> 48 = 79
+    ));
 end $$;
 
 create trigger number_event before insert on outbox.event

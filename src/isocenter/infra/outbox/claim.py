@@ -1,0 +1,126 @@
+"""Finding and settling one delivery: a lane keeps its order with any number of workers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import SystemRandom
+from typing import Any
+
+from isocenter.infra.db import Tx
+from isocenter.infra.outbox.routing import Subscription
+
+_LAST_ERROR_CHARACTERS_MAX = 2000
+_JITTER = 0.25
+_random = SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery whose row this transaction has locked, with its event."""
+
+    event_id: int
+    subscriber: str
+    lane: str
+    attempts: int
+    name: str
+    data: dict[str, Any]
+    durability: str
+
+
+# The head of a lane is its oldest delivery that is not settled. Only heads are claimed, so while
+# one worker holds a head (locked, still 'waiting' to everyone else) nobody can claim what comes
+# behind it. When the holder commits between our snapshot and our lock, PostgreSQL checks state and
+# due_at again on the new version of the row and passes over it. The head is asked for as a scalar,
+# which PostgreSQL answers by one look into the index per candidate, never by joining all that
+# waits.
+_CLAIM = """
+select delivery.event_id, subscriber, lane, attempts, event.name, event.data,
+       set_config('synchronous_commit', %(durability)s, true) as durability
+from outbox.delivery join outbox.event on event.id = delivery.event_id
+where state = 'waiting' and due_at <= %(now)s and subscriber = any(%(subscribers)s)
+  and delivery.event_id = (
+      select head.event_id from outbox.delivery as head
+      where head.subscriber = delivery.subscriber and head.lane = delivery.lane
+        and head.state in ('waiting', 'blocked')
+      order by head.event_id limit 1
+  )
+order by due_at, delivery.event_id
+limit 1 for update of delivery skip locked
+"""
+
+
+def claim(tx: Tx, subscribers: Sequence[str], *, durable: bool, now: datetime) -> Claimed | None:
+    """The due head of some lane, locked until the transaction ends; None when there is none.
+
+    Unless ``durable``, the transaction's commit does not wait for the disk. Losing it in a crash is
+    as if the handler had not run yet: it runs again. Whoever answers a peer because of what it did
+    commits later, and the log on disk has no gaps, so that answer never outlives its cause.
+    """
+    return tx.maybe(
+        Claimed,
+        _CLAIM,
+        {
+            "now": now,
+            "subscribers": list(subscribers),
+            "durability": "on" if durable else "off",
+        },
+    )
+
+
+def settle_done(tx: Tx, delivery: Claimed, *, now: datetime) -> None:
+    """Record success."""
+    tx.run(
+        "update outbox.delivery set state = 'done', attempts = attempts + 1, ended_at = %s"
+        " where event_id = %s and subscriber = %s",
+        (now, delivery.event_id, delivery.subscriber),
+    )
+
+
+def settle_given_up(tx: Tx, delivery: Claimed, state: str, reason: str, *, now: datetime) -> None:
+    """Record that a person must look; ``state`` is ``dead`` or ``blocked``."""
+    tx.run(
+        "update outbox.delivery"
+        " set state = %s, attempts = attempts + 1, ended_at = %s, last_error = %s"
+        " where event_id = %s and subscriber = %s",
+        (state, now, storable(reason), delivery.event_id, delivery.subscriber),
+    )
+
+
+def settle_failed(tx: Tx, delivery: Claimed, due_at: datetime, reason: str) -> None:
+    """Record a failure; the whole lane is due again at ``due_at``."""
+    tx.run(
+        "update outbox.delivery set attempts = attempts + 1, last_error = %s"
+        " where event_id = %s and subscriber = %s",
+        (storable(reason), delivery.event_id, delivery.subscriber),
+    )
+    tx.run(
+        "update outbox.delivery set due_at = %(due_at)s"
+        " where subscriber = %(subscriber)s and lane = %(lane)s and state = 'waiting'"
+        " and (due_at < %(due_at)s or event_id = %(event_id)s)",
+        {
+            "due_at": due_at,
+            "subscriber": delivery.subscriber,
+            "lane": delivery.lane,
+            "event_id": delivery.event_id,
+        },
+    )
+
+
+def backoff_s(subscription: Subscription, failures: int) -> float:
+    """Seconds to wait after ``failures`` failures in a row: doubling, bounded, spread by a quarter.
+
+    The spread keeps what failed together (a peer went away) from coming back together.
+    """
+    doubled = subscription.backoff_first_s * 2.0 ** min(failures - 1, 60)
+    bounded = min(doubled, subscription.backoff_max_s)
+    return bounded * (1.0 + _random.uniform(-_JITTER, _JITTER))
+
+
+def next_try_at(subscription: Subscription, failures: int, *, now: datetime) -> datetime:
+    """When to try again after ``failures`` failures in a row."""
+    return now + timedelta(seconds=backoff_s(subscription, failures))
+
+
+def storable(reason: str) -> str:
+    """``reason`` as PostgreSQL can hold it."""
+    return reason.replace("\0", "")[:_LAST_ERROR_CHARACTERS_MAX]

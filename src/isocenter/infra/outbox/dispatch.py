@@ -1,0 +1,199 @@
+"""Runs the handlers: claims a delivery, handles it and settles it in one transaction.
+
+A worker that dies takes its transaction with it, and the delivery is claimed again by another.
+Threads, not processes, are this module's business; any number of processes may run dispatchers on
+one database.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from isocenter.errors import IsocenterError
+from isocenter.infra.clock import Clock
+from isocenter.infra.db import Database, DatabaseBusy, DatabaseUnavailable, Tx
+from isocenter.infra.log import get_logger
+from isocenter.infra.outbox.claim import (
+    Claimed,
+    claim,
+    next_try_at,
+    settle_done,
+    settle_failed,
+    settle_given_up,
+)
+from isocenter.infra.outbox.events import UndecodableEvent, from_data
+from isocenter.infra.outbox.routing import GiveUp, Router, Subscription
+from isocenter.infra.outbox.timers import fire_due_timer
+
+_POLL_FIRST_S = 0.02
+_POLL_MAX_S = 0.2
+_AWAY_S = 1.0
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Crew:
+    """Threads that serve the same subscribers."""
+
+    subscribers: Sequence[str]
+    workers: int
+    external: bool
+
+
+def _subscribers(router: Router, *, external: bool) -> Sequence[str]:
+    return [each.subscriber for each in router.subscriptions if each.external is external]
+
+
+class Dispatcher:
+    """Delivers what is due. Thread-safe; needs one connection per worker."""
+
+    def __init__(
+        self,
+        db: Database,
+        router: Router,
+        *,
+        clock: Clock,
+        workers: int = 2,
+        external_workers: int = 4,
+    ) -> None:
+        """``external_workers`` threads serve the external subscriptions, ``workers`` the others."""
+        self._db = db
+        self._router = router
+        self._clock = clock
+        self._crews = [
+            each
+            for each in (
+                _Crew(_subscribers(router, external=False), workers, external=False),
+                _Crew(_subscribers(router, external=True), external_workers, external=True),
+            )
+            if each.subscribers
+        ]
+
+    def run_once(self) -> int:
+        """The number of deliveries tried: everything due by now, and what that makes due.
+
+        Raises what the database raises. For tests, and to drain before a shutdown.
+        """
+        tried = 0
+        while True:
+            before = tried
+            while self._fire_timer():
+                pass
+            for crew in self._crews:
+                while self._deliver(crew):
+                    tried += 1
+            if tried == before and not self._fire_timer():
+                return tried
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until ``stop`` is set; what a worker has begun by then it finishes."""
+        threads = [
+            threading.Thread(target=self._work, args=(crew, stop, number == 0), name="dispatch")
+            for crew in self._crews
+            for number in range(crew.workers)
+        ]
+        for each in threads:
+            each.start()
+        stop.wait()
+        for each in threads:
+            each.join()
+
+    def _work(self, crew: _Crew, stop: threading.Event, fires_timers: bool) -> None:
+        """One thread: no pause while there is work, then ever longer ones up to a limit.
+
+        Nothing needs to wake it, so nothing can fail to: an idle worker looks again by itself.
+        """
+        pause_s = _POLL_FIRST_S
+        while not stop.is_set():
+            try:
+                busy = self._deliver(crew)
+                if fires_timers:
+                    busy = self._fire_timer() or busy
+            except (DatabaseUnavailable, DatabaseBusy) as error:
+                log.warning("dispatch_interrupted", error_kind=error.kind)
+                stop.wait(_AWAY_S)
+                continue
+            except Exception:
+                log.exception("dispatch_failed")
+                stop.wait(_AWAY_S)
+                continue
+            pause_s = _POLL_FIRST_S if busy else min(pause_s * 1.5, _POLL_MAX_S)
+            if not busy:
+                stop.wait(pause_s)
+
+    def _fire_timer(self) -> bool:
+        with self._db.transaction() as tx:
+            tx.router = self._router
+            return fire_due_timer(tx, self._router, now=self._clock())
+
+    def _deliver(self, crew: _Crew) -> bool:
+        """Whether there was a delivery to try."""
+        now = self._clock()
+        with self._db.transaction() as tx:
+            tx.router = self._router
+            delivery = claim(tx, crew.subscribers, durable=crew.external, now=now)
+            if delivery is None:
+                return False
+            subscription = self._router.for_subscriber(delivery.subscriber)
+            if subscription is None:  # the claim asked for our names only
+                raise LookupError(delivery.subscriber)
+            self._handle(tx, subscription, delivery, now)
+            return True
+
+    def _handle(self, tx: Tx, subscription: Subscription, delivery: Claimed, now: datetime) -> None:
+        try:
+            with tx.savepoint():
+                event = from_data(subscription.event, delivery.data)
+                subscription.handler(tx, event, now=now)
+        except DatabaseUnavailable as error:
+            if error.outcome_unknown or not _usable(tx):
+                raise  # the transaction is gone, and with it our claim
+            self._settle_failure(tx, subscription, delivery, error)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is its failure
+            self._settle_failure(tx, subscription, delivery, error)
+        else:
+            settle_done(tx, delivery, now=self._clock())
+
+    def _settle_failure(
+        self, tx: Tx, subscription: Subscription, delivery: Claimed, error: Exception
+    ) -> None:
+        now = self._clock()
+        failures = delivery.attempts + 1
+        reason = f"{type(error).__name__}: {error}"
+        hopeless = isinstance(error, GiveUp | UndecodableEvent)
+        if hopeless or failures >= subscription.attempts_max:
+            state = "blocked" if subscription.blocks_lane else "dead"
+            settle_given_up(tx, delivery, state, reason, now=now)
+            log.error(
+                "delivery_given_up",
+                event_id=delivery.event_id,
+                event_name=delivery.name,
+                subscriber=delivery.subscriber,
+                attempts=failures,
+                state=state,
+                exc_info=error,
+            )
+            return
+        due_at = next_try_at(subscription, failures, now=now)
+        settle_failed(tx, delivery, due_at, reason)
+        log.warning(
+            "delivery_failed",
+            event_id=delivery.event_id,
+            event_name=delivery.name,
+            subscriber=delivery.subscriber,
+            attempts=failures,
+            due_at=due_at,
+            error_kind=error.kind if isinstance(error, IsocenterError) else None,
+            exc_info=error,
+        )
+
+
+def _usable(tx: Tx) -> bool:
+    """Whether the transaction still stands (a deadlock is undone by the savepoint alone)."""
+    try:
+        tx.value("select 1")
+    except (DatabaseUnavailable, DatabaseBusy):
+        return False
+    return True

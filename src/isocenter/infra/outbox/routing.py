@@ -1,0 +1,94 @@
+"""Who reacts to which event, how, and in which lane."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, ClassVar, Protocol
+
+from isocenter.errors import IsocenterError, Kind
+from isocenter.infra.db import Tx
+from isocenter.infra.outbox.events import Event
+
+
+class Handler(Protocol):
+    """A reaction: a function of the stage's ``handlers.py``.
+
+    It runs in a transaction of its own, perhaps more than once for the same event when it or its
+    process failed, and raises when the event could not be handled.
+    """
+
+    def __call__(self, tx: Tx, event: Any, /, *, now: datetime) -> None:
+        """React to ``event``."""
+        ...
+
+
+class GiveUp(IsocenterError):
+    """Raised by a handler: trying again cannot help; a person must look at this delivery now."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
+
+
+_subject: Callable[[Any], str] = attrgetter("subject")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """One reaction to one kind of event.
+
+    Attributes:
+        event: class of the event.
+        subscriber: name of the reaction, unique, stable over versions: 'reconcile.match'.
+        handler: what to call.
+        lane: the lane of an event; deliveries of one lane are handled one at a time, in order.
+        attempts_max: tries before the delivery is given up.
+        backoff_first_s: wait after the first failure; doubles with each further one.
+        backoff_max_s: the longest wait between two tries.
+        blocks_lane: whether later deliveries of the lane wait for a person when one is given up.
+        external: whether the handler acts outside the database (sends something). Its success is
+            then on disk before the next is tried, and it runs on threads of its own kind so that a
+            slow peer does not hold up what is quick.
+    """
+
+    event: type[Any]
+    subscriber: str
+    handler: Handler
+    lane: Callable[[Any], str] = field(default=_subject)
+    attempts_max: int = 12
+    backoff_first_s: float = 1.0
+    backoff_max_s: float = 300.0
+    blocks_lane: bool = False
+    external: bool = False
+
+    def lane_of(self, event: Any) -> str:
+        """The lane of ``event`` for this subscriber."""
+        return self.lane(event)
+
+
+class Router:
+    """All subscriptions of the program."""
+
+    def __init__(self, subscriptions: Iterable[Subscription]) -> None:
+        """Raises ``ValueError`` when two subscriptions share a subscriber name."""
+        self.subscriptions = tuple(subscriptions)
+        self._by_event: defaultdict[str, list[Subscription]] = defaultdict(list)
+        self._by_subscriber: dict[str, Subscription] = {}
+        for each in self.subscriptions:
+            if each.subscriber in self._by_subscriber:
+                raise ValueError(f"two subscriptions are called {each.subscriber}")
+            self._by_subscriber[each.subscriber] = each
+            self._by_event[each.event.name].append(each)
+
+    def for_event(self, name: str) -> Sequence[Subscription]:
+        """The subscriptions to the event called ``name``."""
+        return self._by_event.get(name, ())
+
+    def for_subscriber(self, subscriber: str) -> Subscription | None:
+        """The subscription called ``subscriber``."""
+        return self._by_subscriber.get(subscriber)
+
+    def event_class(self, name: str) -> type[Event] | None:
+        """The class of the event called ``name``; None when nobody subscribes to it."""
+        found = self._by_event.get(name)
+        return found[0].event if found else None

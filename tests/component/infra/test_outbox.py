@@ -1,0 +1,545 @@
+"""The outbox on a real server: order, retries, dead letters, crashes, timers, the feed."""
+
+import random
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+import pytest
+
+from isocenter.infra.clock import utc_now
+from isocenter.infra.db import Database, DatabaseUnavailable, StatementFailed, Tx
+from isocenter.infra.outbox import (
+    DeliveryNotFound,
+    Dispatcher,
+    GiveUp,
+    Router,
+    Subscription,
+    append,
+    cancel_timer,
+    count_waiting,
+    dead_letters,
+    feed,
+    feed_end,
+    hurry,
+    prune,
+    replay,
+    set_timer,
+    skip,
+)
+from tests.fakes.clock import FixedClock
+
+MakeDatabase = Callable[..., Database]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A fact about a counter: its value after one more was counted."""
+
+    name: ClassVar[str] = "test.counted"
+    counter: str
+    value: int
+    at: datetime | None = None
+
+    @property
+    def subject(self) -> str:
+        return f"counter/{self.counter}"
+
+
+@dataclass(frozen=True, slots=True)
+class Echoed:
+    name: ClassVar[str] = "test.echoed"
+    counter: str
+
+    @property
+    def subject(self) -> str:
+        return f"counter/{self.counter}"
+
+
+class Rig:
+    """A database, subscriptions made by the test, a clock, and what handlers saw."""
+
+    def __init__(self, make_database: MakeDatabase, *subscriptions: Subscription) -> None:
+        self.clock = FixedClock()
+        self.router = Router(subscriptions)
+        self.db = make_database(router=self.router)
+        self.dispatcher = Dispatcher(self.db, self.router, clock=self.clock)
+
+    def append(self, *events: Counted | Echoed) -> list[int]:
+        with self.db.transaction() as tx:
+            return [append(tx, each, now=self.clock()) for each in events]
+
+    def state_of(self, event_id: int) -> str:
+        with self.db.read() as tx:
+            return tx.value("select state from outbox.delivery where event_id = %s", (event_id,))
+
+
+class Seen(list[Counted]):
+    """A handler that notes what it gets and fails as long as ``failing`` says so."""
+
+    def __init__(self) -> None:
+        self.failing: Callable[[Counted], bool] = lambda _: False
+        self.error: Exception = ValueError("not today")
+
+    def __call__(self, tx: Tx, event: Counted, *, now: datetime) -> None:
+        if self.failing(event):
+            raise self.error
+        self.append(event)
+
+
+def test_an_event_reaches_every_subscriber_as_it_was(make_database: MakeDatabase) -> None:
+    first, second, other = Seen(), Seen(), Seen()
+    rig = Rig(
+        make_database,
+        Subscription(event=Counted, subscriber="a", handler=first),
+        Subscription(event=Counted, subscriber="b", handler=second, external=True),
+        Subscription(event=Echoed, subscriber="c", handler=other),
+    )
+    event = Counted("x", 7, datetime(2026, 3, 2, 9, 30, 0, 5, tzinfo=UTC))
+    rig.append(event)
+    assert rig.dispatcher.run_once() == 2
+    assert (first, second, other) == ([event], [event], [])
+    assert rig.dispatcher.run_once() == 0
+
+
+def test_a_rolled_back_transaction_leaves_no_event(make_database: MakeDatabase) -> None:
+    seen = Seen()
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=seen))
+    with pytest.raises(ZeroDivisionError), rig.db.transaction() as tx:
+        append(tx, Counted("x", 1), now=rig.clock())
+        raise ZeroDivisionError
+    assert rig.dispatcher.run_once() == 0
+    with rig.db.transaction() as tx:
+        assert feed(tx, 0, 10) == []
+
+
+def test_events_of_handlers_are_dispatched_too(make_database: MakeDatabase) -> None:
+    seen: list[str] = []
+
+    def echo(tx: Tx, event: Counted, *, now: datetime) -> None:
+        append(tx, Echoed(event.counter), now=now)
+
+    def note(tx: Tx, event: Echoed, *, now: datetime) -> None:
+        seen.append(event.counter)
+
+    rig = Rig(
+        make_database,
+        Subscription(event=Counted, subscriber="echo", handler=echo),
+        Subscription(event=Echoed, subscriber="note", handler=note),
+    )
+    rig.append(Counted("x", 1), Counted("y", 1))
+    assert rig.dispatcher.run_once() == 4
+    assert seen == ["x", "y"]
+
+
+class Overlap:
+    """A handler that is slow, fails now and then, and notices when its lane runs twice at once."""
+
+    def __init__(self) -> None:
+        self.handled: defaultdict[str, list[int]] = defaultdict(list)
+        self.overlaps: list[str] = []
+        self._running: set[str] = set()
+        self._guard = threading.Lock()
+        self._chance = random.Random(4)
+
+    def __call__(self, tx: Tx, event: Counted, *, now: datetime) -> None:
+        with self._guard:
+            if event.counter in self._running:
+                self.overlaps.append(event.counter)
+            self._running.add(event.counter)
+        try:
+            tx.value("select pg_sleep(%s)", (self._chance.random() * 0.004,))
+            if self._chance.random() < 0.05:
+                raise ValueError("now and then")
+            self.handled[event.counter].append(event.value)
+        finally:
+            with self._guard:
+                self._running.discard(event.counter)
+
+
+def count_up(db: Database, lane: str) -> None:
+    """What a service does: lock the subject, change it, append the fact."""
+    with db.transaction() as tx:
+        tx.value("select 1 from counter where name = %s for update", (lane,))
+        value = tx.value(
+            "update counter set value = value + 1 where name = %s returning value", (lane,)
+        )
+        append(tx, Counted(lane, value), now=utc_now())
+
+
+def test_order_within_a_lane_holds_with_many_appenders_and_workers(
+    make_database: MakeDatabase,
+) -> None:
+    """400 events on 7 lanes by 6 appending threads, handled by 8 workers of 2 dispatchers."""
+    handler = Overlap()
+    router = Router([
+        Subscription(
+            event=Counted,
+            subscriber="handle",
+            handler=handler,
+            attempts_max=50,
+            backoff_first_s=0.001,
+            backoff_max_s=0.01,
+        )
+    ])
+    db = make_database(router=router, connections_max=16)
+    with db.transaction() as tx:
+        tx.run("create table counter (name text primary key, value int not null)")
+        tx.run("insert into counter select 'lane' || n, 0 from generate_series(0, 6) as n")
+
+    def append_share(start: int) -> None:
+        for number in range(start, 400, 6):
+            count_up(db, f"lane{number % 7}")
+
+    stop = threading.Event()
+    dispatchers = [Dispatcher(db, router, clock=utc_now, workers=4) for _ in range(2)]
+    workers = [threading.Thread(target=each.run, args=(stop,)) for each in dispatchers]
+    appenders = [threading.Thread(target=append_share, args=(start,)) for start in range(6)]
+    for each in [*workers, *appenders]:
+        each.start()
+    for each in appenders:
+        each.join()
+    wait_until_settled(db)
+    stop.set()
+    for each in workers:
+        each.join()
+
+    assert handler.overlaps == []
+    assert sum(map(len, handler.handled.values())) == 400
+    assert all(values == sorted(values) for values in handler.handled.values())
+
+
+def wait_until_settled(db: Database) -> None:
+    pause = threading.Event()
+    for _ in range(600):
+        with db.read() as tx:
+            if count_waiting(tx) == 0:
+                return
+        pause.wait(0.1)
+    pytest.fail("deliveries are still waiting after a minute")
+
+
+def test_a_failure_backs_off_and_what_follows_in_the_lane_waits(
+    make_database: MakeDatabase,
+) -> None:
+    seen = Seen()
+    seen.failing = lambda event: event.counter == "bad"
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=seen))
+    rig.append(Counted("bad", 1), Counted("bad", 2), Counted("good", 1))
+    assert rig.dispatcher.run_once() == 2
+    assert seen == [Counted("good", 1)]
+    rig.append(Counted("bad", 3))
+    assert rig.dispatcher.run_once() == 0
+    seen.failing = lambda _: False
+    rig.clock.advance(seconds=0.7)  # first back-off: 1 s less a quarter at most
+    assert rig.dispatcher.run_once() == 0
+    rig.clock.advance(seconds=0.6)  # and a quarter more at most
+    assert rig.dispatcher.run_once() == 3
+    assert [each.value for each in seen[1:]] == [1, 2, 3]
+
+
+def test_a_failed_handler_leaves_nothing_behind(make_database: MakeDatabase) -> None:
+    def half(tx: Tx, event: Counted, *, now: datetime) -> None:
+        append(tx, Echoed("half"), now=now)
+        tx.run("insert into outbox.timer values ('half', 'done', now(), 'x', '{}')")
+        raise ValueError("only half done")
+
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="half", handler=half))
+    rig.append(Counted("x", 1))
+    rig.dispatcher.run_once()
+    with rig.db.transaction() as tx:
+        assert [each.name for each in feed(tx, 0, 10)] == ["test.counted"]
+        assert tx.value("select count(*) from outbox.timer") == 0
+        error = tx.value("select last_error from outbox.delivery")
+    assert error == "ValueError: only half done"
+
+
+def test_an_sql_error_in_a_handler_is_a_failure_like_any_other(
+    make_database: MakeDatabase,
+) -> None:
+    def wrong(tx: Tx, event: Counted, *, now: datetime) -> None:
+        tx.run("insert into nowhere values (1)")
+
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="wrong", handler=wrong))
+    (event_id,) = rig.append(Counted("x", 1))
+    assert rig.dispatcher.run_once() == 1
+    assert rig.state_of(event_id) == "waiting"
+
+
+def test_poison_is_given_up_after_its_attempts_and_the_lane_goes_on(
+    make_database: MakeDatabase,
+) -> None:
+    seen = Seen()
+    seen.failing = lambda event: event.value == 1
+    rig = Rig(
+        make_database, Subscription(event=Counted, subscriber="a", handler=seen, attempts_max=3)
+    )
+    poison, _ = rig.append(Counted("x", 1), Counted("x", 2))
+    tries = 0
+    for _ in range(5):
+        tries += rig.dispatcher.run_once()
+        rig.clock.advance(minutes=10)
+    assert tries == 4
+    assert seen == [Counted("x", 2)]
+    with rig.db.read() as tx:
+        (dead,) = dead_letters(tx, limit=10)
+        assert dead_letters(tx, limit=10, before=poison) == []
+    assert (dead.event_id, dead.subscriber, dead.lane, dead.state) == (
+        poison,
+        "a",
+        "counter/x",
+        "dead",
+    )
+    assert (dead.attempts, dead.last_error) == (3, "ValueError: not today")
+    assert dead.data == {"counter": "x", "value": 1, "at": None}
+
+
+def test_a_handler_may_give_up_at_once(make_database: MakeDatabase) -> None:
+    seen = Seen()
+    seen.failing = lambda _: True
+    seen.error = GiveUp("refused for good")
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=seen))
+    (event_id,) = rig.append(Counted("x", 1))
+    assert rig.dispatcher.run_once() == 1
+    assert rig.state_of(event_id) == "dead"
+
+
+def test_a_blocked_lane_waits_until_replayed(make_database: MakeDatabase) -> None:
+    seen = Seen()
+    seen.failing = lambda event: event.value == 1
+    seen.error = GiveUp("a person must look")
+    rig = Rig(
+        make_database, Subscription(event=Counted, subscriber="a", handler=seen, blocks_lane=True)
+    )
+    first, _ = rig.append(Counted("x", 1), Counted("x", 2))
+    rig.append(Counted("y", 9))
+    rig.dispatcher.run_once()
+    assert rig.state_of(first) == "blocked"
+    assert seen == [Counted("y", 9)]
+    seen.failing = lambda _: False
+    with rig.db.transaction() as tx:
+        replay(tx, first, "a", now=rig.clock())
+    assert rig.dispatcher.run_once() == 2
+    assert seen == [Counted("y", 9), Counted("x", 1), Counted("x", 2)]
+
+
+def test_a_blocked_lane_goes_on_when_a_person_skips(make_database: MakeDatabase) -> None:
+    seen = Seen()
+    seen.failing = lambda event: event.value == 1
+    seen.error = GiveUp("a person must look")
+    rig = Rig(
+        make_database, Subscription(event=Counted, subscriber="a", handler=seen, blocks_lane=True)
+    )
+    first, _ = rig.append(Counted("x", 1), Counted("x", 2))
+    rig.dispatcher.run_once()
+    with rig.db.transaction() as tx:
+        skip(tx, first, "a", now=rig.clock())
+    rig.dispatcher.run_once()
+    assert seen == [Counted("x", 2)]
+    with rig.db.transaction() as tx, pytest.raises(DeliveryNotFound):
+        replay(tx, first, "a", now=rig.clock())
+
+
+def test_a_lane_in_back_off_can_be_hurried(make_database: MakeDatabase) -> None:
+    seen = Seen()
+    seen.failing = lambda _: True
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=seen))
+    rig.append(Counted("x", 1), Counted("x", 2))
+    rig.dispatcher.run_once()
+    seen.failing = lambda _: False
+    assert rig.dispatcher.run_once() == 0
+    with rig.db.transaction() as tx:
+        assert hurry(tx, "a", "counter/x", now=rig.clock()) == 2
+    assert rig.dispatcher.run_once() == 2
+
+
+def test_a_worker_that_loses_its_connection_delivers_again(make_database: MakeDatabase) -> None:
+    """What kill -9 of a worker does, seen from the database: its session ends mid-handler."""
+    tries: list[int] = []
+
+    def die_once(tx: Tx, event: Counted, *, now: datetime) -> None:
+        tries.append(event.value)
+        append(tx, Echoed("side effect"), now=now)
+        if len(tries) == 1:
+            mine = tx.value("select pg_backend_pid()")
+            with rig.db.transaction() as other:
+                other.value("select pg_terminate_backend(%s)", (mine,))
+            tx.value("select 1")
+
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=die_once))
+    rig.append(Counted("x", 1))
+    with pytest.raises(DatabaseUnavailable):
+        rig.dispatcher.run_once()
+    assert rig.dispatcher.run_once() == 1
+    assert tries == [1, 1]
+    with rig.db.transaction() as tx:
+        assert [each.name for each in feed(tx, 0, 10)] == ["test.counted", "test.echoed"]
+
+
+def test_an_event_that_no_longer_decodes_is_given_up(make_database: MakeDatabase) -> None:
+    seen = Seen()
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=seen))
+    with rig.db.transaction() as tx:
+        event_id = tx.value(
+            "insert into outbox.event (name, subject, occurred_at, data)"
+            " values ('test.counted', 's', now(), '{\"counter\": 3}') returning id"
+        )
+        tx.run(
+            "insert into outbox.delivery (event_id, subscriber, lane, due_at)"
+            " values (%s, 'a', 's', %s)",
+            (event_id, rig.clock()),
+        )
+    rig.dispatcher.run_once()
+    assert rig.state_of(event_id) == "dead"
+
+
+def test_a_timer_happens_when_due_and_once(make_database: MakeDatabase) -> None:
+    seen = Seen()
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=seen))
+    with rig.db.transaction() as tx:
+        set_timer(tx, Counted("x", 1), key="k", due_at=rig.clock() + timedelta(minutes=5))
+    assert rig.dispatcher.run_once() == 0
+    rig.clock.advance(minutes=5)
+    assert rig.dispatcher.run_once() == 1
+    assert rig.dispatcher.run_once() == 0
+    assert seen == [Counted("x", 1)]
+
+
+def test_a_timer_can_be_moved_and_cancelled(make_database: MakeDatabase) -> None:
+    seen = Seen()
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=seen))
+    with rig.db.transaction() as tx:
+        set_timer(tx, Counted("x", 1), key="k", due_at=rig.clock() + timedelta(minutes=5))
+        set_timer(tx, Counted("x", 2), key="k", due_at=rig.clock() + timedelta(minutes=9))
+        set_timer(tx, Counted("y", 1), key="other", due_at=rig.clock() + timedelta(minutes=5))
+        assert cancel_timer(tx, "test.counted", "other")
+        assert not cancel_timer(tx, "test.counted", "other")
+    rig.clock.advance(minutes=8)
+    assert rig.dispatcher.run_once() == 0
+    rig.clock.advance(minutes=1)
+    rig.dispatcher.run_once()
+    assert seen == [Counted("x", 2)]
+
+
+def test_a_running_dispatcher_finds_new_work_and_stops(make_database: MakeDatabase) -> None:
+    handled = threading.Event()
+
+    def handle(tx: Tx, event: Counted, *, now: datetime) -> None:
+        handled.set()
+
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=handle))
+    stop = threading.Event()
+    thread = threading.Thread(target=rig.dispatcher.run, args=(stop,))
+    thread.start()
+    for number in range(3):
+        handled.clear()
+        rig.append(Counted("x", number))
+        assert handled.wait(10)
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_the_feed_is_in_order_and_pages(make_database: MakeDatabase) -> None:
+    rig = Rig(make_database)
+    ids = rig.append(*(Counted("x", number) for number in range(5)))
+    with rig.db.transaction() as tx:
+        first = feed(tx, 0, 3)
+        rest = feed(tx, first[-1].id, 3)
+        assert feed_end(tx) == ids[-1]
+        assert feed(tx, ids[-1], 3) == []
+    assert [each.id for each in first + rest] == ids
+    assert rest[-1].data["value"] == 4
+
+
+def test_the_feed_never_passes_an_uncommitted_lower_id(make_database: MakeDatabase) -> None:
+    rig = Rig(make_database)
+    (before,) = rig.append(Counted("before", 0))
+    with rig.db.transaction() as slow:
+        slow.value("select pg_current_xact_id()")
+        with rig.db.transaction() as slower:
+            first = append(slower, Counted("slower", 1), now=rig.clock())
+            second = append(slow, Counted("slow", 1), now=rig.clock())
+            (third,) = rig.append(Counted("fast", 1))
+            assert before < first < second < third
+            with rig.db.transaction() as tx:
+                assert [each.id for each in feed(tx, 0, 10)] == [before]
+        with rig.db.transaction() as tx:
+            assert [each.id for each in feed(tx, 0, 10)] == [before, first]
+    with rig.db.transaction() as tx:
+        assert [each.id for each in feed(tx, before, 10)] == [first, second, third]
+
+
+def test_the_feed_passes_ids_that_were_rolled_back(make_database: MakeDatabase) -> None:
+    rig = Rig(make_database)
+    with pytest.raises(ZeroDivisionError), rig.db.transaction() as tx:
+        append(tx, Counted("undone", 1), now=rig.clock())
+        raise ZeroDivisionError
+    with rig.db.transaction() as tx:
+        with pytest.raises(ZeroDivisionError), tx.savepoint():
+            append(tx, Counted("undone", 1), now=rig.clock())
+            raise ZeroDivisionError
+        kept = append(tx, Counted("kept", 1), now=rig.clock())
+        with rig.db.transaction() as other:
+            assert feed(other, 0, 10) == []
+    with rig.db.transaction() as tx:
+        assert [each.id for each in feed(tx, 0, 10)] == [kept]
+
+
+def test_the_feed_refuses_a_transaction_that_sees_one_moment(make_database: MakeDatabase) -> None:
+    rig = Rig(make_database)
+    with pytest.raises(StatementFailed, match="read committed"), rig.db.read() as tx:
+        feed(tx, 0, 10)
+
+
+def test_a_reader_under_load_misses_nothing(make_database: MakeDatabase) -> None:
+    """A reader that follows the feed while 6 threads commit out of order sees each event once."""
+    rig = Rig(make_database)
+    chance = random.Random(7)
+
+    def write(lane: int) -> None:
+        for number in range(40):
+            with rig.db.transaction() as tx:
+                append(tx, Counted(f"{lane}", number), now=rig.clock())
+                tx.value("select pg_sleep(%s)", (chance.random() * 0.01,))
+
+    writers = [threading.Thread(target=write, args=(lane,)) for lane in range(6)]
+    for each in writers:
+        each.start()
+    ids: list[int] = []
+    for _ in range(3000):
+        if len(ids) == 240:
+            break
+        with rig.db.transaction() as tx:
+            page = feed(tx, ids[-1] if ids else 0, 50)
+        ids += [each.id for each in page]
+    for each in writers:
+        each.join()
+    with rig.db.read() as tx:
+        assert ids == tx.values("select id from outbox.event order by id")
+
+
+def test_events_cannot_be_changed(make_database: MakeDatabase) -> None:
+    rig = Rig(make_database)
+    rig.append(Counted("x", 1))
+    with pytest.raises(Exception, match="never changed"), rig.db.transaction() as tx:
+        tx.run("update outbox.event set name = 'other'")
+
+
+def test_pruning_removes_what_is_old_and_settled(make_database: MakeDatabase) -> None:
+    seen = Seen()
+    seen.failing = lambda event: event.value == 2
+    rig = Rig(
+        make_database, Subscription(event=Counted, subscriber="a", handler=seen, attempts_max=1)
+    )
+    rig.append(Counted("x", 1), Counted("x", 2))
+    rig.dispatcher.run_once()
+    rig.clock.advance(days=10)
+    rig.append(Counted("x", 3))
+    rig.dispatcher.run_once()
+    with rig.db.transaction() as tx:
+        assert prune(tx, before=rig.clock() - timedelta(days=1)) == 1
+        assert [each.data["value"] for each in feed(tx, 0, 10)] == [2, 3]
