@@ -164,6 +164,9 @@ class StudyLink:
     linked_at: datetime
     linked_by: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "method", Method(self.method))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
@@ -179,6 +182,9 @@ class Case:
     resolved_at: datetime | None
     resolved_by: str | None
     resolution: str | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", CaseKind(self.kind))
 
 
 class Agreement(StrEnum):

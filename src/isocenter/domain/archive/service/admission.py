@@ -115,9 +115,9 @@ def _store_new(
     in_order = [candidate for _, candidate in candidates.values()]
     places = {
         (place.study_instance_uid, place.series_instance_uid): place
-        for place in _store.places(tx, _place_columns(in_order), now=now)
+        for place in _store.places(tx, _study_rows(in_order), _series_rows(in_order), now=now)
     }
-    stored = _store.store(tx, _instance_columns(in_order, places), now=now)
+    stored = _store.store(tx, [_instance_row(each, places) for each in in_order], now=now)
     for uid in stored:
         admissions[candidates[uid][0]] = Admission(uid, Outcome.STORED)
     new = [each for each in in_order if each.identity.sop_instance_uid in stored]
@@ -137,60 +137,57 @@ def _first_of(
     return firsts
 
 
-def _study_columns(attributes: Sequence[StudyAttributes]) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {
-        name: [getattr(each, name) for each in attributes] for name in _STUDY_FIELDS
+def _study_row(attributes: StudyAttributes) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(attributes, name) for name in _STUDY_FIELDS}
+    name = attributes.patient_name
+    row["patient_name_normalised"] = name and person_name_key(name)
+    row["patient_name_phonetic"] = name and " ".join(phonetic_keys(name))
+    return row
+
+
+def _study_rows(candidates: Sequence[_Candidate]) -> list[dict[str, Any]]:
+    firsts = _first_of(candidates, lambda each: each.identity.study_instance_uid)
+    return [{"study_instance_uid": uid, **_study_row(each.study)} for uid, each in firsts.items()]
+
+
+def _series_rows(candidates: Sequence[_Candidate]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for (study, series), each in _first_of(candidates, lambda each: each.series).items():
+        attributes = model.series_attributes(each.received.attributes)
+        row: dict[str, Any] = {name: getattr(attributes, name) for name in _SERIES_FIELDS}
+        rows.append({"study_instance_uid": study, "series_instance_uid": series, **row})
+    return rows
+
+
+def _instance_row(candidate: _Candidate, places: Mapping[SeriesId, _store.Place]) -> dict[str, Any]:
+    received = candidate.received
+    attributes = received.attributes
+    return {
+        "series_key": places[candidate.series].series_key,
+        "sop_instance_uid": candidate.identity.sop_instance_uid,
+        "instance_number": model.integer_of(attributes, model.INSTANCE_NUMBER),
+        "rows": model.integer_of(attributes, model.ROWS),
+        "columns": model.integer_of(attributes, model.COLUMNS),
+        "bits_allocated": model.integer_of(attributes, model.BITS_ALLOCATED),
+        "number_of_frames": model.integer_of(attributes, model.NUMBER_OF_FRAMES),
+        "pixel_data_offset": received.pixel_data_offset,
+        "frame_ranges": _store.octets(received.frame_ranges),
+        **_blob_row(candidate),
     }
-    names = [each.patient_name for each in attributes]
-    columns["patient_name_normalised"] = [name and person_name_key(name) for name in names]
-    columns["patient_name_phonetic"] = [name and " ".join(phonetic_keys(name)) for name in names]
-    return columns
 
 
-def _place_columns(candidates: Sequence[_Candidate]) -> dict[str, list[Any]]:
-    studies = _first_of(candidates, lambda each: each.identity.study_instance_uid)
-    columns = _study_columns([each.study for each in studies.values()])
-    columns["study_instance_uid"] = list(studies)
-    series = _first_of(candidates, lambda each: each.series)
-    attributes = [model.series_attributes(each.received.attributes) for each in series.values()]
-    for name in _SERIES_FIELDS:
-        columns[name] = [getattr(each, name) for each in attributes]
-    columns["series_study"] = [study for study, _ in series]
-    columns["series_instance_uid"] = [uid for _, uid in series]
-    return columns
-
-
-def _instance_columns(
-    candidates: Sequence[_Candidate], places: Mapping[SeriesId, _store.Place]
-) -> dict[str, list[Any]]:
-    received = [each.received for each in candidates]
-    identities = [each.identity for each in candidates]
-    columns: dict[str, list[Any]] = {
-        "series_key": [places[each.series].series_key for each in candidates],
-        "sop_instance_uid": [each.sop_instance_uid for each in identities],
-        "sop_class_uid": [each.sop_class_uid for each in identities],
+def _blob_row(candidate: _Candidate) -> dict[str, Any]:
+    received = candidate.received
+    return {
+        "sop_class_uid": candidate.identity.sop_class_uid,
+        "transfer_syntax_uid": received.transfer_syntax_uid,
+        "blob_key": received.blob_key,
+        "size_bytes": received.size_bytes,
+        "sha256": _store.octets(received.sha256),
+        "dataset_offset": received.dataset_offset,
+        "received_at": received.received_at,
+        "calling_ae_title": received.calling_ae_title,
     }
-    for name, tag in (
-        ("instance_number", model.INSTANCE_NUMBER),
-        ("rows", model.ROWS),
-        ("columns", model.COLUMNS),
-        ("bits_allocated", model.BITS_ALLOCATED),
-        ("number_of_frames", model.NUMBER_OF_FRAMES),
-    ):
-        columns[name] = [model.integer_of(each.attributes, tag) for each in received]
-    for name in (
-        "transfer_syntax_uid",
-        "blob_key",
-        "size_bytes",
-        "sha256",
-        "dataset_offset",
-        "pixel_data_offset",
-        "frame_ranges",
-        "received_at",
-        "calling_ae_title",
-    ):
-        columns[name] = [getattr(each, name) for each in received]
-    return columns
 
 
 def _drop_empty(tx: Tx, places: Iterable[_store.Place], new: Sequence[_Candidate]) -> None:
@@ -229,9 +226,11 @@ def _supplement(
             )
             changed[uid] = merged, against
     if changed:
-        columns = _study_columns([attributes for attributes, _ in changed.values()])
-        columns["study_key"] = [by_study[uid].study_key for uid in changed]
-        _store.supplement(tx, columns, [against for _, against in changed.values()])
+        rows = [
+            {"study_key": by_study[uid].study_key, "disagreements": against, **_study_row(merged)}
+            for uid, (merged, against) in changed.items()
+        ]
+        _store.supplement(tx, rows)
     return contradicted
 
 
@@ -319,7 +318,7 @@ def _settle_known(
             conflicts.append((index, each))
     if not conflicts:
         return
-    kept = _store.keep_conflicts(tx, _conflict_columns([each for _, each in conflicts], known))
+    kept = _store.keep_conflicts(tx, [_conflict_row(each, known) for _, each in conflicts])
     for index, each in conflicts:
         uid = each.identity.sop_instance_uid
         if each.received.blob_key in kept:
@@ -330,27 +329,12 @@ def _settle_known(
             admissions[index] = Admission(uid, Outcome.DUPLICATE)
 
 
-def _conflict_columns(
-    candidates: Sequence[_Candidate], known: Mapping[str, _store.Known]
-) -> dict[str, list[Any]]:
-    identities = [each.identity for each in candidates]
-    columns: dict[str, list[Any]] = {
-        "sop_instance_uid": [each.sop_instance_uid for each in identities],
-        "study_instance_uid": [
-            known[each.sop_instance_uid].study_instance_uid for each in identities
-        ],
-        "asserted_study_instance_uid": [each.study_instance_uid for each in identities],
-        "asserted_series_instance_uid": [each.series_instance_uid for each in identities],
-        "sop_class_uid": [each.sop_class_uid for each in identities],
+def _conflict_row(candidate: _Candidate, known: Mapping[str, _store.Known]) -> dict[str, Any]:
+    identity = candidate.identity
+    return {
+        "sop_instance_uid": identity.sop_instance_uid,
+        "study_instance_uid": known[identity.sop_instance_uid].study_instance_uid,
+        "asserted_study_instance_uid": identity.study_instance_uid,
+        "asserted_series_instance_uid": identity.series_instance_uid,
+        **_blob_row(candidate),
     }
-    for name in (
-        "transfer_syntax_uid",
-        "blob_key",
-        "size_bytes",
-        "sha256",
-        "dataset_offset",
-        "received_at",
-        "calling_ae_title",
-    ):
-        columns[name] = [getattr(each.received, name) for each in candidates]
-    return columns

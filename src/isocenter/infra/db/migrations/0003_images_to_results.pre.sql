@@ -112,6 +112,9 @@ create index conflicting_blob on archive.conflicting_instance (blob_key);
 
 create schema reconcile;
 
+-- Accession numbers are compared without surrounding blanks and in upper case.
+create index imaging_order_accession_normalised on orders.imaging_order (upper(btrim(accession_number)));
+
 -- One row per study that was looked at: its lock orders all decisions about the study.
 create table reconcile.study (
     study_instance_uid text primary key,
@@ -147,7 +150,6 @@ create table reconcile.reconciliation_case (
     state              text not null default 'open' check (state in ('open', 'resolved')),
     fingerprint        text not null,                -- what exactly it is about: decides whether a dismissed case is new
     reason             text not null,
-    evidence           jsonb not null,
     opened_at          timestamptz not null,
     resolved_at        timestamptz,
     resolved_by        text,                         -- user name, or 'system' when new facts settled it

@@ -1,0 +1,287 @@
+"""Use cases of reconciliation: match, by the rules or by a person, and undo.
+
+Every new fact about a study, an order or a patient leads here, and the whole decision is made anew
+from all facts. What was decided before counts only where a person decided it.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from isocenter.domain.access.model import Action, Actor, authorize
+from isocenter.domain.archive.model import UnknownStudy
+from isocenter.domain.archive.service import studies_with
+from isocenter.domain.audit.model import AuditEntry
+from isocenter.domain.audit.service import record
+from isocenter.domain.reconcile import _store
+from isocenter.domain.reconcile.events import (
+    CaseOpened,
+    CaseResolved,
+    StudyLinked,
+    StudyUnlinked,
+)
+from isocenter.domain.reconcile.model import (
+    DISMISSIBLE,
+    Decision,
+    Evidence,
+    Finding,
+    Link,
+    Method,
+    NoSuchOrder,
+    NotDismissible,
+    NotLinked,
+    OrderEvidence,
+    StudyEvidence,
+    StudyLink,
+    UnknownCase,
+    decide,
+    normalised_accession_number,
+)
+from isocenter.domain.scheduling import service as scheduling
+from isocenter.infra import outbox
+from isocenter.infra.db import Tx
+
+SYSTEM = "system"
+_ACTOR = Actor.system("reconcile")
+_CLOSED = frozenset({"cancelled", "discontinued"})
+
+
+def match(tx: Tx, study_instance_uids: Iterable[str], *, now: datetime) -> None:
+    """Decide about these studies anew, and tell scheduling which exams were begun or finished.
+
+    Studies of which there are no images are passed over.
+    """
+    uids = _locked(tx, study_instance_uids, now=now)
+    progress = [found for uid in uids if (found := _settle(tx, uid, now=now)) is not None]
+    # Orders are locked in one order everywhere: two matches that share orders do not block.
+    for accession_number, uid, complete in sorted(progress):
+        advance = scheduling.complete if complete else scheduling.start
+        advance(tx, _ACTOR, accession_number, study_instance_uid=uid, now=now)
+
+
+def affected_by_orders(tx: Tx, names: Iterable[tuple[int, str, Sequence[str]]]) -> set[str]:
+    """Studies that may belong to one of the orders: (order key, accession number, study UIDs)."""
+    known = list(names)
+    linked = _store.studies_of_orders(tx, [order_key for order_key, _, _ in known])
+    named = studies_with(
+        tx,
+        study_instance_uids=[uid for _, _, uids in known for uid in uids],
+        accession_numbers=[normalised_accession_number(number) for _, number, _ in known],
+    )
+    return named | set(linked)
+
+
+def affected_by_patients(tx: Tx, patient_keys: Sequence[int]) -> set[str]:
+    """Studies whose match may depend on who these patients are."""
+    names = _store.orders_of_patients(tx, patient_keys)
+    return affected_by_orders(
+        tx, [(each.order_key, each.accession_number, each.study_instance_uids) for each in names]
+    )
+
+
+def match_by_person(
+    tx: Tx,
+    actor: Actor,
+    study_instance_uid: str,
+    accession_number: str,
+    *,
+    reason: str,
+    now: datetime,
+) -> StudyLink:
+    """The study's link to the order that a person chose; it stays whatever is learned later.
+
+    Raises ``UnknownStudy``, ``NoSuchOrder``.
+    """
+    authorize(actor, Action.STUDY_RECONCILE)
+    _locked(tx, [study_instance_uid], now=now)
+    facts = _facts(tx, study_instance_uid)
+    wanted = normalised_accession_number(accession_number)
+    orders = [
+        each
+        for each in _store.orders(tx, "", wanted, [])
+        if normalised_accession_number(each.accession_number) == wanted
+    ]
+    if len(orders) > 1:  # numbers that differ only in case: the exact one is meant
+        orders = [each for each in orders if each.accession_number == accession_number]
+    if len(orders) != 1:
+        raise NoSuchOrder("no order has this accession number")
+    order = orders[0]
+    _store.unreject(tx, study_instance_uid, order.order_key)
+    link = Link(order.order_key, order.accession_number, Method.PERSON, reason)
+    _change_link(tx, study_instance_uid, link, by=actor.name, now=now)
+    detail = {"accession_number": order.accession_number, "reason": reason}
+    _audit(tx, actor, "study.match", facts, detail, now)
+    match(tx, [study_instance_uid], now=now)
+    kept = _store.link(tx, study_instance_uid)
+    if kept is None:
+        raise NotLinked("the match did not last")
+    return kept
+
+
+def undo_match(
+    tx: Tx, actor: Actor, study_instance_uid: str, *, reason: str, now: datetime
+) -> None:
+    """Take the study from its order, for good: the rules will not match the two again.
+
+    Raises ``UnknownStudy``, ``NotLinked``.
+    """
+    authorize(actor, Action.STUDY_RECONCILE)
+    _locked(tx, [study_instance_uid], now=now)
+    facts = _facts(tx, study_instance_uid)
+    link = _store.link(tx, study_instance_uid)
+    if link is None:
+        raise NotLinked("the study belongs to no order")
+    _store.reject(tx, study_instance_uid, link.order_key, by=actor.name, now=now)
+    _change_link(tx, study_instance_uid, None, by=actor.name, now=now)
+    detail = {"accession_number": link.accession_number, "reason": reason}
+    _audit(tx, actor, "study.undo_match", facts, detail, now)
+    match(tx, [study_instance_uid], now=now)
+
+
+def dismiss_case(tx: Tx, actor: Actor, case_key: int, *, reason: str, now: datetime) -> None:
+    """End a case that a person has looked at; it comes back only when there is something new.
+
+    Raises ``UnknownCase``, ``NotDismissible``.
+    """
+    authorize(actor, Action.STUDY_RECONCILE)
+    case = _store.open_case(tx, case_key)
+    if case is None:
+        raise UnknownCase("there is no such open case")
+    if case.kind not in DISMISSIBLE:
+        raise NotDismissible("match the study with its order instead")
+    _locked(tx, [case.study_instance_uid], now=now)
+    if _store.open_case(tx, case_key) is None:  # settled while we waited for the lock
+        raise UnknownCase("there is no such open case")
+    _store.resolve(tx, case_key, by=actor.name, resolution=reason, now=now)
+    event = CaseResolved(case.study_instance_uid, case_key, case.kind.value, actor.name)
+    outbox.append(tx, event, now=now)
+    facts = _facts(tx, case.study_instance_uid)
+    _audit(tx, actor, "study.dismiss_case", facts, {"kind": case.kind, "reason": reason}, now)
+
+
+def _locked(tx: Tx, study_instance_uids: Iterable[str], *, now: datetime) -> list[str]:
+    uids = sorted(set(study_instance_uids))
+    _store.ensure_studies(tx, uids, now=now)
+    _store.lock_studies(tx, uids)
+    return uids
+
+
+def _facts(tx: Tx, study_instance_uid: str) -> _store.StudyFacts:
+    facts = _store.study_facts(tx, study_instance_uid)
+    if facts is None:
+        raise UnknownStudy("there is no such study")
+    return facts
+
+
+def _settle(tx: Tx, uid: str, *, now: datetime) -> tuple[str, str, bool] | None:
+    """Make link and cases what the facts say; gives the exam that this study moves on, if any."""
+    facts = _store.study_facts(tx, uid)
+    if facts is None:
+        return None
+    before = _store.link(tx, uid)
+    decision = _decision(tx, facts, before)
+    link = decision.link
+    if link is None or link.method is not Method.PERSON:
+        _change_link(tx, uid, link, by=SYSTEM, now=now)
+    _settle_cases(tx, uid, decision.findings, now=now)
+    return None if link is None else (link.accession_number, uid, facts.complete)
+
+
+def _decision(tx: Tx, facts: _store.StudyFacts, before: StudyLink | None) -> Decision:
+    uid = facts.study_instance_uid
+    chosen = before.order_key if before and before.method is Method.PERSON else None
+    number = normalised_accession_number(facts.accession_number)
+    rows = _store.orders(tx, uid, number, [] if chosen is None else [chosen])
+    evidence = Evidence(
+        study=StudyEvidence(
+            study_instance_uid=uid,
+            patient_id=facts.patient_id,
+            issuer_of_patient_id=facts.issuer_of_patient_id,
+            patient_name=facts.patient_name,
+            patient_birth_date=facts.patient_birth_date,
+            accession_number=facts.accession_number,
+            disagreements=facts.disagreements,
+            conflicting_sop_instance_uids=facts.conflicting,
+        ),
+        orders=[_order_evidence(each) for each in rows],
+        chosen_by_person=chosen,
+        rejected=_store.rejected(tx, uid),
+    )
+    return decide(evidence)
+
+
+def _order_evidence(row: _store.OrderRow) -> OrderEvidence:
+    return OrderEvidence(
+        order_key=row.order_key,
+        accession_number=row.accession_number,
+        study_instance_uids=frozenset(row.study_instance_uids),
+        cancelled=row.state in _CLOSED,
+        identifiers=frozenset((authority, value) for authority, value in row.identifiers),
+        person_name=row.person_name,
+        birth_date=row.birth_date,
+    )
+
+
+def _change_link(tx: Tx, uid: str, link: Link | None, *, by: str, now: datetime) -> None:
+    before = _store.link(tx, uid)
+    moved = before is not None and (link is None or link.order_key != before.order_key)
+    if before is not None and moved:
+        _store.drop_link(tx, uid)
+        event = StudyUnlinked(uid, before.accession_number, before.order_key)
+        outbox.append(tx, event, now=now)
+    if link is None:
+        return
+    stated = (link.order_key, link.accession_number, link.method, link.reason)
+    if (
+        before
+        and (before.order_key, before.accession_number, before.method, before.reason) == stated
+    ):
+        return
+    _store.set_link(tx, uid, link, by=by, now=now)
+    if before is None or moved:
+        linked = StudyLinked(uid, link.accession_number, link.order_key, link.method.value)
+        outbox.append(tx, linked, now=now)
+
+
+def _settle_cases(tx: Tx, uid: str, findings: Sequence[Finding], *, now: datetime) -> None:
+    cases = _store.cases(tx, uid)
+    still_open = {each.kind: each for each in cases if each.state == "open"}
+    dismissed = {
+        (each.kind, each.fingerprint)
+        for each in cases
+        if each.state == "resolved" and each.resolved_by != SYSTEM
+    }
+    for finding in findings:
+        known = still_open.pop(finding.kind, None)
+        if finding.kind in DISMISSIBLE and (finding.kind, finding.fingerprint) in dismissed:
+            continue
+        if known is None:
+            case_key = _store.open_new(tx, uid, finding, now=now)
+            outbox.append(tx, CaseOpened(uid, case_key, finding.kind.value), now=now)
+        elif (known.fingerprint, known.reason) != (finding.fingerprint, finding.reason):
+            _store.restate(tx, known.case_key, finding)
+    for known in still_open.values():
+        resolution = "settled by new facts"
+        _store.resolve(tx, known.case_key, by=SYSTEM, resolution=resolution, now=now)
+        resolved = CaseResolved(uid, known.case_key, known.kind.value, SYSTEM)
+        outbox.append(tx, resolved, now=now)
+
+
+def _audit(
+    tx: Tx,
+    actor: Actor,
+    action: str,
+    facts: _store.StudyFacts,
+    detail: dict[str, str],
+    now: datetime,
+) -> None:
+    entry = AuditEntry(
+        action=action,
+        actor=actor.name,
+        actor_kind=actor.kind.value,
+        source=actor.source,
+        object_type="study",
+        object_id=facts.study_instance_uid,
+        patient_id=facts.patient_id,
+        detail=detail,
+    )
+    record(tx, entry, now=now)
