@@ -50,6 +50,12 @@ class PendingCallerUnknown(IsocenterError):
     kind: ClassVar[Kind] = Kind.NOT_FOUND
 
 
+class MessageUnknown(IsocenterError):
+    """There is no such message."""
+
+    kind: ClassVar[Kind] = Kind.NOT_FOUND
+
+
 @dataclass(frozen=True, slots=True)
 class DicomPeer:
     """One application entity.

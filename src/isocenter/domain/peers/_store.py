@@ -1,0 +1,289 @@
+"""The SQL of schema ``peers``. One function is one statement."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from isocenter.domain.peers.model import (
+    DicomPeer,
+    Hl7Message,
+    Hl7Peer,
+    MessageFilter,
+    PendingCaller,
+    RecordedMessage,
+)
+from isocenter.infra.db import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class DicomPeerRow:
+    """One DICOM peer."""
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+    allow: list[str]
+    tls: bool
+    enabled: bool
+
+    def peer(self) -> DicomPeer:
+        """The row as the model's peer."""
+        return DicomPeer(
+            name=self.name,
+            ae_title=self.ae_title,
+            host=self.host,
+            port=self.port,
+            allow=frozenset(self.allow),
+            tls=self.tls,
+            enabled=self.enabled,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Hl7PeerRow:
+    """One HL7 peer."""
+
+    name: str
+    host: str
+    port: int | None
+    send: list[str]
+    receive: list[str]
+    application: str | None
+    facility: str | None
+    assigning_authority: str
+    version: str
+    character_set: str
+    ack_timeout_s: float
+    result_statuses: list[str]
+    tls: bool
+    enabled: bool
+
+    def peer(self) -> Hl7Peer:
+        """The row as the model's peer."""
+        return Hl7Peer(
+            name=self.name,
+            host=self.host,
+            port=self.port,
+            send=frozenset(self.send),
+            receive=frozenset(self.receive),
+            application=self.application,
+            facility=self.facility,
+            assigning_authority=self.assigning_authority,
+            version=self.version,
+            character_set=self.character_set,
+            ack_timeout_s=self.ack_timeout_s,
+            result_statuses=frozenset(self.result_statuses),
+            tls=self.tls,
+            enabled=self.enabled,
+        )
+
+
+def insert_dicom_peer(tx: Tx, peer: DicomPeer, now: datetime) -> int:
+    """Add a peer; 0 when its name or AE title is taken."""
+    return tx.run(
+        """
+        insert into peers.dicom_peer (name, ae_title, host, port, allow, tls, enabled, added_at)
+        values (%(name)s, %(ae_title)s, %(host)s, %(port)s, %(allow)s::text[], %(tls)s,
+                %(enabled)s, %(now)s)
+            on conflict do nothing
+        """,
+        {**asdict(peer), "allow": sorted(peer.allow), "now": now},
+    )
+
+
+def insert_hl7_peer(tx: Tx, peer: Hl7Peer, now: datetime) -> int:
+    """Add a peer; 0 when its name is taken."""
+    return tx.run(
+        """
+        insert into peers.hl7_peer
+               (name, host, port, send, receive, application, facility, assigning_authority,
+                version, character_set, ack_timeout_s, result_statuses, tls, enabled, added_at)
+        values (%(name)s, %(host)s, %(port)s, %(send)s::text[], %(receive)s::text[],
+                %(application)s, %(facility)s, %(assigning_authority)s, %(version)s,
+                %(character_set)s, %(ack_timeout_s)s, %(result_statuses)s::text[], %(tls)s,
+                %(enabled)s, %(now)s)
+            on conflict do nothing
+        """,
+        {
+            **asdict(peer),
+            "send": sorted(peer.send),
+            "receive": sorted(peer.receive),
+            "result_statuses": sorted(peer.result_statuses),
+            "now": now,
+        },
+    )
+
+
+def dicom_peers(tx: Tx) -> list[DicomPeer]:
+    """All DICOM peers by name."""
+    rows = tx.all(
+        DicomPeerRow,
+        """
+        select name, ae_title, host, port, allow, tls, enabled from peers.dicom_peer order by name
+        """,
+    )
+    return [row.peer() for row in rows]
+
+
+def dicom_peer_by_title(tx: Tx, ae_title: str) -> DicomPeer | None:
+    """The DICOM peer with an AE title."""
+    row = tx.maybe(
+        DicomPeerRow,
+        """
+        select name, ae_title, host, port, allow, tls, enabled
+          from peers.dicom_peer where ae_title = %s
+        """,
+        (ae_title,),
+    )
+    return row.peer() if row else None
+
+
+def hl7_peers(tx: Tx) -> list[Hl7Peer]:
+    """All HL7 peers by name."""
+    rows = tx.all(
+        Hl7PeerRow,
+        """
+        select name, host, port, send, receive, application, facility, assigning_authority,
+               version, character_set, ack_timeout_s, result_statuses, tls, enabled
+          from peers.hl7_peer order by name
+        """,
+    )
+    return [row.peer() for row in rows]
+
+
+def delete_dicom_peer(tx: Tx, name: str) -> int:
+    """Remove a peer; 0 when there is none."""
+    return tx.run("delete from peers.dicom_peer where name = %s", (name,))
+
+
+def delete_hl7_peer(tx: Tx, name: str) -> int:
+    """Remove a peer; 0 when there is none."""
+    return tx.run("delete from peers.hl7_peer where name = %s", (name,))
+
+
+def note_caller(
+    tx: Tx, protocol: str, caller: tuple[str, str], now: datetime, *, rows_max: int
+) -> None:
+    """Remember who called (name, address); beyond ``rows_max`` the longest silent one goes."""
+    tx.run(
+        """
+        with crowded as (
+            delete from peers.pending_caller
+             where pending_key in (select pending_key from peers.pending_caller
+                                    order by last_seen_at desc
+                                   offset greatest(%(rows_max)s - 1, 0))
+               and (protocol, caller, address) <> (%(protocol)s, %(caller)s, %(address)s)
+        )
+        insert into peers.pending_caller (protocol, caller, address, first_seen_at, last_seen_at)
+        values (%(protocol)s, %(caller)s, %(address)s, %(now)s, %(now)s)
+            on conflict (protocol, caller, address) do update
+           set last_seen_at = excluded.last_seen_at, attempts = pending_caller.attempts + 1
+        """,
+        {
+            "protocol": protocol,
+            "caller": caller[0],
+            "address": caller[1],
+            "now": now,
+            "rows_max": rows_max,
+        },
+    )
+
+
+def pending_callers(tx: Tx) -> list[PendingCaller]:
+    """Who called without being known and was not dismissed, latest first."""
+    return tx.all(
+        PendingCaller,
+        """
+        select pending_key, protocol, caller, address, first_seen_at, last_seen_at, attempts
+          from peers.pending_caller where dismissed_at is null
+         order by last_seen_at desc, pending_key
+        """,
+    )
+
+
+def take_pending(tx: Tx, pending_key: int, protocol: str) -> PendingCaller | None:
+    """Remove a pending caller and give it."""
+    return tx.maybe(
+        PendingCaller,
+        """
+        delete from peers.pending_caller where pending_key = %s and protocol = %s
+        returning pending_key, protocol, caller, address, first_seen_at, last_seen_at, attempts
+        """,
+        (pending_key, protocol),
+    )
+
+
+def dismiss_pending(tx: Tx, pending_key: int, now: datetime) -> int:
+    """No longer show a caller; 0 when there is none."""
+    return tx.run(
+        """
+        update peers.pending_caller set dismissed_at = %s
+         where pending_key = %s and dismissed_at is null
+        """,
+        (now, pending_key),
+    )
+
+
+def acknowledgement(tx: Tx, peer: str, control_id: str, body_digest: bytes) -> bytes | None:
+    """What was answered to a message."""
+    return tx.value(
+        """
+        select acknowledgement from peers.message
+         where peer = %s and control_id = %s and body_digest = %s and direction = 'in'
+        """,
+        (peer, control_id, body_digest),
+    )
+
+
+def insert_message(tx: Tx, message: Hl7Message, now: datetime) -> int | None:
+    """The key of the recorded message; None when it was recorded before."""
+    return tx.value(
+        """
+        insert into peers.message
+               (direction, peer, control_id, message_type, body_digest, raw, acknowledgement,
+                acknowledgement_code, patient_id, accession_number, effect, error, received_at)
+        values (%(direction)s, %(peer)s, %(control_id)s, %(message_type)s, %(body_digest)s,
+                %(raw)s, %(acknowledgement)s, %(acknowledgement_code)s, %(patient_id)s,
+                %(accession_number)s, %(effect)s, %(error)s, %(now)s)
+            on conflict do nothing
+        returning message_key
+        """,
+        {**asdict(message), "now": now},
+    )
+
+
+def messages(tx: Tx, wanted: MessageFilter, limit: int) -> list[RecordedMessage]:
+    """Messages that fit, newest first."""
+    return tx.all(
+        RecordedMessage,
+        """
+        select message_key, direction, peer, control_id, message_type, raw, acknowledgement,
+               acknowledgement_code, patient_id, accession_number, effect, error, received_at
+          from peers.message
+         where (%(direction)s::text is null or direction = %(direction)s)
+           and (%(peer)s::text is null or peer = %(peer)s)
+           and (%(control_id)s::text is null or control_id = %(control_id)s)
+           and (%(message_type)s::text is null or message_type = %(message_type)s)
+           and (%(patient_id)s::text is null or patient_id = %(patient_id)s)
+           and (%(accession_number)s::text is null or accession_number = %(accession_number)s)
+           and (not %(with_error)s or error is not null)
+           and (%(received_from)s::timestamptz is null or received_at >= %(received_from)s)
+           and (%(received_to)s::timestamptz is null or received_at < %(received_to)s)
+           and (%(before)s::bigint is null or message_key < %(before)s)
+         order by message_key desc limit %(limit)s
+        """,
+        {**asdict(wanted), "limit": limit},
+    )
+
+
+def message(tx: Tx, message_key: int) -> RecordedMessage | None:
+    """One message."""
+    return tx.maybe(
+        RecordedMessage,
+        """
+        select message_key, direction, peer, control_id, message_type, raw, acknowledgement,
+               acknowledgement_code, patient_id, accession_number, effect, error, received_at
+          from peers.message where message_key = %s
+        """,
+        (message_key,),
+    )

@@ -1,0 +1,96 @@
+"""Which steps the scanners are told of, and which of them asked.
+
+The search itself is ``readmodels.modality_worklist``: it reads the steps, so a scanner sees an exam
+from the moment its order is acknowledged, and what is kept here is the proof of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+
+from isocenter.domain.access.model import Action, Actor, authorize
+from isocenter.domain.scheduling import service as scheduling
+from isocenter.domain.worklist import _store as store
+from isocenter.domain.worklist.events import EntryPublished, EntryWithdrawn, FirstQueried
+from isocenter.domain.worklist.model import Entry
+from isocenter.infra import outbox
+from isocenter.infra.db import Tx
+
+
+def publish(
+    tx: Tx, actor: Actor, step_keys: Sequence[int], accession_number: str, *, now: datetime
+) -> list[int]:
+    """Note that steps are on the worklist; gives those that were not before."""
+    authorize(actor, Action.SCHEDULE_WRITE)
+    fresh = store.publish(tx, step_keys, accession_number, now)
+    if fresh:
+        outbox.append(tx, EntryPublished(accession_number, fresh), now=now)
+    return fresh
+
+
+def withdraw(
+    tx: Tx, actor: Actor, step_keys: Sequence[int], accession_number: str, *, now: datetime
+) -> list[int]:
+    """Note that steps are off the worklist, for good; gives those that were on it."""
+    authorize(actor, Action.SCHEDULE_WRITE)
+    gone = store.withdraw(tx, step_keys, accession_number, now)
+    if gone:
+        outbox.append(tx, EntryWithdrawn(accession_number, gone), now=now)
+    return gone
+
+
+def record_query(
+    tx: Tx,
+    actor: Actor,
+    accession_number_of: Mapping[int, str],
+    *,
+    calling_ae_title: str,
+    now: datetime,
+) -> None:
+    """Note that a modality was given steps: one statement, whatever their number.
+
+    ``accession_number_of`` maps each step's key to its exam. Only the first time that anybody is
+    given an exam's steps is an event.
+
+    Standard: IHE RAD TF-2 4.5
+    """
+    authorize(actor, Action.WORKLIST_READ)
+    if not accession_number_of:
+        return
+    first = store.count_query(tx, accession_number_of, calling_ae_title, now)
+    for number, given in groupby(first, key=lambda each: each.accession_number):
+        keys = [each.step_key for each in given]
+        outbox.append(tx, FirstQueried(number, keys, calling_ae_title), now=now)
+
+
+def start(
+    tx: Tx,
+    actor: Actor,
+    accession_number: str,
+    *,
+    study_instance_uid: str | None = None,
+    now: datetime,
+) -> list[int]:
+    """Note that an exam was begun; gives the steps that this changed. Raises ``OrderUnknown``."""
+    return scheduling.start(
+        tx, actor, accession_number, study_instance_uid=study_instance_uid, now=now
+    )
+
+
+def complete(
+    tx: Tx,
+    actor: Actor,
+    accession_number: str,
+    *,
+    study_instance_uid: str | None = None,
+    now: datetime,
+) -> list[int]:
+    """Note that an exam is finished; gives the steps that this changed."""
+    return scheduling.complete(
+        tx, actor, accession_number, study_instance_uid=study_instance_uid, now=now
+    )
+
+
+def entries(tx: Tx, accession_number: str) -> list[Entry]:
+    """The entries of an exam, oldest first. For other stages: it audits nothing."""
+    return store.entries(tx, accession_number)
