@@ -51,7 +51,7 @@ class Authentication:
         self._kept: dict[tuple[bytes, str], _Kept] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on with its actor, or answer 401, or show the way to the sign-in page."""
+        """Pass the request on with its actor; else answer 401 or show the way to sign in."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return

@@ -8,6 +8,7 @@ import asyncio
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from isocenter.app.http.options import HttpOptions
@@ -44,6 +45,8 @@ class RequestLimits:
                 receive, bytes_max=self._bytes_max(scope), idle_s=self._options.body_idle_s
             )
             await self._application(scope, body.receive, body.sender(scope, send))
+        except ClientDisconnect:  # gone, or taken for gone because a limit was reached
+            await body.refuse(scope, send)
         finally:
             self._in_progress -= 1
 
@@ -78,8 +81,11 @@ class _LimitedBody:
         self._idle_s = idle_s
         self._complete = False
         self._refusal: tuple[HTTPStatus, str] | None = None
+        self._started = False
+        self._refused = False
 
     async def receive(self) -> Message:
+        """The next part of the body, or the disconnection that a limit amounts to."""
         if self._complete:  # what comes now is the disconnection, for which one may wait long
             return await self._receive()
         if self._refusal is not None:
@@ -98,19 +104,21 @@ class _LimitedBody:
         return message
 
     def sender(self, scope: Scope, send: Send) -> Send:
-        started = False
-        replaced = False
+        """``send`` that sends the refusal instead of an answer that begins after it was decided."""
 
         async def send_or_refuse(message: Message) -> None:
-            nonlocal started, replaced
-            if replaced:
-                return
-            if not started and self._refusal is not None:
-                replaced = True
-                status, detail = self._refusal
-                await problem(status, detail)(scope, self._receive, send)
-                return
-            started = True
-            await send(message)
+            if self._refusal is not None and not self._started:
+                await self.refuse(scope, send)
+            elif not self._refused:
+                self._started = True
+                await send(message)
 
         return send_or_refuse
+
+    async def refuse(self, scope: Scope, send: Send) -> None:
+        """Send the refusal, if there is one and nothing else was sent."""
+        if self._refusal is None or self._started or self._refused:
+            return
+        self._refused = True
+        status, detail = self._refusal
+        await problem(status, detail)(scope, self._receive, send)

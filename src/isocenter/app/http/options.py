@@ -18,6 +18,7 @@ class HttpOptions:
         trusted_proxies: addresses whose X-Forwarded-For is believed.
         allowed_hosts: names under which we may be addressed; empty means any.
         actor_kept_s: how long a checked credential counts for reading without being checked again.
+        storage_free_bytes_min: below this the process calls itself not ready.
     """
 
     web: WebOptions = field(default_factory=WebOptions)
@@ -29,3 +30,4 @@ class HttpOptions:
     trusted_proxies: frozenset[str] = frozenset()
     allowed_hosts: frozenset[str] = frozenset()
     actor_kept_s: float = 3.0
+    storage_free_bytes_min: int = 2_000_000_000

@@ -1,8 +1,8 @@
 """Refuses requests that another site makes a signed-in browser send.
 
 An unsafe request without a bearer token must come from a page of ours. Browsers say where a request
-comes from in Sec-Fetch-Site and Origin, and no script can forge either. Programs that carry a bearer
-token are not concerned: no browser attaches one by itself.
+comes from in Sec-Fetch-Site and Origin, and no script can forge either. Programs that carry a
+bearer token are not concerned: no browser attaches one by itself.
 
 Standard: Fetch Metadata Request Headers 2; RFC 6454 7
 """

@@ -10,12 +10,14 @@ Standard: HTML Living Standard 9.2 (server-sent events)
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
 import msgspec
 
 from isocenter.domain.access.model import Action, Actor
 from isocenter.errors import IsocenterError, Kind
+from isocenter.gateways.web.options import WebOptions
 from isocenter.infra.db import Tx
 from isocenter.infra.log import get_logger
 from isocenter.infra.pools import Pool
@@ -58,15 +60,29 @@ class Recorded(Protocol):
     """An event of the log, as much of it as is announced."""
 
     @property
-    def id(self) -> int: ...
+    def id(self) -> int:
+        """Its place in the log."""
+        ...
+
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What happened, ``orders.order_placed``."""
+        ...
+
     @property
-    def subject(self) -> str: ...
+    def subject(self) -> str:
+        """What it is about, ``study/1.2.3``."""
+        ...
+
     @property
-    def occurred_at(self) -> Any: ...
+    def occurred_at(self) -> datetime:
+        """When it happened."""
+        ...
+
     @property
-    def data(self) -> Mapping[str, Any]: ...
+    def data(self) -> Mapping[str, Any]:
+        """The event's fields."""
+        ...
 
 
 ReadFeed = Callable[[Tx, int, int], Sequence[Recorded]]
@@ -110,24 +126,11 @@ def announcement(event: Recorded) -> Announcement:
 class Feed:
     """The process's poller and its subscribers. It polls only while somebody listens."""
 
-    def __init__(
-        self,
-        pool: Pool,
-        *,
-        read: ReadFeed,
-        head: ReadHead,
-        poll_s: float,
-        heartbeat_s: float,
-        lifetime_s: float,
-        subscribers_max: int,
-    ) -> None:
+    def __init__(self, pool: Pool, options: WebOptions, *, read: ReadFeed, head: ReadHead) -> None:
         self._pool = pool
+        self._options = options
         self._read = read
         self._head = head
-        self._poll_s = poll_s
-        self._heartbeat_s = heartbeat_s
-        self._lifetime_s = lifetime_s
-        self._subscribers_max = subscribers_max
         self._subscribers: set[_Subscriber] = set()
         self._poller: asyncio.Task[None] | None = None
         self._position = 0
@@ -142,7 +145,7 @@ class Feed:
 
         Ending lets the client reconnect, which checks its credential anew and loses nothing.
         """
-        if len(self._subscribers) >= self._subscribers_max:
+        if len(self._subscribers) >= self._options.feed_subscribers_max:
             raise TooManySubscribers("too many event streams are open")
         subscriber = _Subscriber(actor)
         await self._follow(subscriber)
@@ -158,7 +161,7 @@ class Feed:
         self, subscriber: _Subscriber, after: int | None
     ) -> AsyncGenerator[bytes, None]:
         loop = asyncio.get_running_loop()
-        ends_at = loop.time() + self._lifetime_s
+        ends_at = loop.time() + self._options.feed_lifetime_s
         sent = self._position if after is None else after
         try:
             yield b"retry: %d\nid: %d\n\n" % (_RECONNECT_MS, sent)
@@ -178,7 +181,7 @@ class Feed:
                     sent = self._position
                 try:
                     told = await asyncio.wait_for(
-                        subscriber.queue.get(), min(self._heartbeat_s, left)
+                        subscriber.queue.get(), min(self._options.feed_heartbeat_s, left)
                     )
                 except TimeoutError:
                     yield b": still here\n\n"
@@ -207,7 +210,7 @@ class Feed:
                 self._position = event.id
                 self._announce(announcement(event))
             if len(events) < _BATCH:
-                await asyncio.sleep(self._poll_s)
+                await asyncio.sleep(self._options.feed_poll_s)
 
     def _announce(self, told: Announcement) -> None:
         for subscriber in self._subscribers:

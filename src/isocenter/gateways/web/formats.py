@@ -20,7 +20,7 @@ def relative(moment: datetime, now: datetime) -> str:
     """How long before or after ``now`` something is: ``3 min ago``, ``in 2 h``."""
     seconds = int((now - moment).total_seconds())
     size = abs(seconds)
-    if size < 5:  # noqa: PLR2004 - below what anyone distinguishes
+    if size < 5:
         return "just now"
     text = duration(size)
     return f"{text} ago" if seconds > 0 else f"in {text}"
@@ -35,7 +35,7 @@ def duration(seconds: float) -> str:
         return f"{size // _MINUTE_S} min"
     if size < _DAY_S:
         hours, minutes = divmod(size // _MINUTE_S, 60)
-        return f"{hours} h {minutes} min" if hours < 10 and minutes else f"{hours} h"  # noqa: PLR2004
+        return f"{hours} h {minutes} min" if hours < 10 and minutes else f"{hours} h"
     return f"{size // _DAY_S} d"
 
 
@@ -53,7 +53,7 @@ def absolute(moment: datetime, now: datetime, zone: tzinfo) -> str:
 def when(moment: datetime | None, now: datetime, zone: tzinfo) -> Markup:
     """A ``time`` element with the absolute and the relative time; a dash when there is none."""
     if moment is None:
-        return Markup('<span class="quiet">–</span>')
+        return Markup('<span class="quiet">&ndash;</span>')
     local = moment.astimezone(zone)
     full = f"{local:%Y-%m-%d %H:%M:%S %Z}"
     return Markup('<time datetime="{}" title="{}">{} <span class="rel">{}</span></time>').format(
@@ -92,7 +92,7 @@ def age(birth_date: date | None, now: datetime) -> str:
     months -= today.day < birth_date.day
     if months < 0:
         return ""
-    if months >= 24:  # noqa: PLR2004 - from two years on, years
+    if months >= 24:
         return f"{months // 12} y"
     return f"{months} mo" if months else f"{(today - birth_date).days} d"
 
@@ -100,11 +100,11 @@ def age(birth_date: date | None, now: datetime) -> str:
 def size(size_bytes: int | None) -> str:
     """An amount of storage in decimal units, ``37 MB``."""
     if size_bytes is None:
-        return "–"
+        return "unknown"
     amount = float(size_bytes)
     for unit in ("B", "kB", "MB", "GB", "TB"):
-        if amount < 1000 or unit == "TB":  # noqa: PLR2004
-            return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"  # noqa: PLR2004
+        if amount < 1000 or unit == "TB":
+            return f"{amount:.0f} {unit}" if amount >= 10 or unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1000
     return f"{amount:.0f} TB"
 

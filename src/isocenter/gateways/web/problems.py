@@ -6,6 +6,8 @@ Standard: RFC 9457
 from collections.abc import Mapping
 from http import HTTPStatus
 
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -53,9 +55,42 @@ def wants_page(request: Request) -> bool:
 
 
 def answer_error(request: Request, error: Exception) -> Response:
-    """What FastAPI sends for an ``IsocenterError``: a page for people, problem+json for programs."""
+    """The answer to an ``IsocenterError``: a page for people, problem+json for programs."""
     if not isinstance(error, IsocenterError):
         raise error
     if not wants_page(request):
         return problem_of(error)
     return request.app.state.web.problem_page(request, STATUS[error.kind], error.message)
+
+
+def answer_http_error(request: Request, error: Exception) -> Response:
+    """The same for what the router refuses: unknown paths and methods."""
+    if not isinstance(error, HTTPException):
+        raise error
+    status = HTTPStatus(error.status_code)
+    if wants_page(request):
+        return request.app.state.web.problem_page(request, status, f"{status.phrase}.")
+    return problem(status, status.phrase, headers=error.headers)
+
+
+def answer_invalid(request: Request, error: Exception) -> Response:
+    """The same for parameters or a body that do not fit; their values are not repeated."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    faults = "; ".join(
+        f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
+        for fault in error.errors()
+    )
+    if wants_page(request):
+        return request.app.state.web.problem_page(request, STATUS[Kind.INCORRECT], faults)
+    return problem(STATUS[Kind.INCORRECT], faults, kind=Kind.INCORRECT.value)
+
+
+def answer_fault(request: Request, error: Exception) -> Response:
+    """The answer to a defect of ours, without its text, which may quote data."""
+    del error  # logged by the outermost layer
+    detail = "Something failed on our side. It is recorded."
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    if wants_page(request):
+        return request.app.state.web.problem_page(request, status, detail)
+    return problem(status, detail, kind=Kind.FAULT.value)

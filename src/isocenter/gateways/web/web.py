@@ -45,6 +45,8 @@ NOTICES: Mapping[str, str] = {
     "user_disabled": "The user is disabled.",
     "password_set": "The password is set.",
     "token_revoked": "The token is revoked.",
+    "paused": "Paused. Nothing more is sent to the recipient for now.",
+    "resumed": "Resumed. What waited is being sent.",
     "retried": "The work is queued again.",
 }
 
@@ -106,7 +108,7 @@ class Web:
         status: HTTPStatus = HTTPStatus.OK,
         default_theme: str = "",
     ) -> HTMLResponse:
-        """The page that ``template`` makes of ``context``, in the reader's appearance and rights."""
+        """The page that ``template`` makes of ``context``, in the reader's appearance."""
         now = self.clock()
         actor: Actor | None = getattr(request.state, "actor", None)
         theme = request.cookies.get(THEME_COOKIE, "")
@@ -150,9 +152,10 @@ def exam_path(accession_number: str) -> str:
 
 
 def seen_after(path: str, done: str = "") -> RedirectResponse:
-    """Where the browser goes after a form was carried out, and which confirmation it shows there."""
+    """Where the browser goes after a form was carried out, and what is confirmed there."""
     separator = "&" if "?" in path else "?"
-    return RedirectResponse(f"{path}{separator}done={done}" if done else path, HTTPStatus.SEE_OTHER)
+    target = f"{path}{separator}done={done}" if done else path
+    return RedirectResponse(target, HTTPStatus.SEE_OTHER)
 
 
 def local_path(path: str, otherwise: str = "/") -> str:

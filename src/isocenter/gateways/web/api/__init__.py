@@ -1,0 +1,29 @@
+"""The JSON API: one module per thing, names as in the standards, errors as problem+json."""
+
+from fastapi import APIRouter
+
+from isocenter.gateways.web.api import (
+    access,
+    audit,
+    deliveries,
+    events,
+    exams,
+    messages,
+    peers,
+    reconciliation,
+    reports,
+    studies,
+)
+
+ROUTERS: tuple[APIRouter, ...] = (
+    exams.router,
+    studies.router,
+    reports.router,
+    deliveries.router,
+    reconciliation.router,
+    messages.router,
+    peers.router,
+    access.router,
+    audit.router,
+    events.router,
+)

@@ -1,0 +1,99 @@
+"""Deliveries of signed reports, and the recipients' queues."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from isocenter.domain.distribution import service as distribution
+from isocenter.domain.distribution.model import DeliveryState
+from isocenter.gateways.web.api.shapes import LIMIT_MAX, Shape
+from isocenter.gateways.web.web import DeliveryViewer, InWeb, SignedIn
+
+router = APIRouter(prefix="/api", tags=["deliveries"])
+
+
+class DeliveryAnswer(Shape):
+    """One report version on its way to one recipient."""
+
+    delivery_key: int
+    report_id: str
+    version: int
+    accession_number: str
+    recipient: str
+    state: DeliveryState
+    attempts: int
+    due_at: datetime
+    control_id: str | None
+    queued_at: datetime
+    sent_at: datetime | None
+    acknowledged_at: datetime | None
+    refused_at: datetime | None
+    failing_since: datetime | None
+    last_error: str | None
+
+
+class DestinationAnswer(Shape):
+    """A recipient's queue."""
+
+    recipient: str
+    paused_at: datetime | None
+    paused_by: str | None
+    pause_reason: str | None
+    waiting: int
+    refused: int
+    oldest_queued_at: datetime | None
+    failing_since: datetime | None
+    last_error: str | None
+
+
+class PauseRequest(BaseModel):
+    """Why nothing is to be sent."""
+
+    reason: str = Field(min_length=1, max_length=500)
+
+
+@router.get("/deliveries", summary="Deliveries, newest first")
+async def deliveries(
+    web: InWeb,
+    viewer: DeliveryViewer,
+    accession_number: Annotated[str | None, Query(max_length=64)] = None,
+    state: Annotated[DeliveryState | None, Query()] = None,
+    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
+) -> list[DeliveryAnswer]:
+    """Deliveries that fit."""
+    found = await web.pool.run(
+        distribution.deliveries,
+        viewer,
+        accession_number=accession_number,
+        state=state.value if state else None,
+        limit=limit,
+    )
+    return [DeliveryAnswer.model_validate(each) for each in found]
+
+
+@router.post("/deliveries/{delivery_key}/replay", status_code=202, summary="Send again")
+async def replay(web: InWeb, actor: SignedIn, delivery_key: int) -> dict[str, int]:
+    """The delivery is in its recipient's queue again."""
+    await web.pool.run(distribution.replay, actor, delivery_key, now=web.clock())
+    return {"delivery_key": delivery_key}
+
+
+@router.get("/destinations", summary="Recipients and their queues")
+async def destinations(web: InWeb, viewer: DeliveryViewer) -> list[DestinationAnswer]:
+    """All recipients by name."""
+    found = await web.pool.run(distribution.destinations, viewer)
+    return [DestinationAnswer.model_validate(each) for each in found]
+
+
+@router.post("/destinations/{recipient}/pause", status_code=204, summary="Send nothing for now")
+async def pause(web: InWeb, actor: SignedIn, recipient: str, body: PauseRequest) -> None:
+    """Nothing more is sent to the recipient until it is resumed."""
+    await web.pool.run(distribution.pause, actor, recipient, reason=body.reason, now=web.clock())
+
+
+@router.post("/destinations/{recipient}/resume", status_code=204, summary="Send again")
+async def resume(web: InWeb, actor: SignedIn, recipient: str) -> None:
+    """What waited is sent."""
+    await web.pool.run(distribution.resume, actor, recipient, now=web.clock())

@@ -1,0 +1,91 @@
+"""The ASGI application of pages and API, to be mounted at the root.
+
+What stands in front (credentials, origin, limits, headers) is ``app.http``'s.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from isocenter.errors import IsocenterError
+from isocenter.gateways.web import api, pages
+from isocenter.gateways.web.feed import Feed
+from isocenter.gateways.web.options import WebOptions
+from isocenter.gateways.web.problems import (
+    answer_error,
+    answer_fault,
+    answer_http_error,
+    answer_invalid,
+)
+from isocenter.gateways.web.web import STATIC, Check, Web
+from isocenter.infra import outbox
+from isocenter.infra.blobs import BlobStore
+from isocenter.infra.clock import Clock, utc_now
+from isocenter.infra.pools import Pool
+
+_KEPT_FOR_EVER = "public, max-age=31536000, immutable"
+_DESCRIPTION = "Radiology from order to report. Programs authenticate with a bearer token."
+
+
+class _Assets(StaticFiles):
+    """Static files whose address changes with their content."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        answer.headers["Cache-Control"] = _KEPT_FOR_EVER
+        return answer
+
+
+def routes(
+    pool: Pool,
+    blobs: BlobStore,
+    options: WebOptions,
+    *,
+    checks: Callable[[], Awaitable[Sequence[Check]]],
+    clock: Clock = utc_now,
+) -> FastAPI:
+    """Pages, API, event stream and static files of one process.
+
+    ``checks`` tells which of the things that we depend on are there.
+    """
+    feed = Feed(pool, options, read=outbox.feed, head=outbox.feed_end)
+    application = FastAPI(
+        title=options.site_name,
+        version=_version(),
+        description=_DESCRIPTION,
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # the stock pages load scripts from other hosts
+        redoc_url=None,
+    )
+    application.state.web = Web(
+        pool=pool,
+        blobs=blobs,
+        options=options,
+        clock=clock,
+        checks=checks,
+        version=_version(),
+        feed=feed,
+    )
+    application.add_exception_handler(Exception, answer_fault)
+    application.add_exception_handler(IsocenterError, answer_error)
+    application.add_exception_handler(HTTPException, answer_http_error)
+    application.add_exception_handler(404, answer_http_error)
+    application.add_exception_handler(405, answer_http_error)
+    application.add_exception_handler(RequestValidationError, answer_invalid)
+    for router in (*api.ROUTERS, *pages.ROUTERS):
+        application.include_router(router)
+    application.mount("/static", _Assets(directory=STATIC), name="static")
+    return application
+
+
+def _version() -> str:
+    try:
+        return version("isocenter")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,36 @@
+"""Pages: one module per place in the navigation.
+
+Forms post and the answer redirects, so that every page works without a script.
+"""
+
+from fastapi import APIRouter
+
+from isocenter.gateways.web.pages import (
+    api_docs,
+    audit,
+    deliveries,
+    exam,
+    exams,
+    messages,
+    peers,
+    reading,
+    reconciliation,
+    sign_in,
+    system,
+    users,
+)
+
+ROUTERS: tuple[APIRouter, ...] = (
+    sign_in.router,
+    reading.router,  # before the exam's own page: an accession number may hold a slash
+    exam.router,
+    exams.router,
+    reconciliation.router,
+    deliveries.router,
+    messages.router,
+    peers.router,
+    users.router,
+    audit.router,
+    system.router,
+    api_docs.router,
+)

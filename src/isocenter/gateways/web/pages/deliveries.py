@@ -1,0 +1,83 @@
+"""Deliveries: what was sent to whom, what waits, and what a person must send again."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from isocenter.domain.access.model import Viewer
+from isocenter.domain.distribution import service as distribution
+from isocenter.domain.distribution.model import Delivery, DeliveryState, Destination
+from isocenter.gateways.web.web import DeliveryViewer, InWeb, SignedIn, local_path, seen_after
+from isocenter.infra.db import Tx
+
+router = APIRouter(include_in_schema=False)
+
+_ROWS_MAX = 200
+
+
+class Filters(BaseModel):
+    """The search form."""
+
+    accession_number: str = ""
+    state: str = ""
+    done: str = ""
+
+
+@router.get("/deliveries")
+async def show(
+    request: Request, web: InWeb, viewer: DeliveryViewer, filters: Annotated[Filters, Query()]
+) -> Response:
+    """Recipients with their queues, and deliveries newest first."""
+    found, destinations = await web.pool.run(_load, viewer, filters)
+    context = {
+        "section": "/deliveries",
+        "deliveries": found,
+        "destinations": destinations,
+        "filters": filters,
+        "states": [each.value for each in DeliveryState],
+        "filtered": bool(filters.accession_number or filters.state),
+        "rows_max": _ROWS_MAX,
+    }
+    return web.page(request, "deliveries.html", context)
+
+
+def _load(tx: Tx, viewer: Viewer, filters: Filters) -> tuple[list[Delivery], list[Destination]]:
+    state = filters.state if filters.state in set(DeliveryState) else None
+    found = distribution.deliveries(
+        tx,
+        viewer,
+        accession_number=filters.accession_number.strip() or None,
+        state=state,
+        limit=_ROWS_MAX,
+    )
+    return found, distribution.destinations(tx, viewer)
+
+
+@router.post("/deliveries/{delivery_key}/replay")
+async def replay(
+    web: InWeb,
+    actor: SignedIn,
+    delivery_key: int,
+    next: Annotated[str, Form()] = "/deliveries",  # noqa: A002 - the form's field
+) -> Response:
+    """The delivery is queued again."""
+    await web.pool.run(distribution.replay, actor, delivery_key, now=web.clock())
+    return seen_after(local_path(next, "/deliveries"), "replayed")
+
+
+@router.post("/destinations/{recipient}/pause")
+async def pause(
+    web: InWeb, actor: SignedIn, recipient: str, reason: Annotated[str, Form(max_length=500)]
+) -> Response:
+    """Nothing is sent to the recipient until it is resumed."""
+    await web.pool.run(distribution.pause, actor, recipient, reason=reason, now=web.clock())
+    return seen_after("/deliveries", "paused")
+
+
+@router.post("/destinations/{recipient}/resume")
+async def resume(web: InWeb, actor: SignedIn, recipient: str) -> Response:
+    """What waited for the recipient is sent."""
+    await web.pool.run(distribution.resume, actor, recipient, now=web.clock())
+    return seen_after("/deliveries", "resumed")
