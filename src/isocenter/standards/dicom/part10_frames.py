@@ -91,6 +91,9 @@ def _native(size: int, scan: HeaderScan, pixel_data: PixelData, frames: int) -> 
         raise FramesUnclearError(f"{frames} frames need {needed} bytes of pixel data, not {length}")
     if pixel_data.offset + needed > size:
         raise TruncatedError("the pixel data ends early")
+    if frames == 1:
+        # With its padding: 8 bit pixels in big endian words have the last pixel after it.
+        return [FrameRange(pixel_data.offset, min(length, needed + needed % 2))]
     ranges: list[FrameRange] = []
     for number in range(frames):
         first, last = bits * number, bits * (number + 1)
