@@ -1,0 +1,296 @@
+"""Order messages (ORM^O01, OMG^O19, OMI^O23) to what is to be done with which order.
+
+One message may carry several groups of ORC, OBR and their companions. IHE repeats a group for each
+requested procedure and protocol code, so groups with the same order number are one order.
+
+Standard: HL7 v2.5.1 chapter 4; IHE RAD TF-2 4.2, 4.3, 4.4, 4.13.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from isocenter.domain.identity.model import PatientFacts
+from isocenter.domain.orders.model import (
+    OrderFacts,
+    OrderReference,
+    Priority,
+    ProcedureFacts,
+)
+from isocenter.gateways.hl7.refusal import refused
+from isocenter.gateways.hl7.translate_patient import (
+    Reading,
+    asserted_at,
+    authority_name,
+    moment,
+    patient_facts,
+)
+from isocenter.gateways.hl7.translate_procedure import OrderGroup, procedure_of
+from isocenter.standards.hl7v2 import datatypes
+from isocenter.standards.hl7v2.ack import AckCode, ErrorCode
+from isocenter.standards.hl7v2.er7 import Composite, Message, Segment
+
+MESSAGE_TYPES: Final = frozenset({("ORM", "O01"), ("OMG", "O19"), ("OMI", "O23")})
+
+
+class OrderVerb(StrEnum):
+    """What a group asks for."""
+
+    PLACE = "place"
+    REVISE = "revise"
+    CANCEL = "cancel"
+    DISCONTINUE = "discontinue"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How one combination of order control and order status is understood."""
+
+    verb: OrderVerb
+    title: str
+
+
+# ORC-1 (table 0119) and ORC-5 (table 0038); None: any status that has no row of its own.
+CONTROLS: Final[Mapping[tuple[str, str | None], Control]] = {
+    ("NW", None): Control(OrderVerb.PLACE, "new order"),
+    ("NW", "CA"): Control(OrderVerb.CANCEL, "new order, cancelled since"),
+    ("XO", None): Control(OrderVerb.REVISE, "change order"),
+    ("XO", "CA"): Control(OrderVerb.CANCEL, "change order, cancelled"),
+    ("XO", "DC"): Control(OrderVerb.DISCONTINUE, "change order, discontinued"),
+    ("XX", None): Control(OrderVerb.REVISE, "order changed, unsolicited"),
+    ("CA", None): Control(OrderVerb.CANCEL, "cancel order"),
+    ("OC", None): Control(OrderVerb.CANCEL, "order cancelled"),
+    ("DC", None): Control(OrderVerb.DISCONTINUE, "discontinue order"),
+    ("OD", None): Control(OrderVerb.DISCONTINUE, "order discontinued"),
+    ("SC", "SC"): Control(OrderVerb.REVISE, "status changed to scheduled"),
+    ("SC", "CA"): Control(OrderVerb.CANCEL, "status changed to cancelled"),
+    ("SC", "DC"): Control(OrderVerb.DISCONTINUE, "status changed to discontinued"),
+}
+
+# TQ1-9, ORC-7.6, OBR-27.6, OBR-5: HL7 table 0485 and 0027 to DICOM (0040,1003).
+_PRIORITIES: Final[Mapping[str, Priority]] = {
+    "S": "STAT",
+    "A": "HIGH",
+    "P": "HIGH",
+    "C": "HIGH",
+    "R": "ROUTINE",
+    "T": "MEDIUM",
+    "STAT": "STAT",
+    "ASAP": "HIGH",
+    "ROUTINE": "ROUTINE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OrderChange:
+    """What is to be done with one order.
+
+    Attributes:
+        order: what the message says of it; for cancelling, only its numbers count.
+        reason: ORC-16, why it is cancelled or discontinued.
+    """
+
+    control: Control
+    patient: PatientFacts
+    order: OrderFacts
+    reason: str = ""
+
+    @property
+    def reference(self) -> OrderReference:
+        """The numbers that say which order is meant, and when the sender said so."""
+        return replace(self.order.reference(), asserted_at=self.order.asserted_at)
+
+
+def order_changes(message: Message, reading: Reading) -> list[OrderChange]:
+    """Return what an order message asks for, one entry per order, in the message's order.
+
+    Raises:
+        MessageRefused: a segment, a number or a known order control is missing.
+    """
+    patient = patient_facts(message, message.first("PID"), reading)
+    groups = [
+        OrderGroup(message, segments, index)
+        for index, segments in enumerate(message.groups("ORC"), 1)
+    ]
+    if not groups:
+        raise refused(
+            AckCode.AE, ErrorCode.SEGMENT_SEQUENCE_ERROR, "ORC^1", "the ORC segment is missing"
+        )
+    changes: dict[tuple[OrderVerb, tuple[str | None, ...]], OrderChange] = {}
+    for group in groups:
+        change = _change(group, patient, reading)
+        order = change.order
+        key = (change.control.verb, _first_number(order))
+        known = changes.get(key)
+        changes[key] = _with_procedures(known, order.procedures) if known else change
+    return list(changes.values())
+
+
+def _first_number(order: OrderFacts) -> tuple[str | None, ...]:
+    """Return the number by which groups of one order are told from those of another."""
+    if order.accession_number:
+        return (order.accession_number,)
+    if order.placer_order_number:
+        return ("placer", order.placer_order_number, order.placer_namespace)
+    return ("filler", order.filler_order_number, order.filler_namespace)
+
+
+def _with_procedures(change: OrderChange, procedures: tuple[ProcedureFacts, ...]) -> OrderChange:
+    return replace(
+        change, order=replace(change.order, procedures=change.order.procedures + procedures)
+    )
+
+
+def _change(group: OrderGroup, patient: PatientFacts, reading: Reading) -> OrderChange:
+    control_code, status = group.orc.text(1).upper(), group.orc.text(5).upper()
+    control = CONTROLS.get((control_code, status)) or CONTROLS.get((control_code, None))
+    if control is None:
+        field = 5 if (control_code, "CA") in CONTROLS else 1
+        raise refused(
+            AckCode.AE,
+            ErrorCode.TABLE_VALUE_NOT_FOUND,
+            f"ORC^{group.index}^{field}",
+            "Invalid order control/status",
+        )
+    placing = control.verb in {OrderVerb.PLACE, OrderVerb.REVISE}
+    if placing and group.obr is None:
+        raise refused(
+            AckCode.AE,
+            ErrorCode.SEGMENT_SEQUENCE_ERROR,
+            f"OBR^{group.index}",
+            "the OBR segment is missing",
+        )
+    order = _order_facts(group, reading, described=placing)
+    if order.reference().is_empty():
+        raise refused(
+            AckCode.AE,
+            ErrorCode.REQUIRED_FIELD_MISSING,
+            f"ORC^{group.index}^2",
+            "no placer, filler or accession number",
+        )
+    return OrderChange(control, patient, order, group.orc.text(16, 2) or group.orc.text(16))
+
+
+def _order_facts(group: OrderGroup, reading: Reading, *, described: bool) -> OrderFacts:
+    placer, filler = _number(group, 2), _number(group, 3)
+    accession, issuer = _accession_number(group)
+    facts = OrderFacts(
+        asserted_at=asserted_at(group.message, reading),
+        placer_order_number=placer.value or None,
+        placer_namespace=authority_name(placer.authority),
+        filler_order_number=filler.value or None,
+        filler_namespace=authority_name(filler.authority),
+        accession_number=accession or None,
+        accession_issuer=issuer,
+    )
+    if not described:
+        return facts
+    obr, pv1 = group.any_obr, group.message.first("PV1") or Segment("PV1", group.orc.syntax)
+    ordering = group.orc.field(12) or obr.field(16)
+    return replace(
+        facts,
+        priority=_priority(group),
+        ordering_provider_name=datatypes.xcn(ordering).name or None,
+        referring_physician_name=datatypes.xcn(pv1.field(8)).name or None,
+        clinical_information=_said(obr, 13),
+        reason_for_study=_reason(obr),
+        danger_code=_said_code(obr, 12),
+        admission_id=pv1.text(19) or _pid_text(group.message, 18) or None,
+        patient_class=_said(pv1, 2),
+        location=_location(pv1),
+        transport_arrangements=_said(obr, 30),
+        special_needs=_said_code(group.orc, 28),
+        allergies=_allergies(group.message),
+        pregnancy_status=_pregnancy_status(pv1),
+        patient_weight_kg=_weight_kg(group.message),
+        ordered_at=_ordered_at(group.orc, reading),
+        procedures=(procedure_of(group, reading),),
+    )
+
+
+def _number(group: OrderGroup, position: int) -> datatypes.EntityIdentifier:
+    """Return ORC-2 or ORC-3, which must equal OBR-2 or OBR-3: either may be left out."""
+    own = datatypes.ei(group.orc.field(position))
+    return own if own.value else datatypes.ei(group.any_obr.field(position))
+
+
+def _accession_number(group: OrderGroup) -> tuple[str, str]:
+    for ipc in group.ipcs:
+        number = datatypes.ei(ipc.field(1))
+        if number.value:
+            return number.value, authority_name(number.authority)
+    # IHE RAD TF-2 4.4: OBR-18 (Placer Field 1) is the accession number in 2.3.1.
+    return group.any_obr.text(18), ""
+
+
+def _priority(group: OrderGroup) -> Priority | None:
+    codes = (
+        *(tq1.text(9) for tq1 in group.tq1s),
+        group.orc.text(7, 6),
+        group.any_obr.text(27, 6),
+        group.any_obr.text(5),
+    )
+    return next((_PRIORITIES[code.upper()] for code in codes if code.upper() in _PRIORITIES), None)
+
+
+def _said(segment: Segment, position: int) -> str | None:
+    """Return a text: None not said, empty said to be none."""
+    return "" if segment.is_null(position) else (segment.text(position) or None)
+
+
+def _said_code(segment: Segment, position: int) -> str | None:
+    if segment.is_null(position):
+        return ""
+    code = datatypes.ce(segment.field(position))
+    return code.meaning or code.value or None
+
+
+def _reason(obr: Segment) -> str | None:
+    if obr.is_null(31):
+        return ""
+    codes = [datatypes.ce(field) for field in obr.fields(31)]
+    return "; ".join(code.meaning or code.value for code in codes if code) or None
+
+
+def _location(pv1: Segment) -> str | None:
+    parts = (pv1.text(3, component) for component in (1, 2, 3))
+    return " ".join(part for part in parts if part) or None
+
+
+def _pid_text(message: Message, position: int) -> str:
+    pid = message.first("PID")
+    return pid.text(position) if pid else ""
+
+
+def _allergies(message: Message) -> str | None:
+    codes = [datatypes.ce(segment.field(3)) for segment in message.every("AL1")]
+    return "; ".join(code.meaning or code.value for code in codes if code) or None
+
+
+def _pregnancy_status(pv1: Segment) -> int | None:
+    # Table 0009: B6 is pregnant; PS3.3 C.2.3: 3 is definitely pregnant.
+    return 3 if any(field.text() == "B6" for field in pv1.fields(15)) else None
+
+
+def _weight_kg(message: Message) -> float | None:
+    """Return the patient's weight from an OBX in kg (IHE RAD TF-2 4.2: body weight)."""
+    for obx in message.every("OBX"):
+        if obx.text(2) == "NM" and obx.text(6).lower() == "kg":
+            return _positive_number(obx.field(5))
+    return None
+
+
+def _positive_number(field: Composite) -> float | None:
+    try:
+        value = float(field.text())
+    except ValueError:
+        return None
+    # No person weighs more; "inf" and "nan" are floats too.
+    return value if 0 < value < 1000 else None
+
+
+def _ordered_at(orc: Segment, reading: Reading) -> datetime | None:
+    stated = moment(orc.text(9), reading)
+    return stated.value if stated else None
