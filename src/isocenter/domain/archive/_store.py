@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 
-from isocenter.domain.archive.model import InstanceLocation, KeptConflict, Series, Study
+from isocenter.domain.archive.model import InstanceLocation, KeptConflict, Series, StoredDigest, Study
 from isocenter.infra.db import Tx, jsonb
 
 # A batch travels as one JSON parameter with the columns' names: encoding fifty arrays costs more
@@ -408,3 +408,22 @@ select key from unnest(%s::text[]) as given (key)
 def unreferenced(tx: Tx, blob_keys: Sequence[str]) -> list[str]:
     """Those of the keys that no row names."""
     return tx.values(_UNREFERENCED, (list(blob_keys),))
+
+
+_DIGESTS = """
+select instance_key, sop_instance_uid, blob_key, size_bytes, sha256
+  from archive.instance
+ where instance_key > %(after)s
+ order by instance_key
+ limit %(limit)s
+"""
+
+
+def digests(tx: Tx, *, after: int, limit: int) -> list[StoredDigest]:
+    """Instances after a key, in the order of their admission."""
+    return tx.all(StoredDigest, _DIGESTS, {"after": after, "limit": limit})
+
+
+def count_instances(tx: Tx) -> int:
+    """How many instances are stored."""
+    return tx.value("select count(*) from archive.instance")

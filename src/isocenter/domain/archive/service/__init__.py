@@ -12,11 +12,14 @@ from isocenter.domain.archive.service.location import (
     study,
 )
 from isocenter.domain.archive.service.sweeping import sweep, unreferenced
+from isocenter.domain.archive.service.verification import count_digests, digests
 
 __all__ = [
     "admit",
     "complete_quiet_studies",
     "conflicts_of",
+    "count_digests",
+    "digests",
     "locate",
     "record_study_access",
     "series_of",
