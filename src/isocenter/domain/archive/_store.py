@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 
-from isocenter.domain.archive.model import InstanceLocation, KeptConflict, Series, StoredDigest, Study
+from isocenter.domain.archive.model import (
+    InstanceLocation,
+    KeptConflict,
+    Series,
+    StoredDigest,
+    Study,
+)
 from isocenter.infra.db import Tx, jsonb
 
 # A batch travels as one JSON parameter with the columns' names: encoding fifty arrays costs more
