@@ -30,6 +30,7 @@ from isocenter.infra.outbox import (
     set_timer,
     skip,
 )
+from isocenter.infra.outbox.claim import claim
 from tests.fakes.clock import FixedClock
 
 MakeDatabase = Callable[..., Database]
@@ -239,6 +240,21 @@ def test_a_failure_backs_off_and_what_follows_in_the_lane_waits(
     rig.clock.advance(seconds=0.6)  # and a quarter more at most
     assert rig.dispatcher.run_once() == 3
     assert [each.value for each in seen[1:]] == [1, 2, 3]
+
+
+def test_a_long_queue_behind_a_slow_head_hides_no_other_lane(make_database: MakeDatabase) -> None:
+    """More deliveries are due behind a head that another worker holds than are looked at first."""
+    seen = Seen()
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=seen))
+    rig.append(*(Counted("long", number) for number in range(120)))
+    rig.append(Counted("m", 1), Counted("z", 1))
+    with rig.db.transaction() as other_worker:
+        held = claim(other_worker, ["a"], durable=False, now=rig.clock())
+        assert held is not None
+        assert held.lane == "counter/long"
+        assert rig.dispatcher.run_once() == 2
+    assert [each.counter for each in seen] == ["m", "z"]
+    assert rig.dispatcher.run_once() == 120
 
 
 def test_a_failed_handler_leaves_nothing_behind(make_database: MakeDatabase) -> None:

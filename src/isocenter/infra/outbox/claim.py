@@ -27,25 +27,11 @@ class Claimed:
     durability: str
 
 
-# The head of a lane is its oldest delivery that is not settled. Only heads are claimed, so while
-# one worker holds a head (locked, still 'waiting' to everyone else) nobody can claim what comes
-# behind it. When the holder commits between our snapshot and our lock, PostgreSQL checks state and
-# due_at again on the new version of the row and passes over it. The head is asked for as a scalar,
-# which PostgreSQL answers by one look into the index per candidate, never by joining all that
-# waits.
 _CLAIM = """
-select delivery.event_id, subscriber, lane, attempts, event.name, event.data,
+select claimed.event_id, subscriber, lane, attempts, event.name, event.data,
        set_config('synchronous_commit', %(durability)s, true) as durability
-from outbox.delivery join outbox.event on event.id = delivery.event_id
-where state = 'waiting' and due_at <= %(now)s and subscriber = any(%(subscribers)s)
-  and delivery.event_id = (
-      select head.event_id from outbox.delivery as head
-      where head.subscriber = delivery.subscriber and head.lane = delivery.lane
-        and head.state in ('waiting', 'blocked')
-      order by head.event_id limit 1
-  )
-order by due_at, delivery.event_id
-limit 1 for update of delivery skip locked
+from outbox.claim(%(subscribers)s::text[], %(now)s) as claimed
+join outbox.event on event.id = claimed.event_id
 """
 
 

@@ -6,6 +6,7 @@ one database.
 """
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,6 +30,7 @@ from isocenter.infra.outbox.timers import fire_due_timer
 _POLL_FIRST_S = 0.02
 _POLL_MAX_S = 0.2
 _AWAY_S = 1.0
+_LOOKING_SHARE = 5
 
 log = get_logger(__name__)
 
@@ -107,6 +109,7 @@ class Dispatcher:
         """
         pause_s = _POLL_FIRST_S
         while not stop.is_set():
+            began = time.monotonic()
             try:
                 busy = self._deliver(crew)
                 if fires_timers:
@@ -119,9 +122,13 @@ class Dispatcher:
                 log.exception("dispatch_failed")
                 stop.wait(_AWAY_S)
                 continue
-            pause_s = _POLL_FIRST_S if busy else min(pause_s * 1.5, _POLL_MAX_S)
-            if not busy:
-                stop.wait(pause_s)
+            if busy:
+                pause_s = _POLL_FIRST_S
+                continue
+            pause_s = min(pause_s * 1.5, _POLL_MAX_S)
+            # Looking in vain must never become a load, whatever it costs at the moment.
+            looking_s = time.monotonic() - began
+            stop.wait(max(pause_s, _LOOKING_SHARE * looking_s))
 
     def _fire_timer(self) -> bool:
         with self._db.transaction() as tx:

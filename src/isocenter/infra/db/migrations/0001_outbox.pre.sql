@@ -88,6 +88,75 @@ create index delivery_head on outbox.delivery (subscriber, lane, event_id) where
 create index delivery_due on outbox.delivery (due_at, event_id) where state = 'waiting';
 create index delivery_given_up on outbox.delivery (event_id) where state in ('dead', 'blocked');
 
+-- The due head of some lane, locked. The head of a lane is its oldest delivery that is not settled. Only heads are
+-- claimed: while one worker holds a head (locked, still 'waiting' to everyone else) nobody can claim what comes behind it.
+-- When its holder commits between our snapshot and our lock, PostgreSQL checks the conditions again on the new version of
+-- the row and passes over it.
+--
+-- Looked for first among the few deliveries that are due the longest. When none of those can be had, because they queue
+-- behind a head that is being handled, the heads themselves are visited: one look into the index for each lane.
+-- A function, because its plan must not depend on statistics that a burst has outrun.
+create function outbox.claim(subscribers text[], at_time timestamptz)
+returns table (event_id bigint, subscriber text, lane text, attempts int)
+language plpgsql volatile
+set enable_seqscan = off set enable_bitmapscan = off set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    near constant int := 50;
+    seen int;
+begin
+    return query
+        with due as materialized (
+            select event_id, subscriber from outbox.delivery
+            where state = 'waiting' and due_at <= at_time and subscriber = any(subscribers)
+            order by due_at, event_id limit near
+        )
+        select mine.event_id, mine.subscriber, mine.lane, mine.attempts
+        from due join outbox.delivery as mine using (event_id, subscriber)
+        where mine.state = 'waiting' and mine.due_at <= at_time
+          and mine.event_id = (
+              select head.event_id from outbox.delivery as head
+              where head.subscriber = mine.subscriber and head.lane = mine.lane
+                and head.state in ('waiting', 'blocked')
+              order by head.event_id limit 1
+          )
+        limit 1 for update of mine skip locked;
+    if found then
+        return;
+    end if;
+    select count(*) into seen from (
+        select from outbox.delivery
+        where state = 'waiting' and due_at <= at_time and subscriber = any(subscribers)
+        order by due_at, event_id limit near
+    ) as due;
+    if seen < near then
+        return;
+    end if;
+    return query
+        with recursive lane_head as (
+            (
+                select subscriber, lane, event_id from outbox.delivery
+                where state in ('waiting', 'blocked')
+                order by subscriber, lane, event_id limit 1
+            )
+            union all
+            select next_lane.subscriber, next_lane.lane, next_lane.event_id
+            from lane_head
+            cross join lateral (
+                select subscriber, lane, event_id from outbox.delivery
+                where state in ('waiting', 'blocked')
+                  and (subscriber, lane) > (lane_head.subscriber, lane_head.lane)
+                order by subscriber, lane, event_id limit 1
+            ) as next_lane
+        )
+        select mine.event_id, mine.subscriber, mine.lane, mine.attempts
+        from lane_head join outbox.delivery as mine using (event_id, subscriber)
+        where mine.state = 'waiting' and mine.due_at <= at_time and mine.subscriber = any(subscribers)
+        order by mine.due_at, mine.event_id
+        limit 1 for update of mine skip locked;
+end $$;
+
 create table outbox.timer (
     name    text not null,                 -- the event that happens when it is due
     key     text not null,
