@@ -35,7 +35,6 @@ class PixelFormat:
     Attributes:
         signed: stored values are two's complement.
         planar: colour samples are kept plane by plane (native encodings).
-        embedded_overlay: unused bits of the pixel cells carry an overlay.
         pixel_data_tag: integer, float or double float pixel data.
 
     Standard: PS3.3 C.7.6.3, PS3.5 8
@@ -52,7 +51,6 @@ class PixelFormat:
     signed: bool = False
     planar: bool = False
     number_of_frames: int = 1
-    embedded_overlay: bool = False
     pixel_data_tag: int = PIXEL_DATA
     pixel_data_vr: str = "OW"
 
@@ -92,7 +90,6 @@ def pixel_format(
     high_bit = (
         stored - 1 if high_bit is None or not stored - 1 <= high_bit < allocated else high_bit
     )
-    overlays = (header.number(0x60000100 + group * 0x20000) for group in range(16))
     return PixelFormat(
         rows=rows,
         columns=columns,
@@ -105,7 +102,6 @@ def pixel_format(
         signed=header.number(0x00280103) == 1,
         planar=header.number(0x00280006) == 1,
         number_of_frames=max(1, header.number(0x00280008) or 1),
-        embedded_overlay=any((bits or 1) > 1 for bits in overlays),
         pixel_data_tag=pixel_data_tag,
         pixel_data_vr=pixel_data_vr,
     )
@@ -168,7 +164,7 @@ def native_array(frame: bytes, pixels: PixelFormat) -> Pixels:
         array = np.moveaxis(planes, 0, -1)
     else:
         array = values.reshape(pixels.rows, pixels.columns, pixels.samples_per_pixel)
-    return clear_unused_bits(array, pixels) if pixels.embedded_overlay else array
+    return clear_unused_bits(array, pixels) if pixels.bits_stored < pixels.bits_allocated else array
 
 
 def _native_dtype(pixels: PixelFormat) -> np.dtype[Any]:
@@ -213,6 +209,8 @@ def _expand_422(values: Pixels, pixels: PixelFormat) -> Pixels:
 
 def clear_unused_bits(array: Pixels, pixels: PixelFormat) -> Pixels:
     """Stored values without what lies in the bits around them; the sign is extended.
+
+    Old images keep overlays there; some writers leave the sign of 12 bit values unextended.
 
     Standard: PS3.5 8.1.1
     """

@@ -159,13 +159,20 @@ def render_frame(
     if window is not None:
         shown = apply_window(values, window)
     elif presentation.window is not None:
-        shown = apply_window(values, presentation.window)
+        shown = apply_window(values, _for_kind(presentation.window, frame.pixels))
     elif presentation.voi_table is not None:
         shown = _apply_voi_table(values, presentation.voi_table)
     else:
         shown = apply_window(values, full_window(frame.pixels, values, presentation))
     grey = np.rint(shown * 255).astype(np.uint8)
     return 255 - grey if presentation.inverted else grey
+
+
+def _for_kind(window: Window, stored: Pixels) -> Window:
+    """LINEAR counts in whole steps; parametric maps in fractions of one mean LINEAR_EXACT by it."""
+    if stored.dtype.kind == "f" and window.function == "LINEAR":
+        return Window(window.center, window.width, "LINEAR_EXACT")
+    return window
 
 
 def _colour(array: Pixels, pixels: PixelFormat) -> EightBit:
