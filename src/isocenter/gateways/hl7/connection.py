@@ -38,6 +38,7 @@ class ConnectionLimits:
         stall_timeout_s: silence inside a message, or while our answer is not taken.
         missing_end_grace_s: after this the final ``<CR>`` that some peers leave out is not awaited.
         waiting_max: pipelined messages that wait here.
+        linger_timeout_s: how long a peer may go on sending after its message was rejected.
         junk_bytes_max: bytes outside messages, after which it is no MLLP peer.
     """
 
@@ -46,6 +47,7 @@ class ConnectionLimits:
     stall_timeout_s: float = 60.0
     missing_end_grace_s: float = 1.0
     waiting_max: int = 64
+    linger_timeout_s: float = 5.0
     junk_bytes_max: int = 65536
 
 
@@ -79,6 +81,7 @@ class Connection(asyncio.Protocol):
         self._arrived = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
+        self._eof = asyncio.Event()
         self._ended = False
         self._paused = False
         self._busy = False
@@ -110,7 +113,7 @@ class Connection(asyncio.Protocol):
             return
         if self._reader.awaits_carriage_return:
             self._watch(self._limits.missing_end_grace_s)
-        if len(self._waiting) > self._limits.waiting_max or self._reader.closed:
+        if len(self._waiting) > self._limits.waiting_max:
             self._pause(wanted=True)
         if self._waiting:
             self._arrived.set()
@@ -123,8 +126,10 @@ class Connection(asyncio.Protocol):
         elif last is not None:
             self._waiting.append(last.data)
         self._ended = True
+        self._eof.set()
         self._arrived.set()
-        return True
+        # TLS has no half-closed connections: there the transport closes now.
+        return self._transport is not None and not self._transport.get_extra_info("sslcontext")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Drop what is not begun: without a connection there is nobody to acknowledge it to."""
@@ -134,6 +139,7 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         self._arrived.set()
         self._writable.set()
+        self._eof.set()
         if self._timer:
             self._timer.cancel()
         self._handlers.closed(self)
@@ -188,19 +194,35 @@ class Connection(asyncio.Protocol):
             self._write(self._handlers.reject(self, received))
             self._waiting.clear()
             self._ended = True
+            await self._linger()
             return
         self._busy = True
         acknowledgement = await self._handlers.answer(self, received)
         self._busy = False
         self._last_received = self._loop_time()
         if len(self._waiting) <= self._limits.waiting_max // 2:
-            self._pause(wanted=self._ended or self._reader.closed)
+            self._pause(wanted=self._ended)
         self._write(acknowledgement)
         try:
             async with asyncio.timeout(self._limits.stall_timeout_s):
                 await self._writable.wait()
         except TimeoutError:
             _log.warning("hl7_answer_not_taken", remote_address=self.address)
+            self.abort()
+
+    async def _linger(self) -> None:
+        """Let the peer finish sending into the void, then close.
+
+        Closing a socket with unread bytes resets the connection, and the reset would overtake our
+        answer.
+        """
+        if self._transport is not None and self._transport.can_write_eof() and not self._lost:
+            self._transport.write_eof()
+        self._pause(wanted=False)
+        try:
+            async with asyncio.timeout(self._limits.linger_timeout_s):
+                await self._eof.wait()
+        except TimeoutError:
             self.abort()
 
     def _write(self, message: bytes) -> None:
@@ -224,10 +246,8 @@ class Connection(asyncio.Protocol):
 
     def _silence_max_s(self) -> float:
         stalls = self._reader.buffered_bytes > 0 and not self._paused
-        limits = self._limits
-        return (
-            min(limits.stall_timeout_s, limits.idle_timeout_s) if stalls else limits.idle_timeout_s
-        )
+        idle_s = self._limits.idle_timeout_s
+        return min(self._limits.stall_timeout_s, idle_s) if stalls else idle_s
 
     def _look(self) -> None:
         """End a block whose <CR> never comes; close what has been silent for too long."""

@@ -1,7 +1,8 @@
 """The HL7 listener: accepts connections, admits peers, turns every message into one answer.
 
-Each message is one call into the thread pool: one thread, one connection, one transaction, committed
-before the answer is sent. Limits, TLS and peers are checked here; translation is in ``receive``.
+Each message is one call into the thread pool: one thread, one connection, one transaction, which
+is committed before the answer is sent. Limits, TLS and peers are checked here; translation is in
+``receive``.
 """
 
 import asyncio
