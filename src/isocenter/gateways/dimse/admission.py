@@ -25,7 +25,7 @@ from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.object_header import ObjectHeader, index_frames, read_header
 from isocenter.gateways.dimse.ports import Admit, Arrival, Caller, Grant
 from isocenter.gateways.dimse.status_table import STORE
-from isocenter.infra.blobs import BlobStore, BlobWriter, StoredBlob, commit_all
+from isocenter.infra.blobs import BlobStore, BlobWriter, StoredBlob
 from isocenter.infra.clock import Clock
 from isocenter.infra.log import get_logger
 from isocenter.standards import RemoteProtocolError
@@ -178,7 +178,7 @@ class AdmissionQueue:
 
     def _make_durable(self, entries: Sequence[_Entry]) -> None:
         try:
-            blobs = commit_all([entry.finished.writer for entry in entries])
+            blobs = self._store.commit_all([entry.finished.writer for entry in entries])
         except (OSError, IsocenterError) as error:
             _log.error("blobs_not_durable", instances=len(entries), error_type=type(error).__name__)
             for entry in entries:

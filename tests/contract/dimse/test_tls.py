@@ -1,0 +1,154 @@
+"""DICOM over TLS with DCMTK and with ourselves: server certificate, client certificate."""
+
+import asyncio
+import ipaddress
+import shutil
+import ssl
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from isocenter.gateways.dimse import scu
+
+NAME = x509.Name([
+    x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Phantom Hospital"),
+    x509.NameAttribute(NameOID.COMMON_NAME, "localhost"),
+])
+
+
+@dataclass(frozen=True)
+class Identity:
+    certificate: Path
+    key: Path
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory) -> Identity:
+    """A certificate that is its own authority, for both sides."""
+    folder = tmp_path_factory.mktemp("tls")
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    began = datetime(2020, 1, 1, tzinfo=UTC)
+    address = x509.SubjectAlternativeName([
+        x509.DNSName("localhost"),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    ])
+    certificate = (
+        x509
+        .CertificateBuilder()
+        .subject_name(NAME)
+        .issuer_name(NAME)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(began)
+        .not_valid_after(began + timedelta(days=36500))
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    found = Identity(folder / "certificate.pem", folder / "key.pem")
+    found.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    found.key.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )
+    return found
+
+
+def server_context(identity: Identity, *, client_certificate: bool = False) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(identity.certificate, identity.key)
+    if client_certificate:
+        context.load_verify_locations(identity.certificate)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client_context(identity: Identity, *, certificate: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(identity.certificate))
+    if certificate:
+        context.load_cert_chain(identity.certificate, identity.key)
+    return context
+
+
+def peer(port: int, tls: ssl.SSLContext | None) -> scu.Peer:
+    return scu.Peer(
+        host="127.0.0.1",
+        port=port,
+        called_ae_title="ARCHIVE",
+        calling_ae_title="SCU",
+        tls=tls,
+        timeout_s=5,
+    )
+
+
+@pytest.mark.peer("dcmtk")
+@pytest.mark.skipif(shutil.which("echoscu") is None, reason="DCMTK is not installed")
+def test_echoscu_over_tls(start, identity):
+    running = start(tls=server_context(identity))
+    result = subprocess.run(
+        f"echoscu -v +tla +cf {identity.certificate} -aet SCU -aec ARCHIVE"
+        f" 127.0.0.1 {running.port}".split(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert "Received Echo Response (Success)" in result.stdout + result.stderr
+
+
+def test_a_client_certificate_names_the_caller(start, identity):
+    running = start(tls=server_context(identity, client_certificate=True))
+    known = peer(running.port, client_context(identity, certificate=True))
+    assert asyncio.run(scu.echo(known)).is_done
+    stranger = scu.Peer(
+        host="127.0.0.1",
+        port=running.port,
+        called_ae_title="ARCHIVE",
+        calling_ae_title="STRANGER",
+        tls=client_context(identity, certificate=True),
+    )
+    with pytest.raises(scu.AssociationRefused):
+        asyncio.run(scu.echo(stranger))
+    (caller,) = running.policy.unknown
+    assert caller.tls_subject == "commonName=localhost,organizationName=Phantom Hospital"
+
+
+def test_without_the_certificate_that_is_demanded_nothing_is_answered(start, identity):
+    running = start(tls=server_context(identity, client_certificate=True))
+    with pytest.raises(scu.PeerUnreachable):
+        asyncio.run(scu.echo(peer(running.port, client_context(identity, certificate=False))))
+
+
+def test_plain_dicom_on_a_tls_port_is_not_answered(start, identity):
+    running = start(tls=server_context(identity))
+    with pytest.raises(scu.PeerUnreachable):
+        asyncio.run(scu.echo(peer(running.port, None)))
+
+
+def test_a_large_object_passes_over_tls(start, identity):
+    running = start(tls=server_context(identity))
+    uid = "1.2.840.10008.5.1.4.1.1.2"
+    header = b"".join(
+        group + element + b"UI" + len(value).to_bytes(2, "little") + value
+        for group, element, value in (
+            (b"\x08\0", b"\x16\0", uid.encode() + b"\0"),
+            (b"\x08\0", b"\x18\0", b"1.2.3\0"),
+        )
+    )
+    pixels = b"\xe0\x7f\x10\0OW\0\0" + (8 << 20).to_bytes(4, "little") + bytes(8 << 20)
+    item = scu.StoreItem(uid, "1.2.3", "1.2.840.10008.1.2.1", [header, pixels])
+    known = peer(running.port, client_context(identity, certificate=False))
+    (status,) = asyncio.run(scu.store(known, [item]))
+    assert status.is_done
+    (arrival,) = running.archive.arrivals
+    assert running.store.read(arrival.instance.blob_key).endswith(header + pixels)
