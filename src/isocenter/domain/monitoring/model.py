@@ -64,6 +64,15 @@ EXPECTATIONS: Final[Expectations] = {
 }
 
 
+def expectations_from(seconds: Mapping[str, float]) -> Expectations:
+    """The usual expectations, with those named in ``seconds`` (hop to seconds) replaced.
+
+    Raises ``ValueError`` for a name that is no hop.
+    """
+    changed = {Hop(name): Expectation(timedelta(seconds=value)) for name, value in seconds.items()}
+    return {**EXPECTATIONS, **changed}
+
+
 @dataclass(frozen=True, slots=True)
 class LateHop:
     """An exam is late at a hop.

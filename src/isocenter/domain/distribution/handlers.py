@@ -1,0 +1,20 @@
+"""Reactions of distribution: a signed report goes to everyone who gets reports."""
+
+from datetime import datetime
+
+from isocenter.domain.distribution import service
+from isocenter.domain.peers.service import hl7_recipients
+from isocenter.domain.reporting.events import ReportSigned
+from isocenter.infra.db import Tx
+
+
+def on_report_signed(tx: Tx, event: ReportSigned, *, now: datetime) -> None:
+    """Queue the new version for every peer that gets results."""
+    service.route(
+        tx,
+        [each.name for each in hl7_recipients(tx, "oru")],
+        report_id=event.report_id,
+        version=event.version,
+        accession_number=event.accession_number,
+        now=now,
+    )

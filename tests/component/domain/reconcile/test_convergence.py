@@ -1,0 +1,141 @@
+"""Any order of the same facts, with repeats, ends in one and the same state."""
+
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from isocenter.readmodels import exam_ledger
+from tests.exam_story import Department, a_patient, an_order
+from tests.image_builders import NOW, an_instance
+
+_numbers = count(1)
+
+
+def the_facts(n: int) -> dict[str, object]:
+    """The facts of one exam. Its images carry an identifier that a merge makes the patient's."""
+    mine, other, accession = f"P{n}", f"Q{n}", f"A{n}"
+    later = NOW + timedelta(minutes=5)
+    first = [_image(n, series, number) for series, number in ((1, 1), (1, 2), (2, 1))]
+    second = [_image(n, series, number) for series, number in ((2, 2), (3, 1))]
+    return {
+        "register": lambda d: d.register(a_patient(mine)),
+        "update": lambda d: d.register(
+            a_patient(mine, asserted_at=later, person_name="Phantom^Ada^Beth")
+        ),
+        "merge": lambda d: d.merge(a_patient(mine, asserted_at=NOW), other),
+        "order": lambda d: d.order(a_patient(mine), an_order(accession)),
+        "order change": lambda d: d.order(
+            a_patient(mine),
+            an_order(accession, asserted_at=later, start_at=later, priority="STAT"),
+        ),
+        "images 1": lambda d: d.receive(*first),
+        "images 2": lambda d: d.receive(*second),
+    }
+
+
+def _image(n: int, series: int, number: int):
+    return an_instance(
+        study=f"1.2.{n}",
+        series=f"1.2.{n}.{series}",
+        sop=f"1.2.{n}.{series}.{number}",
+        modality="PR" if series == 3 else "CT",
+        series_number=str(series),
+        instance_number=str(number),
+        patient_id=f"Q{n}",
+        accession_number=f"a{n} ",
+    )
+
+
+def logical_state(department: Department, n: int) -> str:
+    """All that is known of the exam, without times and keys, numbers of the example removed."""
+    with department.database.transaction() as tx:
+        ledger = exam_ledger.exam(tx, department.viewer, f"A{n}", now=department.now)
+        assert ledger is not None
+        cases = tx.values(
+            "select kind || ': ' || reason from reconcile.reconciliation_case"
+            " where state = 'open' and study_instance_uid = %s order by 1",
+            (f"1.2.{n}",),
+        )
+        steps = tx.values(
+            "select status || ' ' || start_at || ' ' || (entry.withdrawn_at is null)"
+            "  from scheduling.scheduled_procedure_step left join worklist.entry using (step_key)"
+            " where scheduled_procedure_step.accession_number = %s",
+            (f"A{n}",),
+        )
+        order = tx.values(
+            "select state || ' ' || priority from orders.imaging_order where accession_number = %s",
+            (f"A{n}",),
+        )
+    seen = {
+        "state": ledger.state,
+        "patient": (ledger.patient_id, ledger.patient_name),
+        "priority": ledger.priority,
+        "scheduled_at": ledger.scheduled_at,
+        "needs_person": ledger.needs_person_reason,
+        "hops": [(each.name, each.state, each.count, each.reason) for each in ledger.hops],
+        "studies": [
+            (each.modalities, each.number_of_series, each.number_of_instances, each.method)
+            for each in ledger.studies
+        ],
+        "reasons": [each.link_reason for each in ledger.studies],
+        "cases": cases,
+        "steps": steps,
+        "order": order,
+    }
+    return repr(seen).replace(f"Q{n}", "Q").replace(f"P{n}", "P").replace(f"A{n}", "A")
+
+
+NAMES = list(the_facts(0))
+IN_ORDER = [(name, True) for name in NAMES]
+plays = st.permutations(NAMES).flatmap(
+    lambda names: st.lists(st.sampled_from(NAMES), max_size=5).flatmap(
+        lambda repeats: st.permutations(names + repeats).flatmap(
+            lambda played: st.tuples(*(st.tuples(st.just(name), st.booleans()) for name in played))
+        )
+    )
+)
+
+
+@pytest.fixture
+def department(database) -> Department:
+    return Department(database)
+
+
+def play(department: Department, played) -> str:
+    n = next(_numbers)
+    facts = the_facts(n)
+    for name, drained in played:
+        department.advance(seconds=1)
+        facts[name](department)
+        if drained:
+            department.drain()
+    department.drain()
+    before = logical_state(department, n)
+    department.advance(hours=1)
+    department.complete_studies()
+    department.drain()
+    return f"{before} then {logical_state(department, n)}"
+
+
+def test_every_arrival_order_ends_in_the_same_state(department):
+    expected = play(department, IN_ORDER)
+    assert "'to_read'" in expected
+    assert "accession_number_and_patient" in expected
+    assert "'cases': []" in expected
+
+    @settings(
+        max_examples=40,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(played=plays)
+    @example(played=tuple(reversed(IN_ORDER)))
+    @example(played=[(name, False) for name in reversed(NAMES)])
+    def check(played):
+        assert play(department, played) == expected
+
+    check()
