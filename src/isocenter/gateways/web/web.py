@@ -21,6 +21,7 @@ from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.gateways.web import formats
 from isocenter.gateways.web.feed import Feed
 from isocenter.gateways.web.navigation import Permissions, items_for
+from isocenter.gateways.web.onrecord import Readings
 from isocenter.gateways.web.options import WebOptions
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock
@@ -43,6 +44,7 @@ NOTICES: Mapping[str, str] = {
     "peer_removed": "The peer is removed. Its calls are refused from now on.",
     "user_added": "The user is added.",
     "user_disabled": "The user is disabled.",
+    "user_enabled": "The user is enabled again.",
     "password_set": "The password is set.",
     "token_revoked": "The token is revoked.",
     "paused": "Paused. Nothing more is sent to the recipient for now.",
@@ -71,6 +73,7 @@ class Web:
     checks: Callable[[], Awaitable[Sequence[Check]]]
     version: str
     feed: Feed
+    readings: Readings = field(default_factory=Readings)
     _digests: dict[str, str] = field(default_factory=dict[str, str])
 
     @cached_property
@@ -146,8 +149,10 @@ PROBLEM_HEADINGS: Mapping[HTTPStatus, str] = {
 }
 
 
-def exam_path(accession_number: str) -> str:
-    """The address of an exam's page."""
+def exam_path(accession_number: str, study_instance_uid: str = "") -> str:
+    """The address of an exam's page: its study's when no order claims it."""
+    if study_instance_uid:
+        return f"/studies/{study_instance_uid}"
     return f"/exams/{quote(accession_number, safe='')}"
 
 

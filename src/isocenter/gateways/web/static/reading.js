@@ -118,7 +118,8 @@
     else return;
     event.preventDefault();
   });
-  if (strip.length) open(strip[0]);
+  const asked = strip.find((button) => button.dataset.series === location.hash.slice(1));
+  if (strip.length) open(asked || strip[0]);
 })();
 
 // --- The draft saves itself ------------------------------------------------------------------------
@@ -126,6 +127,7 @@
   const form = document.getElementById("draft");
   if (!form) return;
   const text = document.getElementById("text");
+  const keeps = "accession" in form.dataset; // an addendum is kept only once it is signed
   const state = document.getElementById("draft-state");
   let saved = text.value;
   let timer = 0;
@@ -139,17 +141,19 @@
     const answer = await fetch(known ? `/api/reports/${encodeURIComponent(known)}` : "/api/reports", {
       method: known ? "PUT" : "POST",
       headers: { "Content-Type": "application/json", Accept: "application/json" },
-      body: JSON.stringify({ accession_number: form.dataset.accession, text: sent }),
+      body: JSON.stringify({ accession_number: form.dataset.accession, text: sent, draft_revision: Number(form.elements.draft_revision.value) || null }),
     }).catch(() => null);
     if (!answer?.ok) {
       const problem = await answer?.json().catch(() => null);
-      state.textContent = `Not saved: ${problem?.detail || "the server cannot be reached"}. Your text is still here; trying again.`;
+      const hopeless = answer && answer.status < 500 && answer.status !== 429;
+      state.textContent = `Not saved: ${problem?.detail || "the server cannot be reached"}. Your text is still here${hopeless ? "." : "; trying again."}`;
       clearTimeout(timer);
-      timer = setTimeout(save, 5000);
+      if (!hopeless) timer = setTimeout(save, 5000);
       return false;
     }
     const report = await answer.json();
     form.elements.report_id.value = report.report_id;
+    form.elements.draft_revision.value = report.draft_revision;
     saved = sent;
     state.textContent = `Draft saved ${new Date().toLocaleTimeString()}`;
     return true;
@@ -160,14 +164,25 @@
     try { return await running; } finally { running = null; }
   }
   text.addEventListener("input", () => {
+    if (!keeps) return;
     state.textContent = "Not saved yet";
     clearTimeout(timer);
     timer = setTimeout(save, 800);
   });
   text.addEventListener("keydown", (event) => {
-    if ((event.ctrlKey || event.metaKey) && event.key === "s") { event.preventDefault(); clearTimeout(timer); save(); }
+    if ((event.ctrlKey || event.metaKey) && event.key === "s") { event.preventDefault(); clearTimeout(timer); if (keeps) save(); }
     if ((event.ctrlKey || event.metaKey) && event.key === "Enter") { event.preventDefault(); document.querySelector("[data-opens=sign]")?.click(); }
   });
-  form.addEventListener("submit", () => { saved = text.value; clearTimeout(timer); });
+  form.addEventListener("submit", async (event) => {
+    clearTimeout(timer);
+    if (running) { // the draft is on its way: its revision must be known before the form goes
+      event.preventDefault();
+      const button = event.submitter;
+      await running;
+      form.requestSubmit(button);
+      return;
+    }
+    saved = text.value;
+  });
   addEventListener("beforeunload", (event) => { if (text.value !== saved) event.preventDefault(); });
 })();

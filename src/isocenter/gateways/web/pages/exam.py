@@ -1,0 +1,53 @@
+"""The exam's page: its timeline, and everything that belongs to it."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from isocenter.gateways.web.pages.exam_contents import (
+    ExamContents,
+    exam_contents,
+    study_contents,
+)
+from isocenter.gateways.web.web import ExamViewer, InWeb, Web
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/exams/{accession_number:path}")
+async def show(request: Request, web: InWeb, viewer: ExamViewer, accession_number: str) -> Response:
+    """The exam with this accession number."""
+    return _page(
+        request,
+        web,
+        await web.pool.run(
+            exam_contents,
+            viewer,
+            accession_number,
+            dicomweb_path=web.options.dicomweb_path,
+            readings=web.readings,
+            now=web.clock(),
+        ),
+    )
+
+
+@router.get("/studies/{study_instance_uid}")
+async def show_study(
+    request: Request, web: InWeb, viewer: ExamViewer, study_instance_uid: str
+) -> Response:
+    """The exam that this study belongs to: the way to studies without an accession number."""
+    return _page(
+        request,
+        web,
+        await web.pool.run(
+            study_contents,
+            viewer,
+            study_instance_uid,
+            dicomweb_path=web.options.dicomweb_path,
+            readings=web.readings,
+            now=web.clock(),
+        ),
+    )
+
+
+def _page(request: Request, web: Web, contents: ExamContents) -> Response:
+    return web.page(request, "exam.html", {"section": "/", "contents": contents})

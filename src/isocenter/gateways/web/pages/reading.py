@@ -1,0 +1,162 @@
+"""The reading page: an exam's images, rendered, beside its report.
+
+Measuring and comparing belong to the reading workspace. The draft saves itself through the API; the
+form here does the same for a browser without scripts, and signs.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form, Query, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from isocenter.domain.access.model import Action, Actor, Viewer
+from isocenter.domain.archive.service import location as archive
+from isocenter.domain.reporting import service as reporting
+from isocenter.domain.reporting.model import ReportState
+from isocenter.gateways.web.onrecord import Readings
+from isocenter.gateways.web.pages.exam_contents import (
+    ExamContents,
+    exam_contents,
+    study_contents,
+)
+from isocenter.gateways.web.web import InWeb, SignedIn, StudyViewer, Web, exam_path, seen_after
+from isocenter.infra.db import Tx
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A window for images of one modality: centre and width in its units (CT: Hounsfield).
+
+    Standard: PS3.18 8.3.5.1.4 (window parameter), PS3.3 C.11.2.1.2
+    """
+
+    label: str
+    modality: str
+    centre: int
+    width: int
+    key: int
+
+    @property
+    def window(self) -> str:
+        """The value of the ``window`` parameter."""
+        return f"{self.centre},{self.width},linear"
+
+
+PRESETS = (
+    Preset("Soft tissue", "CT", 40, 400, 1),
+    Preset("Lung", "CT", -600, 1500, 2),
+    Preset("Bone", "CT", 480, 2500, 3),
+    Preset("Brain", "CT", 40, 80, 4),
+    Preset("Liver", "CT", 60, 160, 5),
+)
+
+
+class ReportForm(BaseModel):
+    """The editor. ``draft_revision`` is the one that the author saw."""
+
+    text: str
+    report_id: str = ""
+    draft_revision: str = ""
+    action: Literal["draft", "sign", "addend"]
+
+
+@router.get("/exams/{accession_number:path}/read")
+async def show(
+    request: Request,
+    web: InWeb,
+    viewer: StudyViewer,
+    accession_number: str,
+    addendum: Annotated[bool, Query()] = False,
+) -> Response:
+    """Images and report of the exam with this accession number."""
+    contents = await web.pool.run(
+        _opened, viewer, accession_number, web=web, by_study=False, now=web.clock()
+    )
+    return _page(request, web, contents, addendum=addendum)
+
+
+@router.get("/studies/{study_instance_uid}/read")
+async def show_study(
+    request: Request, web: InWeb, viewer: StudyViewer, study_instance_uid: str
+) -> Response:
+    """Images of a study that no order claims: there is nothing a report could answer."""
+    contents = await web.pool.run(
+        _opened, viewer, study_instance_uid, web=web, by_study=True, now=web.clock()
+    )
+    return _page(request, web, contents, addendum=False)
+
+
+def _opened(
+    tx: Tx, viewer: Viewer, identifier: str, *, web: Web, by_study: bool, now: datetime
+) -> ExamContents:
+    gather = study_contents if by_study else exam_contents
+    contents = gather(
+        tx,
+        Viewer.of(viewer.actor, Action.EXAM_READ),
+        identifier,
+        dicomweb_path=web.options.dicomweb_path,
+        readings=web.readings,
+        now=now,
+    )
+    for each in contents.studies:
+        _note_view(tx, viewer.actor, each.study.study_instance_uid, web.readings, now)
+    return contents
+
+
+def _note_view(
+    tx: Tx, actor: Actor, study_instance_uid: str, readings: Readings, now: datetime
+) -> None:
+    del readings  # an opening is always put on record
+    archive.record_study_access(tx, actor, study_instance_uid, action="study.view", now=now)
+
+
+def _page(request: Request, web: Web, contents: ExamContents, *, addendum: bool) -> Response:
+    report = contents.report
+    drafting = report is None or report.state is ReportState.DRAFT
+    may_write = (
+        Action.REPORT_WRITE in request.state.actor.actions and not contents.exam.study_instance_uid
+    )
+    context = {
+        "section": "/",
+        "contents": contents,
+        "stack": [series for study in contents.studies for series in study.series],
+        "presets": PRESETS,
+        "mode": "draft" if drafting and may_write else "addend" if may_write and addendum else "",
+        "may_addend": may_write and not drafting,
+    }
+    return web.page(request, "read.html", context, default_theme="dark")
+
+
+@router.post("/exams/{accession_number:path}/read")
+async def write(
+    web: InWeb, actor: SignedIn, accession_number: str, form: Annotated[ReportForm, Form()]
+) -> Response:
+    """The draft saved, or the text signed."""
+    await web.pool.run(_write, actor, accession_number, form, now=web.clock())
+    if form.action == "draft":
+        return seen_after(f"{exam_path(accession_number)}/read", "draft")
+    return seen_after(exam_path(accession_number), "signed")
+
+
+def _write(tx: Tx, actor: Actor, accession_number: str, form: ReportForm, *, now: datetime) -> None:
+    text = form.text.replace("\r\n", "\n")  # forms send line ends as CR LF
+    if form.action == "addend":
+        reporting.addend(tx, actor, form.report_id, text, now=now)
+        return
+    revision = int(form.draft_revision) if form.draft_revision.isdecimal() else None
+    report = reporting.draft(
+        tx,
+        actor,
+        accession_number,
+        text,
+        report_id=form.report_id or None,
+        revision=revision,
+        now=now,
+    )
+    if form.action == "sign":
+        reporting.sign(tx, actor, report.report_id, revision=report.draft_revision, now=now)
