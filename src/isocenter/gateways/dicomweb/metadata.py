@@ -1,0 +1,101 @@
+"""Series metadata: DICOM JSON of all instances of a series in one object, made once and kept.
+
+A series of a thousand instances is then one read. The object is made when it is asked for or by a
+worker, and made anew when the series has grown. URIs in it are relative to our root by a mark that
+is replaced when it is sent, so that the same object serves every name we are reached by.
+
+Standard: PS3.18 10.4.1.1.2, Annex F
+"""
+
+from typing import Final
+
+import msgspec
+
+from isocenter.domain.access.model import Actor, Viewer
+from isocenter.domain.archive import service as archive
+from isocenter.domain.archive.model import InstanceLocation, Series
+from isocenter.infra.blobs import BlobStore
+from isocenter.infra.db import Database
+from isocenter.standards import RemoteProtocolError
+from isocenter.standards.dicom.json_model import BulkDataUri, JsonObject, header_to_json
+
+ROOT_MARK: Final = b"isocenter-root:"
+_AVAILABLE_TRANSFER_SYNTAX_UID: Final = "00083002"
+_SOP_CLASS_UID: Final = "00080016"
+_SOP_INSTANCE_UID: Final = "00080018"
+_STUDY_INSTANCE_UID: Final = "0020000D"
+_SERIES_INSTANCE_UID: Final = "0020000E"
+
+
+def series_metadata(db: Database, blobs: BlobStore, viewer: Viewer, series: Series) -> bytes:
+    """The JSON array of the series' instances, made and kept when there is none that is current."""
+    if series.metadata_blob_key and series.metadata_instances == series.number_of_instances:
+        return blobs.read(series.metadata_blob_key)
+    with db.read() as tx:
+        locations = archive.locate(
+            tx, viewer, series.study_instance_uid, series.series_instance_uid
+        )
+    made = msgspec.json.encode([instance_metadata(blobs, each) for each in locations])
+    stored = blobs.put(made)
+    with db.transaction() as tx:
+        kept = archive.set_series_metadata(
+            tx,
+            Actor.system("metadata"),
+            series.study_instance_uid,
+            series.series_instance_uid,
+            blob_key=stored.key,
+            instances=len(locations),
+        )
+    if not kept:
+        blobs.delete(stored.key)
+    return made
+
+
+def instance_metadata(blobs: BlobStore, location: InstanceLocation) -> JsonObject:
+    """The DICOM JSON of one instance; of one that cannot be read, what the archive knows of it."""
+    header_bytes = location.pixel_data_offset
+    if header_bytes is not None:
+        # Up to the value of the pixel data: its element header says what it is.
+        header_bytes = min(header_bytes + 12, location.size_bytes)
+    try:
+        model = header_to_json(
+            memoryview(blobs.read(location.blob_key, 0, header_bytes)),
+            transfer_syntax_uid=location.transfer_syntax_uid,
+            start=location.dataset_offset,
+            bulk_data_uri=_bulk_data_uri(location),
+        )
+    except RemoteProtocolError:
+        model = _known(location)
+    model[_AVAILABLE_TRANSFER_SYNTAX_UID] = {"vr": "UI", "Value": [location.transfer_syntax_uid]}
+    return model
+
+
+def with_root(metadata: bytes, root: str) -> bytes:
+    """``metadata`` with absolute URIs below ``root``."""
+    return metadata.replace(ROOT_MARK, root.encode())
+
+
+def instance_path(location: InstanceLocation) -> str:
+    """The path of the instance below our root."""
+    return (
+        f"/studies/{location.study_instance_uid}/series/{location.series_instance_uid}"
+        f"/instances/{location.sop_instance_uid}"
+    )
+
+
+def _bulk_data_uri(location: InstanceLocation) -> BulkDataUri:
+    def uri(path: tuple[int, ...]) -> str:
+        # Tags at even places, item numbers between them.
+        parts = (f"{each:08X}" if not at % 2 else str(each) for at, each in enumerate(path))
+        return f"{ROOT_MARK.decode()}{instance_path(location)}/bulkdata/{'/'.join(parts)}"
+
+    return uri
+
+
+def _known(location: InstanceLocation) -> JsonObject:
+    return {
+        _SOP_CLASS_UID: {"vr": "UI", "Value": [location.sop_class_uid]},
+        _SOP_INSTANCE_UID: {"vr": "UI", "Value": [location.sop_instance_uid]},
+        _STUDY_INSTANCE_UID: {"vr": "UI", "Value": [location.study_instance_uid]},
+        _SERIES_INSTANCE_UID: {"vr": "UI", "Value": [location.series_instance_uid]},
+    }

@@ -1,0 +1,20 @@
+"""What a deployment may choose about DICOMweb. The settings are read by ``app``."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DicomwebOptions:
+    """Choices and limits of one deployment, the same in every ``web`` process.
+
+    Attributes:
+        search_results_max: most rows of one search answer; more are announced by a Warning header.
+        object_bytes_max: largest object that STOW-RS takes.
+        objects_max: most objects in one STOW-RS request.
+        rendered_pixels_max: most pixels of one rendered image.
+    """
+
+    search_results_max: int = 1000
+    object_bytes_max: int = 4 << 30
+    objects_max: int = 10_000
+    rendered_pixels_max: int = 64 << 20
