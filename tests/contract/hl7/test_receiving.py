@@ -5,6 +5,7 @@ import contextlib
 import re
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import hl7
 import pytest
@@ -27,6 +28,24 @@ from tests.e2e.hl7_peers import FS_CR, VT, order, parse, read_frames, registrati
 SYSTEM = Actor.system("test")
 EVERYTHING = Hl7Peer("EHR", "127.0.0.1", receive=frozenset({"adt", "orm", "siu", "oru"}))
 LIMITS = ConnectionLimits(message_bytes_max=2**20, missing_end_grace_s=0.2, stall_timeout_s=2.0)
+
+EVENTS_APPLIED = [
+    "01",
+    "02",
+    "03",
+    "04",
+    "05",
+    "06",
+    "07",
+    "08",
+    "09",
+    "10",
+    "11",
+    "13",
+    "14",
+    "15",
+]
+EVENTS_APPLIED += ["16", "25", "26", "27", "28", "31", "40"]
 
 
 def add_peer(database, peer=EVERYTHING):
@@ -182,11 +201,14 @@ def test_large_message_within_the_limit(port):
 
 
 def test_not_mllp_is_closed(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        with pytest.raises(OSError, match=r"reset|pipe"):
-            for _ in range(100):
-                connection.sendall(b"GET / HTTP/1.1\r\n" * 1000)
-                time.sleep(0.01)
+    address = ("127.0.0.1", port)
+    with (
+        socket.create_connection(address, timeout=20) as connection,
+        pytest.raises(OSError, match=r"reset|pipe"),
+    ):
+        for _ in range(100):
+            connection.sendall(b"GET / HTTP/1.1\r\n" * 1000)
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("body", [b"", b"hello", b"PID|1", b"MSH|", b"\x00\xff\xfe"])
@@ -205,6 +227,21 @@ def test_same_message_again_gets_the_stored_answer(database, port):
     again = first.replace(b"|20240101120000||", b"|20240101120500||")
     assert one(port, again) == answer
     assert len(messages(database, control_id="r1")) == 1
+
+
+def test_repeated_order_is_answered_as_before_even_when_cancelled_since(port):
+    placed = order("R6", "Phantom^Twice", control_id="r6", placer="PL6", accession="ACC6")
+    answer = one(port, placed)
+    one(port, order("R6", "Phantom^Twice", control_id="r7", placer="PL6", control="CA"))
+    assert one(port, placed) == answer
+
+
+def test_same_message_over_many_connections_at_once_has_one_effect(database, port):
+    message = registration("R8", "Phantom^Race", control_id="r8", stamp="20240101120000")
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: one(port, message), range(8)))
+    assert len(set(answers)) == 1
+    assert len(messages(database, control_id="r8")) == 1
 
 
 def test_same_id_with_another_body_is_another_message(database, port):
@@ -340,9 +377,9 @@ def test_batch_is_answered_by_a_batch(port):
 
 def test_unknown_address_is_closed_and_noted(database):
     add_peer(database, Hl7Peer("ELSEWHERE", "192.0.2.1", receive=frozenset({"adt"})))
-    with listening(database, ServerOptions(port=0, limits=LIMITS)) as port:
-        with contextlib.suppress(ConnectionError):
-            assert send(port, registration("U1", "Phantom^Un", control_id="u")) == []
+    options = ServerOptions(port=0, limits=LIMITS)
+    with listening(database, options) as port, contextlib.suppress(ConnectionError):
+        assert send(port, registration("U1", "Phantom^Un", control_id="u")) == []
     with database.read() as tx:
         [pending] = peers.pending_callers(tx, SYSTEM)
     assert (pending.protocol, pending.address) == ("hl7", "127.0.0.1")

@@ -18,7 +18,7 @@ from isocenter.domain.orders.model import AccessionFormat
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import Hl7Message, Hl7Peer, sender
 from isocenter.domain.scheduling import service as scheduling
-from isocenter.errors import IsocenterError
+from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.hl7.refusal import MessageRefused, answer_to, refused
 from isocenter.gateways.hl7.translate_adt import PatientChange, patient_changes
 from isocenter.gateways.hl7.translate_orders import (
@@ -39,6 +39,12 @@ from isocenter.standards.hl7v2.er7 import Flaw, Message, body_digest, parse
 CONTROL_ID_LENGTH: Final = 20  # MSH-10 holds 20 characters before 2.6
 _PROCESSING_IDS: Final = frozenset({"", "P", "T", "D"})
 _COMMIT_CODES: Final = {AckCode.AA: AckCode.CA, AckCode.AE: AckCode.CE, AckCode.AR: AckCode.CR}
+
+
+class AnsweredBefore(IsocenterError):
+    """The same message was received and answered before."""
+
+    kind = Kind.CONFLICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +118,17 @@ def receive(
 ) -> Reply:
     """Apply one message and return its acknowledgement; everything of it is in ``tx``.
 
+    Whether the message is a repetition is found out at the end, when it is recorded: repetitions
+    are rare, and looking first would cost every message a statement.
+
     Raises:
-        IsocenterError: it cannot be applied. Roll back, then call ``refuse``.
+        IsocenterError: it cannot be applied, or was before. Roll back, then call ``refuse``.
     """
     received = _identify(data, caller)
-    known = _stored_reply(tx, received)
-    if known is not None:
-        return known
     effect = _apply(tx, received, caller, options, now=now)
     reply = _reply(received.origin, AckCode.AA, received, effect=effect.text, now=now)
     if _record(tx, received, reply, effect, now=now) is None:
-        # The same message came over another connection at the same moment, and won.
-        return _stored_reply(tx, received) or reply
+        raise AnsweredBefore("the message was answered before")
     return reply
 
 
@@ -136,6 +141,8 @@ def refuse(
     now: datetime,
 ) -> Reply:
     """Return the acknowledgement of a message that was not applied, and record it in ``tx``.
+
+    A repetition gets the answer that it got before, whatever became of its patient or order since.
 
     Args:
         tx: None when there is no database to record in.
@@ -159,6 +166,9 @@ def refuse(
         if tx is not None:
             _record_unidentified(tx, data, caller, reply, error, now=now)
         return reply
+    known = _stored_reply(tx, received) if tx is not None else None
+    if known is not None:
+        return known
     reply = _reply(received.origin, code, received, problem=problem, effect="refused", now=now)
     if tx is not None:
         _record(tx, received, reply, Effect("refused"), error=text, now=now)
