@@ -62,9 +62,6 @@ class Settings:
         "ISOCENTER"
     )
     hl7_facility: Annotated[str, About(v.text, "our MSH-4 when sending")] = "RADIOLOGY"
-    require_called_ae_title: Annotated[
-        bool, About(v.flag, "refuse associations that call another AE title than ours")
-    ] = False
 
     # processes
     dimse_processes: Annotated[

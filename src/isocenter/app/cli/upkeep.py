@@ -1,0 +1,147 @@
+"""``isocenter migrate``, ``doctor``, ``verify``, ``import``: the installation and its archive."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from isocenter.app import importing, inspection, settings_reader, verification
+from isocenter.app.cli import exit_codes, session
+from isocenter.infra.clock import utc_now
+from isocenter.infra.db import migrate as migrations
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+@session.command
+def migrate(
+    *,
+    phase: Annotated[
+        str, typer.Option(help="all, pre (before new code runs) or post (after the old is gone).")
+    ] = "all",
+    as_json: AsJson = False,
+) -> None:
+    """Bring the database to this version. Safe to repeat, and while others do the same.
+
+    Example: isocenter migrate
+    """
+    phases: dict[str, Literal["all", "pre", "post"]] = {"all": "all", "pre": "pre", "post": "post"}
+    if phase not in phases:
+        raise typer.BadParameter("all, pre or post", param_hint="--phase")
+    with session.server_url(session.settings()) as url:
+        applied = migrations.migrate(url, phase=phases[phase])
+    if as_json:
+        sys.stdout.write(json.dumps({"applied": applied}) + "\n")
+    else:
+        session.out.print(f"{len(applied)} migrations applied" if applied else "nothing to do")
+
+
+@session.command
+def doctor(*, as_json: AsJson = False) -> None:
+    """Show every setting with its origin, and whether everything needed can be reached.
+
+    Example: isocenter doctor
+    """
+    effective = settings_reader.read()
+    findings = inspection.inspect(effective.settings)
+    if as_json:
+        report = {
+            "settings": inspection.settings_rows(effective),
+            "warnings": list(effective.warnings),
+            "checks": [each.as_row() for each in findings],
+        }
+        sys.stdout.write(json.dumps(report, default=str) + "\n")
+    else:
+        session.show(inspection.settings_rows(effective), as_json=False, empty="")
+        for warning in effective.warnings:
+            session.out.print(f"warning: {warning}", style="yellow")
+        session.out.print()
+        for each in findings:
+            mark, style = {
+                "ok": ("ok  ", "green"),
+                "warning": ("warn", "yellow"),
+                "failed": ("FAIL", "red"),
+            }[each.state]
+            session.out.print(f"{mark} {each.what}: {each.detail}", style=style)
+    if any(each.state == "failed" for each in findings):
+        raise typer.Exit(exit_codes.NOT_REACHABLE)
+
+
+@session.command
+def import_files(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", exists=True)],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Admit DICOM files into the archive and report those that were refused.
+
+    Example: isocenter import /media/cd/DICOM
+    """
+    chosen = session.settings()
+    with session.database(chosen) as db, _progress() as progress:
+        task = progress.add_task("Importing", total=None, done="")
+        report = importing.import_paths(
+            db,
+            importing.open_blobs(chosen),
+            session.actor(),
+            paths,
+            clock=utc_now,
+            on_progress=lambda count, total: progress.update(
+                task, completed=count, total=total, done=f"{count} of {total} files"
+            ),
+        )
+    if as_json:
+        sys.stdout.write(json.dumps(report.as_row()) + "\n")
+    else:
+        for file, reason in report.refused:
+            session.err.print(f"refused {file}: {reason}", style="yellow")
+        session.out.print(
+            f"{report.stored} stored, {report.duplicates} already there,"
+            f" {report.conflicting} kept beside others, {len(report.refused)} refused"
+        )
+    if report.refused:
+        raise typer.Exit(exit_codes.FAILED)
+
+
+@session.command
+def verify(*, as_json: AsJson = False) -> None:
+    """Read every stored object back and compare its digest; check the audit chain.
+
+    Example: isocenter verify
+    """
+    chosen = session.settings()
+    with session.database(chosen) as db, _progress() as progress:
+        task = progress.add_task("Verifying", total=None, done="")
+        report = verification.verify(
+            db,
+            importing.open_blobs(chosen),
+            session.actor(),
+            on_progress=lambda count, total: progress.update(
+                task, completed=count, total=total, done=f"{count} of {total} objects"
+            ),
+        )
+    if as_json:
+        sys.stdout.write(json.dumps(report.as_row()) + "\n")
+    else:
+        for each in report.damaged:
+            session.err.print(f"{each.sop_instance_uid}: {each.reason}", style="red")
+        chain = "intact" if report.broken_audit_record is None else "BROKEN"
+        session.out.print(
+            f"{report.checked} objects checked, {len(report.damaged)} damaged; audit chain {chain}"
+        )
+    if report.damaged or report.broken_audit_record is not None:
+        raise typer.Exit(exit_codes.FAILED)
+
+
+def _progress() -> Progress:
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description} {task.fields[done]}"),
+        TimeElapsedColumn(),
+        console=session.err,
+        transient=True,
+        disable=not session.err.is_terminal,
+    )

@@ -1,0 +1,106 @@
+"""The DICOM listener: associations, C-ECHO, C-STORE, C-FIND. Several processes share the port.
+
+This process must stay small: it imports no web framework, no pydicom, no numpy.
+"""
+
+from collections.abc import Sequence
+
+import uvloop
+
+from isocenter.app.dicom_queries import queries
+from isocenter.app.host_names import resolve
+from isocenter.app.process_metrics import exposed
+from isocenter.app.runtime import Runtime, listening, opened, until_stopped
+from isocenter.app.settings import Settings
+from isocenter.app.tls_contexts import server_context
+from isocenter.domain.access.model import Actor
+from isocenter.domain.archive import service as archive
+from isocenter.domain.archive.model import Admission, ReceivedInstance
+from isocenter.domain.peers import service as peers
+from isocenter.gateways.dimse.limits import Limits
+from isocenter.gateways.dimse.ports import Caller, Grant, Service
+from isocenter.gateways.dimse.server import DimseServer, Ports
+
+
+def run(settings: Settings) -> None:
+    """Listen until stopped."""
+    with opened(settings, process="dimse") as runtime, exposed(settings, "dimse"):
+        uvloop.run(_serve(runtime))
+
+
+async def _serve(runtime: Runtime) -> None:
+    settings = runtime.settings
+    ports = Ports(
+        policy=_PeerPolicy(runtime),
+        store=runtime.blobs,
+        admit=_Admission(runtime),
+        clock=runtime.clock,
+        queries=queries(runtime),
+    )
+    server = DimseServer(frozenset({settings.ae_title}), ports, _limits(settings))
+    with listening("DICOM", settings.bind, settings.dicom_port):
+        await server.start(
+            settings.bind,
+            settings.dicom_port,
+            tls=server_context(settings, "dicom"),
+            reuse_port=True,
+        )
+    await until_stopped(lambda: server.drain(settings.drain_timeout_s))
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        associations_max=settings.associations_max,
+        associations_per_address_max=settings.associations_per_peer_max,
+        connections_max=4 * settings.associations_max,
+        pdu_length_bytes=settings.pdu_size_max_bytes,
+        dataset_bytes_max=settings.object_size_max_bytes,
+        free_bytes_min=settings.storage_free_bytes_min,
+        artim_timeout_s=settings.artim_timeout_s,
+        idle_timeout_s=settings.association_idle_timeout_s,
+    )
+
+
+class _PeerPolicy:
+    """Grants what the list of peers says."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._pool, self._clock = runtime.pool, runtime.clock
+
+    async def grant(self, caller: Caller) -> Grant | None:
+        """What the caller may do; an unknown one is noted for approval by the same question."""
+        decision = await self._pool.run(
+            peers.decide_association,
+            calling_ae_title=caller.calling_ae_title,
+            address=caller.address,
+            resolve=resolve,
+            now=self._clock(),
+        )
+        if decision.peer is None:
+            return None
+        services = {Service.ECHO, *(Service(each) for each in decision.peer.allow)}
+        return Grant(decision.peer.name, frozenset(services))
+
+    async def record_unknown(self, caller: Caller) -> None:
+        """Nothing more: ``grant`` has noted the caller."""
+
+
+class _Admission:
+    """Admits what arrived, in one transaction per sender, so that the audit names the sender."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._pool, self._clock = runtime.pool, runtime.clock
+
+    def __call__(self, batch: Sequence[ReceivedInstance], /) -> Sequence[Admission]:
+        """One outcome per instance, committed."""
+        outcomes: dict[int, Admission] = {}
+        for title in dict.fromkeys(each.calling_ae_title for each in batch):
+            places = [n for n, each in enumerate(batch) if each.calling_ae_title == title]
+            actor = Actor.dicom_peer(title, "dicom", ("store",))
+            mine = [batch[place] for place in places]
+            now = self._clock()
+            admitted = self._pool.run_here(
+                lambda tx, actor=actor, mine=mine, now=now: archive.admit(tx, actor, mine, now=now)
+            )
+            outcomes.update(zip(places, admitted, strict=True))
+        return [outcomes[place] for place in range(len(batch))]

@@ -1,0 +1,47 @@
+"""The HL7 interface: receives ADT and orders, sends signed reports to their recipients.
+
+This process must stay small: it imports no web framework, no pydicom, no numpy.
+"""
+
+import uvloop
+
+from isocenter.app.process_metrics import exposed
+from isocenter.app.runtime import Runtime, listening, opened, until_stopped
+from isocenter.app.settings import Settings
+from isocenter.app.tls_contexts import server_context
+from isocenter.domain.orders.model import AccessionFormat
+from isocenter.gateways.hl7.connection import ConnectionLimits
+from isocenter.gateways.hl7.receive import ReceiveOptions
+from isocenter.gateways.hl7.server import Hl7Server, ServerOptions
+
+
+def run(settings: Settings) -> None:
+    """Receive and send until stopped."""
+    with opened(settings, process="hl7") as runtime, exposed(settings, "hl7"):
+        uvloop.run(_serve(runtime))
+
+
+async def _serve(runtime: Runtime) -> None:
+    settings = runtime.settings
+    server = Hl7Server(
+        runtime.pool,
+        ServerOptions(
+            host=settings.bind,
+            port=settings.hl7_port,
+            connections_max=settings.hl7_connections_max,
+            connections_per_address_max=settings.hl7_connections_max,
+            drain_timeout_s=settings.drain_timeout_s,
+            limits=ConnectionLimits(
+                message_bytes_max=settings.hl7_frame_max_bytes,
+                idle_timeout_s=settings.hl7_idle_timeout_s,
+            ),
+            receiving=ReceiveOptions(
+                accession_format=AccessionFormat.parse(settings.accession_number_format)
+            ),
+        ),
+        clock=runtime.clock,
+        tls=server_context(settings, "hl7"),
+    )
+    with listening("HL7", settings.bind, settings.hl7_port):
+        await server.start()
+    await until_stopped(server.stop)

@@ -1,0 +1,81 @@
+"""The HTTP role: pages, API, DICOMweb, health and metrics, behind one door."""
+
+import asyncio
+import contextlib
+import signal
+
+import uvloop
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from isocenter.app.http.application import create_application
+from isocenter.app.http.options import HttpOptions
+from isocenter.app.process_metrics import exposed, merged
+from isocenter.app.runtime import Runtime, listening, opened
+from isocenter.app.settings import Settings
+from isocenter.gateways.dicomweb.application import application as dicomweb
+from isocenter.gateways.dicomweb.options import DicomwebOptions
+from isocenter.gateways.web.options import WebOptions
+
+_DICOMWEB_PATH = "/dicomweb"
+_BACKLOG = 1024
+
+
+def run(settings: Settings) -> None:
+    """Serve until stopped."""
+    with opened(settings, process="web") as runtime, exposed(settings, "web"):
+        uvloop.run(_serve(runtime))
+
+
+async def _serve(runtime: Runtime) -> None:
+    settings = runtime.settings
+    tls = settings.http_tls_certificate is not None
+    application = create_application(
+        pool=runtime.pool,
+        blobs=runtime.blobs,
+        options=HttpOptions(
+            web=WebOptions(
+                secure_cookies=settings.base_url.startswith("https:"),
+                dicomweb_path=_DICOMWEB_PATH,
+            ),
+            tls=tls,
+            body_bytes_max=settings.http_body_max_bytes,
+            upload_bytes_max=settings.object_size_max_bytes,
+            storage_free_bytes_min=settings.storage_free_bytes_min,
+        ),
+        mounts={
+            _DICOMWEB_PATH: dicomweb(
+                runtime.pool,
+                runtime.blobs,
+                options=DicomwebOptions(object_bytes_max=settings.object_size_max_bytes),
+                clock=runtime.clock,
+            )
+        },
+        metrics=lambda: merged(settings),
+        clock=runtime.clock,
+    )
+    server = Server(
+        application,
+        address=settings.bind,
+        port=settings.http_port,
+        interface=Interfaces.ASGINL,
+        backlog=_BACKLOG,
+        log_enabled=False,
+        ssl_cert=settings.http_tls_certificate,
+        ssl_key=settings.http_tls_key,
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    with listening("HTTP", settings.bind, settings.http_port):
+        await server.serve()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(settings.drain_timeout_s):
+            await _others_done()
+
+
+async def _others_done() -> None:
+    """Wait for answers that are still being written."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others)

@@ -1,0 +1,103 @@
+"""The background worker: runs the reactions to events and the periodic jobs."""
+
+import signal
+import threading
+from datetime import datetime, timedelta
+from types import FrameType
+
+from isocenter.app.expectations import expectations
+from isocenter.app.jobs import Job, run_jobs
+from isocenter.app.process_metrics import exposed
+from isocenter.app.runtime import Runtime, opened
+from isocenter.app.settings import Settings
+from isocenter.app.subscriptions import router
+from isocenter.domain.access.model import Action, Actor, Viewer
+from isocenter.domain.archive import service as archive
+from isocenter.domain.archive.events import StudyCompleted
+from isocenter.domain.audit import service as audit
+from isocenter.domain.monitoring import service as monitoring
+from isocenter.gateways.dicomweb.metadata import series_metadata
+from isocenter.infra import outbox
+from isocenter.infra.db import Tx
+from isocenter.readmodels import exam_ledger
+
+_ACTOR = Actor.system("worker")
+_SEAL_S, _ALARMS_S, _SWEEP_S, _PRUNE_S = 5.0, 15.0, 3_600.0, 3_600.0
+_EVENTS_KEPT = timedelta(days=90)
+
+
+def run(settings: Settings) -> None:
+    """Work until stopped; what was begun is finished."""
+    stop = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    with opened(settings, process="worker") as runtime, exposed(settings, "worker"):
+        table = router(build_metadata=_MetadataBuilder(runtime))
+        dispatcher = outbox.Dispatcher(
+            runtime.db, table, clock=runtime.clock, workers=2, external_workers=1
+        )
+        clockwork = threading.Thread(
+            target=run_jobs, args=(_jobs(runtime), stop), name="jobs", daemon=True
+        )
+        clockwork.start()
+        dispatcher.run(stop)
+        clockwork.join(settings.drain_timeout_s)
+
+
+def _jobs(runtime: Runtime) -> list[Job]:
+    settings = runtime.settings
+    expected = expectations(settings)
+
+    def complete() -> int:
+        return runtime.pool.run_here(
+            lambda tx: archive.complete_quiet_studies(
+                tx, _ACTOR, quiet_s=settings.study_quiet_s, now=runtime.clock()
+            )
+        )
+
+    def alarms() -> int:
+        now = runtime.clock()
+        viewer = Viewer.of(_ACTOR, Action.EXAM_READ)
+
+        def settle(tx: Tx) -> int:
+            late = exam_ledger.late_hops(tx, viewer, now=now, expectations=expected)
+            return sum(monitoring.settle_alarms(tx, late, now=now))
+
+        return runtime.pool.run_here(settle)
+
+    def sweep() -> int:
+        older_than = runtime.clock() - timedelta(seconds=settings.blob_unreferenced_age_s)
+        return runtime.pool.run_here(
+            lambda tx: archive.sweep(tx, _ACTOR, runtime.blobs, older_than=older_than)
+        )
+
+    def prune() -> int:
+        before = runtime.clock() - _EVENTS_KEPT
+        return runtime.pool.run_here(lambda tx: outbox.prune(tx, before=before))
+
+    return [
+        Job("complete_quiet_studies", min(5.0, settings.study_quiet_s / 4), complete),
+        Job("seal_audit", _SEAL_S, lambda: runtime.pool.run_here(audit.seal)),
+        Job("settle_alarms", _ALARMS_S, alarms),
+        Job("sweep_blobs", _SWEEP_S, sweep),
+        Job("prune_events", _PRUNE_S, prune),
+    ]
+
+
+class _MetadataBuilder:
+    """Makes the metadata of a complete study's series, so that the first viewer need not wait."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def __call__(self, tx: Tx, event: StudyCompleted, /, *, now: datetime) -> None:
+        """Build what is missing."""
+        del now
+        viewer = Viewer.of(_ACTOR, Action.STUDY_READ)
+        for series in archive.series_of(tx, viewer, event.study_instance_uid):
+            series_metadata(self._runtime.db, self._runtime.blobs, viewer, series)

@@ -1,0 +1,99 @@
+"""What a role is put together from: database, threads, object store, all closed in good order.
+
+A role that runs alone on an embedded installation starts its database as well, and leaves it to
+whoever owns it.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+from isocenter.app.settings import Settings
+from isocenter.app.subscriptions import router
+from isocenter.errors import IsocenterError, Kind
+from isocenter.infra import embedded_postgres
+from isocenter.infra.blobs import BlobStore, open_store
+from isocenter.infra.clock import Clock, utc_now
+from isocenter.infra.db import Database
+from isocenter.infra.db.migrate import require_current
+from isocenter.infra.pools import Pool
+
+
+class PortTaken(IsocenterError):
+    """Somebody else listens on a port that we need."""
+
+    kind: ClassVar[Kind] = Kind.BUSY
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """The parts of one process."""
+
+    settings: Settings
+    db: Database
+    pool: Pool
+    blobs: BlobStore
+    clock: Clock
+
+
+@contextmanager
+def opened(settings: Settings, *, process: str) -> Generator[Runtime]:
+    """The parts of one process, for as long as the block lasts.
+
+    Args:
+        settings: in force.
+        process: name of the process, shown by the database to its administrator.
+
+    Raises:
+        SchemaOutdated: the database lacks migrations.
+    """
+    server = None
+    url = settings.database_url
+    if url is None:
+        server = embedded_postgres.start(settings.home, share=True)
+        url = server.url
+    try:
+        require_current(url)
+        db = Database(
+            url,
+            router=router(),
+            connections_max=settings.database_connections_max,
+            application_name=f"isocenter-{process}",
+        )
+        pool = Pool(db, threads=settings.threads_max)
+        try:
+            blobs = open_store(settings.effective_storage_url)
+            yield Runtime(settings, db, pool, blobs, utc_now)
+        finally:
+            pool.close()
+            db.close()
+    finally:
+        if server is not None:
+            server.stop()
+
+
+async def until_stopped(drain: Callable[[], Awaitable[None]]) -> None:
+    """Wait for SIGTERM or Ctrl-C, then drain."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    await drain()
+
+
+@contextmanager
+def listening(what: str, bind: str, port: int) -> Generator[None]:
+    """Turn the error of a port in use into one line.
+
+    Raises:
+        PortTaken: the block could not listen.
+    """
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise PortTaken(f"cannot listen for {what} on {bind} port {port}: {reason}") from error

@@ -1,0 +1,87 @@
+"""Who reacts to which event: the whole wiring between the stages, in one table.
+
+Every process has the same table, because an event is addressed to its subscribers when it is
+written. Only the worker runs the reactions.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from isocenter.domain.archive.events import (
+    ConflictingInstanceKept,
+    InstancesAdmitted,
+    StudyCompleted,
+)
+from isocenter.domain.distribution import service as distribution
+from isocenter.domain.identity.events import (
+    PatientMerged,
+    PatientRegistered,
+    PatientUnmerged,
+    PatientUpdated,
+)
+from isocenter.domain.orders.events import (
+    OrderCancelled,
+    OrderDiscontinued,
+    OrderPlaced,
+    OrderRevised,
+)
+from isocenter.domain.peers import service as peers
+from isocenter.domain.reconcile import handlers as reconcile
+from isocenter.domain.reporting.events import ReportSigned
+from isocenter.domain.scheduling.events import StepBooked, StepCancelled, StepStatusChanged
+from isocenter.domain.worklist import handlers as worklist
+from isocenter.infra.db import Tx
+from isocenter.infra.outbox import GiveUp, Handler, Router, Subscription
+
+
+def route_report(tx: Tx, event: ReportSigned, *, now: datetime) -> None:
+    """Queue a signed report for every HL7 peer that gets results from us."""
+    recipients = [peer.name for peer in peers.hl7_recipients(tx, "oru")]
+    distribution.route(
+        tx,
+        recipients,
+        report_id=event.report_id,
+        version=event.version,
+        accession_number=event.accession_number,
+        now=now,
+    )
+
+
+def only_in_the_worker(tx: Tx, event: Any, /, *, now: datetime) -> None:
+    """Stands for a reaction that this process never runs."""
+    del tx, now
+    raise GiveUp(f"{event.name} is handled by the worker")
+
+
+def router(*, build_metadata: Handler = only_in_the_worker) -> Router:
+    """The table. ``build_metadata`` needs parts that only the worker has."""
+    table: tuple[tuple[str, type[Any], Handler], ...] = (
+        ("worklist.publish", StepBooked, worklist.on_step_booked),
+        ("worklist.withdraw", StepCancelled, worklist.on_step_cancelled),
+        ("worklist.finish", StepStatusChanged, worklist.on_step_status_changed),
+        ("reconcile.images", InstancesAdmitted, reconcile.on_images_changed),
+        ("reconcile.conflict", ConflictingInstanceKept, reconcile.on_images_changed),
+        ("reconcile.completion", StudyCompleted, reconcile.on_images_changed),
+        ("reconcile.order_placed", OrderPlaced, reconcile.on_order_changed),
+        ("reconcile.order_revised", OrderRevised, reconcile.on_order_changed),
+        ("reconcile.order_cancelled", OrderCancelled, reconcile.on_order_changed),
+        ("reconcile.order_discontinued", OrderDiscontinued, reconcile.on_order_changed),
+        ("reconcile.patient_registered", PatientRegistered, reconcile.on_patient_changed),
+        ("reconcile.patient_updated", PatientUpdated, reconcile.on_patient_changed),
+        ("reconcile.patient_merged", PatientMerged, reconcile.on_patient_changed),
+        ("reconcile.patient_unmerged", PatientUnmerged, reconcile.on_patient_changed),
+        ("distribution.route", ReportSigned, route_report),
+    )
+    plain = [
+        Subscription(event=event, subscriber=subscriber, handler=handler)
+        for subscriber, event, handler in table
+    ]
+    # Metadata only saves time for viewers: it is made again when asked for, so a failure may rest.
+    metadata = Subscription(
+        event=StudyCompleted,
+        subscriber="archive.metadata",
+        handler=build_metadata,
+        attempts_max=4,
+        external=True,
+    )
+    return Router([*plain, metadata])
