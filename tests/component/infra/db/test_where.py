@@ -13,8 +13,10 @@ from isocenter.standards.dicom.matching import (
     Condition,
     DateTimeRange,
     EmptyValue,
+    PersonName,
     SequenceMatch,
     SingleValue,
+    Wildcard,
     person_name_key,
     phonetic_keys,
 )
@@ -265,3 +267,15 @@ def test_an_attribute_without_column_is_refused_and_can_be_left_out():
     assert supported([unknown, inside, SequenceMatch(STEPS, (unknown,))], COLUMNS) == (
         SequenceMatch(STEPS, (SingleValue(STATION, "AE", "CT"),)),
     )
+
+
+@pytest.mark.parametrize("literal", ["%", "_", "\\"])
+@pytest.mark.parametrize("tag", [ACCESSION, MODALITIES, NAME])
+def test_what_like_takes_for_a_wildcard_is_a_character(given_table, tag, literal):
+    rows = [
+        Row(f"a{letter}1", "", [f"a{letter}1"], f"a{letter}1", None, None, None, None, [])
+        for letter in (literal, "x")
+    ]
+    wanted = f"a{literal}*"
+    key = PersonName(tag, (wanted,), any_group=True) if tag == NAME else Wildcard(tag, "SH", wanted)
+    assert _selected(given_table, rows, [key]) == [0]
