@@ -1,0 +1,271 @@
+"""Blobs as files of one directory tree.
+
+A blob is written to ``unfinished/DAY/`` and moved to its place when it is committed. Moving comes
+first and waiting for the disk second: nobody knows the key before ``commit`` returns, so an
+incomplete file under a final name, left by a power cut in between, is one that nobody refers to;
+and the disk's journal then makes the move and the data durable in one go. Measured on one ext4 disk
+with blobs of 525 kB: 0.8 ms each that way against 1.5 ms with the move in between.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from isocenter.infra.blobs.store import (
+    BlobMissing,
+    BlobWriter,
+    Chunk,
+    StorageFull,
+    StorageUnavailable,
+    StoredBlob,
+    checked,
+    new_key,
+    new_shard,
+)
+from isocenter.infra.clock import Clock, utc_now
+from isocenter.infra.ids import new_id
+
+_UNFINISHED = "unfinished"
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+# Data and size, but not times: enough to read the file back.
+_sync_data = getattr(os, "fdatasync", os.fsync)
+
+
+class FileWriter:
+    """A file being written; its digest is taken on the way."""
+
+    __slots__ = ("_descriptor", "_digest", "_path", "_size_bytes", "_store")
+
+    def __init__(self, store: "FileStore", path: str) -> None:
+        self._store = store
+        self._path = path
+        self._digest = hashlib.sha256()
+        self._size_bytes = 0
+        self._descriptor = os.open(path, _NEW_FILE, 0o640)
+
+    def write(self, data: Chunk, /) -> None:
+        """Take the next bytes; the buffer may be reused after return. Raises ``StorageFull``."""
+        try:
+            written = os.write(self._descriptor, data)
+            length = len(data) if isinstance(data, bytes) else memoryview(data).nbytes
+            if written != length:
+                self._write_rest(memoryview(data).cast("B")[written:])
+        except OSError as error:
+            self.abort()
+            raise _translated(error) from error
+        self._digest.update(data)
+        self._size_bytes += length
+
+    def _write_rest(self, rest: memoryview) -> None:
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def commit(self) -> StoredBlob:
+        """Make all bytes durable and readable under a new key."""
+        return self._store.commit_all([self])[0]
+
+    def abort(self) -> None:
+        """Forget the bytes; does nothing after ``commit`` or another ``abort``."""
+        if self._descriptor >= 0:
+            self._close()
+            Path(self._path).unlink(missing_ok=True)
+
+    def move(self, target: str) -> None:
+        """Give the file its final name; it is not yet durable."""
+        if self._descriptor < 0:
+            raise StorageUnavailable("this blob was committed or aborted before")
+        os.rename(self._path, target)  # noqa: PTH104 - the hot path
+        self._path = target
+
+    def sync(self, key: str) -> StoredBlob:
+        """Wait until the file's bytes are on the disk."""
+        _sync_data(self._descriptor)
+        return StoredBlob(key, self._size_bytes, self._digest.digest())
+
+    def finish(self) -> None:
+        """Give back the descriptor; the file stays."""
+        self._close()
+
+    def _close(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+class FileStore:
+    """A ``BlobStore`` in the directory ``root``."""
+
+    def __init__(self, root: Path, *, clock: Clock = utc_now) -> None:
+        """Makes ``root`` when it is missing."""
+        self.root = root
+        self._clock = clock
+        self._known: set[str] = set()
+        with _errors_of_storage():
+            (root / _UNFINISHED).mkdir(parents=True, exist_ok=True)
+
+    def writer(self) -> BlobWriter:
+        """A new, empty blob."""
+        directory = f"{self.root}/{_UNFINISHED}/{self._clock():%Y%m%d}"
+        with _errors_of_storage():
+            self._ensure(directory)
+            try:
+                return FileWriter(self, f"{directory}/{new_id()}")
+            except FileNotFoundError:  # a sweeper removed the directory while it was empty
+                self._known.discard(directory)
+                self._ensure(directory)
+                return FileWriter(self, f"{directory}/{new_id()}")
+
+    def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
+        """As ``commit`` of each: all files, then their one directory, are made durable."""
+        ours = [cast("FileWriter", each) for each in writers]
+        now = self._clock()
+        shard = new_shard()
+        keys = [new_key(now, shard) for _ in ours]
+        try:
+            with _errors_of_storage():
+                directory = f"{self.root}/{now:%Y/%m/%d}/{shard}"
+                self._ensure(directory)
+                for each, key in zip(ours, keys, strict=True):
+                    each.move(f"{self.root}/{key}")
+                stored = [each.sync(key) for each, key in zip(ours, keys, strict=True)]
+                _sync_directory(directory)
+        except BaseException:
+            for each in ours:
+                each.abort()
+            raise
+        for each in ours:
+            each.finish()
+        return stored
+
+    def put(self, data: Chunk) -> StoredBlob:
+        """Store ``data`` as one blob."""
+        writer = self.writer()
+        writer.write(data)
+        return writer.commit()
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes from ``start``: ``length`` of them, or fewer at the end."""
+        with _errors_of_storage():
+            descriptor = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                wanted = os.fstat(descriptor).st_size - start if length is None else length
+                return _read_range(descriptor, start, max(wanted, 0))
+            finally:
+                os.close(descriptor)
+
+    def open(self, key: str) -> BinaryIO:
+        """A seekable stream of the blob."""
+        with _errors_of_storage():
+            return Path(self._path(key)).open("rb")
+
+    def size_bytes(self, key: str) -> int:
+        """The blob's size."""
+        with _errors_of_storage():
+            return Path(self._path(key)).stat().st_size
+
+    def delete(self, key: str) -> None:
+        """Remove the blob; one that is not there is no error."""
+        with _errors_of_storage():
+            Path(self._path(key)).unlink(missing_ok=True)
+
+    def keys(self, older_than: datetime | None = None) -> Iterator[str]:
+        """All keys, or those of blobs stored before a moment, oldest day first."""
+        last_day = f"{older_than:%Y/%m/%d}" if older_than else "9999/99/99"
+        for day in sorted(self.root.glob("[0-9]*/[0-9]*/[0-9]*")):
+            if day.relative_to(self.root).as_posix() > last_day:
+                return
+            for path in sorted(day.glob("??/*")):
+                if older_than is None or _modified_before(path, older_than):
+                    yield path.relative_to(self.root).as_posix()
+
+    def discard_unfinished(self, older_than: datetime) -> int:
+        """The number of writers' leftovers removed that were begun before ``older_than``."""
+        removed = 0
+        today = f"{self._clock():%Y%m%d}"
+        for day in sorted((self.root / _UNFINISHED).iterdir()):
+            for path in day.iterdir():
+                if _modified_before(path, older_than):
+                    path.unlink(missing_ok=True)
+                    removed += 1
+            if day.name < today:
+                self._remove_when_empty(day)
+        return removed
+
+    @staticmethod
+    def _remove_when_empty(directory: Path) -> None:
+        try:
+            directory.rmdir()
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.ENOENT}:
+                raise
+
+    def free_bytes(self) -> int | None:
+        """Bytes that the file system has left for us."""
+        return shutil.disk_usage(self.root).free
+
+    def _path(self, key: str) -> str:
+        return f"{self.root}/{checked(key)}"
+
+    def _ensure(self, directory: str) -> None:
+        """Make ``directory`` and make its existence durable, once."""
+        if directory in self._known:
+            return
+        if len(self._known) > 1000:
+            self._known.clear()
+        path = Path(directory)
+        missing = [path, *path.parents]
+        path.mkdir(parents=True, exist_ok=True)
+        for parent in missing[1 : len(path.relative_to(self.root).parts) + 1]:
+            _sync_directory(str(parent))
+        self._known.add(directory)
+
+
+def _read_range(descriptor: int, start: int, length: int) -> bytes:
+    first = os.pread(descriptor, length, start)
+    if len(first) == length or not first:
+        return first
+    parts = [first]
+    remaining = length - len(first)
+    while remaining:  # one call reads 2 GiB at most
+        part = os.pread(descriptor, remaining, start + length - remaining)
+        if not part:
+            break
+        parts.append(part)
+        remaining -= len(part)
+    return b"".join(parts)
+
+
+def _sync_directory(directory: str) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _modified_before(path: Path, moment: datetime) -> bool:
+    try:
+        return path.stat().st_mtime < moment.timestamp()
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _errors_of_storage() -> Generator[None, None, None]:
+    try:
+        yield
+    except OSError as error:
+        raise _translated(error) from error
+
+
+def _translated(error: OSError) -> BlobMissing | StorageFull | StorageUnavailable:
+    if isinstance(error, FileNotFoundError):
+        return BlobMissing("there is no blob of this key")
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageFull("the storage has no room left")
+    return StorageUnavailable(f"the storage failed: {error.strerror}")

@@ -1,0 +1,133 @@
+"""What every blob store does, and its errors.
+
+Keys are made by the store (``YYYY/MM/DD/hh/id``: day of arrival, shard, random), never from
+outside, so no peer can choose or guess where bytes go. A blob is complete and durable once
+``commit`` has returned, and never changes. Before that nobody can read it.
+"""
+
+import re
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import BinaryIO, ClassVar, Protocol, TypeAlias
+
+from isocenter.errors import IsocenterError, Kind
+from isocenter.infra.ids import new_id
+
+Chunk: TypeAlias = bytes | bytearray | memoryview
+
+_KEY = re.compile(r"\d{4}/\d\d/\d\d/[0-9a-f]{2}/[0-9a-f]{32}")
+
+
+class BlobMissing(IsocenterError):
+    """There is no blob of this key."""
+
+    kind: ClassVar[Kind] = Kind.NOT_FOUND
+
+
+class StorageFull(IsocenterError):
+    """The storage has no room left; nothing was stored."""
+
+    kind: ClassVar[Kind] = Kind.BUSY
+
+
+class StorageUnavailable(IsocenterError):
+    """The storage does not answer, or refuses us; nothing was stored."""
+
+    kind: ClassVar[Kind] = Kind.UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """What ``commit`` gives: where the bytes are, how many, and their SHA-256 (32 bytes)."""
+
+    key: str
+    size_bytes: int
+    sha256: bytes
+
+
+class BlobWriter(Protocol):
+    """One blob being written, by one thread at a time."""
+
+    def write(self, data: Chunk, /) -> None:
+        """Take the next bytes; the buffer may be reused after return. Raises ``StorageFull``."""
+        ...
+
+    def commit(self) -> StoredBlob:
+        """Make all bytes durable and readable under a new key."""
+        ...
+
+    def abort(self) -> None:
+        """Forget the bytes; does nothing after ``commit`` or another ``abort``."""
+        ...
+
+
+class BlobStore(Protocol):
+    """A place for blobs. Thread-safe."""
+
+    def writer(self) -> BlobWriter:
+        """A new, empty blob."""
+        ...
+
+    def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
+        """As ``commit`` of each, in their order, at the cost of far fewer waits for the storage.
+
+        All or none: when one fails, all are aborted and the error is raised.
+        """
+        ...
+
+    def put(self, data: Chunk) -> StoredBlob:
+        """Store ``data`` as one blob."""
+        ...
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes from ``start``: ``length`` of them, or fewer at the end.
+
+        Raises ``BlobMissing``.
+        """
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """A seekable stream of the blob. Raises ``BlobMissing``."""
+        ...
+
+    def size_bytes(self, key: str) -> int:
+        """The blob's size. Raises ``BlobMissing``."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the blob; one that is not there is no error."""
+        ...
+
+    def keys(self, older_than: datetime | None = None) -> Iterator[str]:
+        """All keys, or those of blobs stored before a moment, oldest day first."""
+        ...
+
+    def discard_unfinished(self, older_than: datetime) -> int:
+        """The number of writers' leftovers removed that were begun before ``older_than``."""
+        ...
+
+    def free_bytes(self) -> int | None:
+        """Room left; None where there is no such limit."""
+        ...
+
+
+def new_key(now: datetime, shard: str) -> str:
+    """A fresh key of the day of ``now`` in ``shard``."""
+    return f"{now:%Y/%m/%d}/{shard}/{new_id()}"
+
+
+def new_shard() -> str:
+    """One of 256 shards, at random: no directory of a day gets large."""
+    return f"{secrets.randbelow(256):02x}"
+
+
+def checked(key: str) -> str:
+    """``key``, when it is of the form that stores make; raises ``BlobMissing`` when not.
+
+    So no key, wherever it came from, can name a file outside the store.
+    """
+    if not _KEY.fullmatch(key):
+        raise BlobMissing("no blob has a key of this form")
+    return key
