@@ -59,16 +59,18 @@ with study as (
         study_instance_uid, patient_id, issuer_of_patient_id, patient_name,
         patient_name_normalised, patient_name_phonetic, patient_birth_date, patient_sex,
         accession_number, study_id, study_date, study_time, study_description,
-        referring_physician_name, first_received_at, last_received_at)
+        referring_physician_name, referring_physician_normalised, first_received_at,
+        last_received_at)
     select study_instance_uid, patient_id, issuer_of_patient_id, patient_name,
            patient_name_normalised, patient_name_phonetic, patient_birth_date, patient_sex,
            accession_number, study_id, study_date, study_time, study_description,
-           referring_physician_name, %(now)s, %(now)s
+           referring_physician_name, referring_physician_normalised, %(now)s, %(now)s
       from jsonb_to_recordset(%(studies)s) as given (
            study_instance_uid text, patient_id text, issuer_of_patient_id text, patient_name text,
            patient_name_normalised text, patient_name_phonetic text, patient_birth_date date,
            patient_sex text, accession_number text, study_id text, study_date date,
-           study_time time, study_description text, referring_physician_name text)
+           study_time time, study_description text, referring_physician_name text,
+           referring_physician_normalised text)
      order by study_instance_uid
     on conflict (study_instance_uid) do update set study_instance_uid = known.study_instance_uid
     returning *
@@ -251,12 +253,15 @@ update archive.study set
     study_description = coalesce(study.study_description, given.study_description),
     referring_physician_name =
         coalesce(study.referring_physician_name, given.referring_physician_name),
+    referring_physician_normalised =
+        coalesce(study.referring_physician_normalised, given.referring_physician_normalised),
     disagreements = given.disagreements
 from jsonb_to_recordset(%s) as given (
     study_key bigint, patient_id text, issuer_of_patient_id text, patient_name text,
     patient_name_normalised text, patient_name_phonetic text, patient_birth_date date,
     patient_sex text, accession_number text, study_id text, study_date date, study_time time,
-    study_description text, referring_physician_name text, disagreements jsonb)
+    study_description text, referring_physician_name text, referring_physician_normalised text,
+    disagreements jsonb)
 where study.study_key = given.study_key
 """
 

@@ -142,6 +142,8 @@ def _study_row(attributes: StudyAttributes) -> dict[str, Any]:
     name = attributes.patient_name
     row["patient_name_normalised"] = name and person_name_key(name)
     row["patient_name_phonetic"] = name and " ".join(phonetic_keys(name))
+    referrer = attributes.referring_physician_name
+    row["referring_physician_normalised"] = referrer and person_name_key(referrer)
     return row
 
 

@@ -20,6 +20,7 @@ create table archive.study (
     study_time                 time,
     study_description          text,
     referring_physician_name   text,
+    referring_physician_normalised text,
     modalities                 text[] not null default '{}',   -- sorted, without repeats
     sop_classes                text[] not null default '{}',   -- sorted, without repeats
     calling_ae_titles          text[] not null default '{}',   -- sorted, without repeats

@@ -1,0 +1,232 @@
+"""Searches over studies, series and instances: what QIDO-RS and C-FIND answer with.
+
+Rows carry every attribute that the archive indexes, also those of the levels above. Turning them
+into DICOM JSON or data sets, and leaving out what was not asked for, is the gateway's work.
+Attributes that are not indexed do not restrict a search.
+
+Standard: PS3.18 10.6, PS3.4 C.6.2
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, time
+from typing import Final, LiteralString, TypeVar
+
+from isocenter.domain.access.model import Action, Viewer
+from isocenter.infra.db import Tx
+from isocenter.infra.db.where import Column, supported, where
+from isocenter.standards.dicom.matching import Condition
+
+ROWS_MAX: Final = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyRow:
+    """A study. Names of fields are the standard's."""
+
+    study_instance_uid: str
+    study_date: date | None
+    study_time: time | None
+    accession_number: str | None
+    modalities_in_study: list[str]
+    sop_classes_in_study: list[str]
+    referring_physician_name: str | None
+    study_description: str | None
+    patient_name: str | None
+    patient_id: str | None
+    issuer_of_patient_id: str | None
+    patient_birth_date: date | None
+    patient_sex: str | None
+    study_id: str | None
+    number_of_study_related_series: int
+    number_of_study_related_instances: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesRow(StudyRow):
+    """A series, with its study."""
+
+    series_instance_uid: str
+    modality: str | None
+    series_number: int | None
+    series_description: str | None
+    series_date: date | None
+    series_time: time | None
+    body_part_examined: str | None
+    laterality: str | None
+    station_name: str | None
+    manufacturer: str | None
+    manufacturer_model_name: str | None
+    protocol_name: str | None
+    performed_procedure_step_start_date: date | None
+    performed_procedure_step_start_time: time | None
+    number_of_series_related_instances: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceRow(SeriesRow):
+    """An instance, with its series and study. ``number_of_frames`` is None for a single frame."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    instance_number: int | None
+    rows: int | None
+    columns: int | None
+    bits_allocated: int | None
+    number_of_frames: int | None
+    available_transfer_syntax_uid: str
+    size_bytes: int
+
+
+_STUDY_COLUMNS: Final = {
+    0x0020_000D: Column("study.study_instance_uid"),
+    0x0008_0020: Column("study.study_date", "date"),
+    0x0008_0030: Column("study.study_time", "time"),
+    0x0008_0050: Column("study.accession_number"),
+    0x0008_0061: Column("study.modalities", "text_array"),
+    0x0008_0062: Column("study.sop_classes", "text_array"),
+    0x0008_0090: Column("study.referring_physician_normalised", "person_name"),
+    0x0008_1030: Column("study.study_description"),
+    0x0010_0010: Column(
+        "study.patient_name_normalised", "person_name", "study.patient_name_phonetic"
+    ),
+    0x0010_0020: Column("study.patient_id"),
+    0x0010_0021: Column("study.issuer_of_patient_id"),
+    0x0010_0030: Column("study.patient_birth_date", "date"),
+    0x0010_0040: Column("study.patient_sex"),
+    0x0020_0010: Column("study.study_id"),
+    0x0020_1206: Column("study.number_of_series", "number"),
+    0x0020_1208: Column("study.number_of_instances", "number"),
+}
+_SERIES_COLUMNS: Final = {
+    **_STUDY_COLUMNS,
+    0x0020_000E: Column("series.series_instance_uid"),
+    0x0008_0060: Column("series.modality"),
+    0x0020_0011: Column("series.series_number", "number"),
+    0x0008_103E: Column("series.series_description"),
+    0x0008_0021: Column("series.series_date", "date"),
+    0x0008_0031: Column("series.series_time", "time"),
+    0x0018_0015: Column("series.body_part_examined"),
+    0x0020_0060: Column("series.laterality"),
+    0x0008_1010: Column("series.station_name"),
+    0x0008_0070: Column("series.manufacturer"),
+    0x0008_1090: Column("series.manufacturer_model_name"),
+    0x0018_1030: Column("series.protocol_name"),
+    0x0040_0244: Column("series.performed_procedure_step_start_date", "date"),
+    0x0040_0245: Column("series.performed_procedure_step_start_time", "time"),
+    0x0020_1209: Column("series.number_of_instances", "number"),
+}
+_INSTANCE_COLUMNS: Final = {
+    **_SERIES_COLUMNS,
+    0x0008_0018: Column("instance.sop_instance_uid"),
+    0x0008_0016: Column("instance.sop_class_uid"),
+    0x0020_0013: Column("instance.instance_number", "number"),
+    0x0028_0010: Column("instance.rows", "number"),
+    0x0028_0011: Column("instance.columns", "number"),
+    0x0028_0100: Column("instance.bits_allocated", "number"),
+    0x0028_0008: Column("instance.number_of_frames", "number"),
+    0x0008_3002: Column("instance.transfer_syntax_uid"),
+}
+
+STUDY_TAGS: Final = frozenset(_STUDY_COLUMNS)
+SERIES_TAGS: Final = frozenset(_SERIES_COLUMNS)
+INSTANCE_TAGS: Final = frozenset(_INSTANCE_COLUMNS)
+
+_OF_STUDY: Final[LiteralString] = """
+select study.study_instance_uid, study.study_date, study.study_time, study.accession_number,
+       study.modalities as modalities_in_study, study.sop_classes as sop_classes_in_study,
+       study.referring_physician_name, study.study_description, study.patient_name,
+       study.patient_id, study.issuer_of_patient_id, study.patient_birth_date, study.patient_sex,
+       study.study_id, study.number_of_series as number_of_study_related_series,
+       study.number_of_instances as number_of_study_related_instances"""
+_OF_SERIES: Final[LiteralString] = """,
+       series.series_instance_uid, series.modality, series.series_number,
+       series.series_description, series.series_date, series.series_time,
+       series.body_part_examined, series.laterality, series.station_name, series.manufacturer,
+       series.manufacturer_model_name, series.protocol_name,
+       series.performed_procedure_step_start_date, series.performed_procedure_step_start_time,
+       series.number_of_instances as number_of_series_related_instances"""
+_OF_INSTANCE: Final[LiteralString] = """,
+       instance.sop_instance_uid, instance.sop_class_uid, instance.instance_number, instance.rows,
+       instance.columns, instance.bits_allocated, instance.number_of_frames,
+       instance.transfer_syntax_uid as available_transfer_syntax_uid, instance.size_bytes"""
+
+# The keys make every order total, so that pages neither repeat nor skip.
+_BY_STUDY: Final[LiteralString] = """
+ order by study.study_date desc nulls last, study.study_time desc nulls last,
+          study.study_key desc"""
+_BY_SERIES: Final[LiteralString] = ", series.series_number nulls last, series.series_key"
+_BY_INSTANCE: Final[LiteralString] = ", instance.instance_number nulls last, instance.instance_key"
+
+RowT = TypeVar("RowT", bound=StudyRow)
+
+
+def search_studies(
+    tx: Tx, viewer: Viewer, conditions: Iterable[Condition], *, limit: int = 100, offset: int = 0
+) -> list[StudyRow]:
+    """Studies that fulfil all ``conditions``, newest first.
+
+    Standard: PS3.18 10.6.1, PS3.18 Table 10.6.3-3
+    """
+    clause, params = where(supported(conditions, _STUDY_COLUMNS), _STUDY_COLUMNS)
+    parts: tuple[LiteralString, ...] = (
+        _OF_STUDY,
+        " from archive.study where ",
+        clause,
+        _BY_STUDY,
+    )
+    return _rows(tx, viewer, StudyRow, "".join(parts), [*params, _bounded(limit), max(0, offset)])
+
+
+def search_series(
+    tx: Tx, viewer: Viewer, conditions: Iterable[Condition], *, limit: int = 100, offset: int = 0
+) -> list[SeriesRow]:
+    """Series that fulfil all ``conditions``: newest study first, then by series number.
+
+    Standard: PS3.18 10.6.1, PS3.18 Table 10.6.3-4
+    """
+    clause, params = where(supported(conditions, _SERIES_COLUMNS), _SERIES_COLUMNS)
+    parts: tuple[LiteralString, ...] = (
+        _OF_STUDY,
+        _OF_SERIES,
+        " from archive.study join archive.series using (study_key) where ",
+        clause,
+        _BY_STUDY,
+        _BY_SERIES,
+    )
+    return _rows(tx, viewer, SeriesRow, "".join(parts), [*params, _bounded(limit), max(0, offset)])
+
+
+def search_instances(
+    tx: Tx, viewer: Viewer, conditions: Iterable[Condition], *, limit: int = 100, offset: int = 0
+) -> list[InstanceRow]:
+    """Instances that fulfil all ``conditions``: by study and series, then by instance number.
+
+    Standard: PS3.18 10.6.1, PS3.18 Table 10.6.3-5
+    """
+    clause, params = where(supported(conditions, _INSTANCE_COLUMNS), _INSTANCE_COLUMNS)
+    parts: tuple[LiteralString, ...] = (
+        _OF_STUDY,
+        _OF_SERIES,
+        _OF_INSTANCE,
+        " from archive.study join archive.series using (study_key)"
+        " join archive.instance using (series_key) where ",
+        clause,
+        _BY_STUDY,
+        _BY_SERIES,
+        _BY_INSTANCE,
+    )
+    return _rows(
+        tx, viewer, InstanceRow, "".join(parts), [*params, _bounded(limit), max(0, offset)]
+    )
+
+
+def _bounded(limit: int) -> int:
+    return max(0, min(limit, ROWS_MAX))
+
+
+def _rows(
+    tx: Tx, viewer: Viewer, row: type[RowT], statement: LiteralString, params: list[object]
+) -> list[RowT]:
+    viewer.require(Action.STUDY_READ)
+    return tx.all(row, "".join((statement, " limit %s offset %s")), params)
