@@ -85,8 +85,10 @@ class Authentication:
             kept = self._kept.get(key)
             if kept is not None and kept.until > now:
                 return kept.actor
-        resolve = access.token_actor if by_token else access.session_actor
-        actor = await self._pool.run(resolve, secret, source=source, now=now)
+        if by_token:
+            actor = await self._pool.run(access.token_actor, secret, source=source, now=now)
+        else:
+            actor = await self._pool.run(access.session_actor, secret, source=source, now=now)
         self._keep(key, actor, now)
         return actor
 

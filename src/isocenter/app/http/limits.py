@@ -40,10 +40,10 @@ class RequestLimits:
             await problem(status, detail, headers=retry)(scope, receive, send)
             return
         self._in_progress += 1
+        body = _LimitedBody(
+            receive, bytes_max=self._bytes_max(scope), idle_s=self._options.body_idle_s
+        )
         try:
-            body = _LimitedBody(
-                receive, bytes_max=self._bytes_max(scope), idle_s=self._options.body_idle_s
-            )
             await self._application(scope, body.receive, body.sender(scope, send))
         except ClientDisconnect:  # gone, or taken for gone because a limit was reached
             await body.refuse(scope, send)

@@ -1,4 +1,4 @@
-"""Reads across stages that no service puts on record by itself: done and recorded in one transaction."""
+"""Reads across stages that no service puts on record by itself: done and recorded together."""
 
 from datetime import datetime
 

@@ -1,7 +1,7 @@
 """Puts on record what people and programs were shown, together with showing it.
 
-Pages that stay open refresh themselves; that is one reading and not hundreds, so the same reading by
-the same actor from the same place is recorded once in a few minutes by each process.
+Pages that stay open refresh themselves; that is one reading and not hundreds, so the same reading
+by the same actor from the same place is recorded once in a few minutes by each process.
 """
 
 from collections import OrderedDict

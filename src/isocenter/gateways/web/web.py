@@ -87,12 +87,13 @@ class Web:
             lstrip_blocks=True,
         )
         environment.filters.update(formats.FILTERS)
-        environment.globals.update(
-            options=self.options,
-            version=self.version,
-            asset=self.asset,
-            exam_path=exam_path,
-        )
+        shared: dict[str, Any] = {
+            "options": self.options,
+            "version": self.version,
+            "asset": self.asset,
+            "exam_path": exam_path,
+        }
+        environment.globals.update(shared)
         return environment
 
     def asset(self, name: str) -> str:

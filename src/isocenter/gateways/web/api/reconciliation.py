@@ -15,6 +15,18 @@ from isocenter.readmodels import reconciliation
 router = APIRouter(prefix="/api/reconciliation", tags=["reconciliation"])
 
 
+class CandidateAnswer(Shape):
+    """An order that the study might belong to; ``grounds`` says what speaks for it."""
+
+    accession_number: str
+    patient_id: str | None
+    patient_name: str | None
+    procedure: str | None
+    modality: str | None
+    scheduled_at: datetime | None
+    grounds: list[str]
+
+
 class CaseAnswer(Shape):
     """An open case, with what the images say."""
 
@@ -28,6 +40,8 @@ class CaseAnswer(Shape):
     patient_name: str | None
     modalities: list[str]
     number_of_instances: int
+    linked_accession_number: str | None
+    candidates: list[CandidateAnswer]
 
 
 class LinkAnswer(Shape):

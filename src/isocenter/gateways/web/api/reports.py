@@ -6,12 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.reporting import service as reporting
-from isocenter.domain.reporting.model import Report, ReportState, VersionKind
+from isocenter.domain.reporting.model import ReportState, VersionKind
 from isocenter.gateways.web.api.shapes import Shape
 from isocenter.gateways.web.web import InWeb, ReportViewer, SignedIn
-from isocenter.infra.db import Tx
 
 router = APIRouter(prefix="/api/reports", tags=["reports"])
 
@@ -107,18 +105,14 @@ async def report(web: InWeb, viewer: ReportViewer, report_id: str) -> ReportAnsw
 async def save(web: InWeb, actor: SignedIn, report_id: str, body: SaveRequest) -> ReportAnswer:
     """The report with its draft."""
     saved = await web.pool.run(
-        _save, actor, report_id, body.text, revision=body.draft_revision, now=web.clock()
+        reporting.redraft,
+        actor,
+        report_id,
+        body.text,
+        revision=body.draft_revision,
+        now=web.clock(),
     )
     return ReportAnswer.model_validate(saved)
-
-
-def _save(
-    tx: Tx, actor: Actor, report_id: str, text: str, *, revision: int | None, now: datetime
-) -> Report:
-    known = reporting.report(tx, Viewer.of(actor, Action.REPORT_READ), report_id)
-    return reporting.draft(
-        tx, actor, known.accession_number, text, report_id=report_id, revision=revision, now=now
-    )
 
 
 @router.get("/{report_id}/versions", summary="The signed texts of a report")

@@ -1,4 +1,4 @@
-"""What the reading page needs of a series beyond DICOMweb: the addresses of its frames, in order."""
+"""What the reading page needs beyond DICOMweb: the addresses of a series' frames, in order."""
 
 from collections.abc import Sequence
 

@@ -149,14 +149,6 @@ def _write(tx: Tx, actor: Actor, accession_number: str, form: ReportForm, *, now
         reporting.addend(tx, actor, form.report_id, text, now=now)
         return
     revision = int(form.draft_revision) if form.draft_revision.isdecimal() else None
-    report = reporting.draft(
-        tx,
-        actor,
-        accession_number,
-        text,
-        report_id=form.report_id or None,
-        revision=revision,
-        now=now,
-    )
+    report = reporting.draft(tx, actor, accession_number, text, revision=revision, now=now)
     if form.action == "sign":
         reporting.sign(tx, actor, report.report_id, revision=report.draft_revision, now=now)

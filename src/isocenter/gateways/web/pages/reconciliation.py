@@ -1,11 +1,11 @@
 """Reconciliation: images that did not find their order, and the person who decides."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request
-from isocenter.readmodels.reconciliation import OpenCase
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -21,8 +21,9 @@ from isocenter.gateways.web.onrecord import Readings
 from isocenter.gateways.web.pages.exam_contents import SeriesView, series_view
 from isocenter.gateways.web.web import InWeb, SignedIn, StudyViewer, Web, seen_after
 from isocenter.infra.db import Tx
-from isocenter.readmodels import reconciliation
+from isocenter.readmodels import exam_ledger, reconciliation
 from isocenter.readmodels.exam_ledger import ExamLedger, ExamQuery
+from isocenter.readmodels.reconciliation import OpenCase
 
 router = APIRouter(include_in_schema=False)
 
@@ -32,12 +33,13 @@ _CANDIDATES_MAX = 12
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An exam that the images may belong to."""
+    """An exam that the images may belong to; ``grounds`` says what speaks for it."""
 
     exam: ExamLedger
     birth_date: date | None
     sex: str | None
     ordered_at: datetime | None
+    grounds: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ class Search(BaseModel):
 
     text: str = ""
     accession_number: str = ""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anything is searched for."""
+        return bool(self.text.strip() or self.accession_number.strip())
 
 
 @router.get("/reconciliation")
@@ -94,7 +101,7 @@ async def show_study(
         "section": "/reconciliation",
         "case": case,
         "search": search,
-        "searched": bool(search.text or search.accession_number),
+        "searched": search.wanted,
         "dismissible": DISMISSIBLE,
     }
     return web.page(request, "reconcile_study.html", context)
@@ -105,54 +112,62 @@ def _load(
 ) -> StudyCase:
     study = archive.study(tx, viewer, uid)
     exams = Viewer.of(viewer.actor, Action.EXAM_READ)
-    found = [
-        candidate(tx, exam)
-        for exam in candidate_exams(tx, exams, study, search, readings=web.readings, now=now)
-    ]
+    cases = reconciliation.open_cases(tx, viewer, study_instance_uid=uid, limit=_CASES_MAX)
+    if search.wanted:
+        found = [
+            candidate(tx, exam)
+            for exam in found_exams(tx, exams, search, readings=web.readings, now=now)
+        ]
+    else:
+        found = proposals(tx, exams, cases, now=now)
     return StudyCase(
         study=study,
         series=[
             series_view(each, web.options.dicomweb_path)
             for each in archive.series_of(tx, viewer, uid)
         ],
-        cases=reconciliation.open_cases(tx, viewer, study_instance_uid=uid, limit=_CASES_MAX),
+        cases=cases,
         exam=opened_exam_of_study(tx, exams, uid, readings=web.readings, now=now),
         candidates=found,
     )
 
 
-def candidate_exams(
-    tx: Tx, viewer: Viewer, study: Study, search: Search, *, readings: Readings, now: datetime
+def proposals(
+    tx: Tx, viewer: Viewer, cases: Sequence[OpenCase], *, now: datetime
+) -> list[Candidate]:
+    """The exams that the open cases propose, best first, each once."""
+    grounds: dict[str, Sequence[str]] = {}
+    for case in cases:
+        for each in case.candidates:
+            grounds.setdefault(each.accession_number, each.grounds)
+    found: list[Candidate] = []
+    for accession_number, why in grounds.items():
+        exam = exam_ledger.exam(tx, viewer, accession_number, now=now)
+        if exam is not None:
+            found.append(candidate(tx, exam, why))
+    return found
+
+
+def found_exams(
+    tx: Tx, viewer: Viewer, search: Search, *, readings: Readings, now: datetime
 ) -> list[ExamLedger]:
-    """Ordered exams to choose from: those searched for, or those that resemble the study."""
-    queries: list[ExamQuery] = []
-    if search.text.strip() or search.accession_number.strip():
-        text, number = search.text.strip() or None, search.accession_number.strip() or None
-        queries.append(ExamQuery(text=text, accession_number=number, limit=_CANDIDATES_MAX))
-    else:
-        if study.accession_number:
-            queries.append(ExamQuery(accession_number=study.accession_number, limit=3))
-        if study.patient_id:
-            queries.append(ExamQuery(patient_id=study.patient_id, limit=_CANDIDATES_MAX))
-        if study.patient_name:
-            family = study.patient_name.split("^", 1)[0].split("=", 1)[0]
-            queries.append(ExamQuery(text=family, limit=_CANDIDATES_MAX))
-    found: dict[str, ExamLedger] = {}
-    for query in queries:
-        page = searched_exams(tx, viewer, query, readings=readings, now=now)
-        for exam in page.exams:
-            if not exam.study_instance_uid:
-                found.setdefault(exam.accession_number, exam)
-    return list(found.values())[:_CANDIDATES_MAX]
+    """Ordered exams that fit what a person searched for."""
+    query = ExamQuery(
+        text=search.text.strip() or None,
+        accession_number=search.accession_number.strip() or None,
+        limit=_CANDIDATES_MAX,
+    )
+    page = searched_exams(tx, viewer, query, readings=readings, now=now)
+    return [each for each in page.exams if not each.study_instance_uid]
 
 
-def candidate(tx: Tx, exam: ExamLedger) -> Candidate:
+def candidate(tx: Tx, exam: ExamLedger, grounds: Sequence[str] = ()) -> Candidate:
     """The exam with what tells its patient from others."""
     order = orders.exam(tx, exam.accession_number)
     if order is None:
-        return Candidate(exam, None, None, None)
+        return Candidate(exam, None, None, None, grounds)
     patient = identity.patient(tx, order.order.patient_key)
-    return Candidate(exam, patient.birth_date, patient.sex, order.order.placed_at)
+    return Candidate(exam, patient.birth_date, patient.sex, order.order.placed_at, grounds)
 
 
 @router.post("/reconciliation/{study_instance_uid}/match")
