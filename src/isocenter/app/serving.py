@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from isocenter.app.cli import session
 from isocenter.app.inspection import busy_ports
 from isocenter.app.roles import configure_log
 from isocenter.app.runtime import PortTaken
 from isocenter.app.settings import Settings
-from isocenter.app.settings_reader import as_environment
+from isocenter.app.settings_reader import child_environment
 from isocenter.app.subscriptions import router
 from isocenter.domain.access import service as access
 from isocenter.infra import embedded_postgres
@@ -80,25 +81,25 @@ def prepared(settings: Settings) -> Generator[Prepared]:
             server.stop()
 
 
-def children(settings: Settings, *more: ChildSpec) -> Sequence[ChildSpec]:
-    """The processes of every role, and others beside them."""
-    environment = as_environment(settings)
+def children(settings: Settings, *, log_file: Path | None = None) -> Sequence[ChildSpec]:
+    """The processes of every role; their log goes to a file, or where ours goes."""
+    environment = child_environment(settings)
     counts = {
         "web": 1,
         "dimse": settings.dimse_processes,
         "hl7": 1,
         "worker": settings.worker_processes,
     }
-    roles = [
+    return [
         ChildSpec(
             name=role if count == 1 else f"{role}-{number}",
             argv=(sys.executable, "-m", "isocenter", "run", role),
             env=environment,
+            log_file=log_file,
         )
         for role, count in counts.items()
         for number in range(1, count + 1)
     ]
-    return [*roles, *more]
 
 
 def announce(settings: Settings, tell: Callable[[], None]) -> None:

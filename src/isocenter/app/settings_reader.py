@@ -120,6 +120,11 @@ def as_environment(settings: Settings) -> dict[str, str]:
     return found
 
 
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The whole environment of a child process that is to run with these settings."""
+    return {**os.environ, **as_environment(settings)}  # noqa: TID251 the one place that reads it
+
+
 def _value(about: About, name: str, written: object, place: str) -> object:
     try:
         return about.read(written)

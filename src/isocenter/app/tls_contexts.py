@@ -1,4 +1,4 @@
-"""TLS contexts of the listeners, from the settings."""
+"""TLS contexts of the listeners and of calls to peers, from the settings."""
 
 import ssl
 from pathlib import Path
@@ -18,4 +18,13 @@ def server_context(settings: Settings, protocol: Literal["dicom", "hl7"]) -> ssl
         return None
     return tls.server_context(
         certificate, key, client_ca=client_ca, require_client=client_ca is not None
+    )
+
+
+def client_context(settings: Settings) -> ssl.SSLContext:
+    """The context for calling HL7 peers over TLS: our listener's certificate is ours there too."""
+    return tls.client_context(
+        settings.hl7_tls_client_ca,
+        certificate=settings.hl7_tls_certificate,
+        key=settings.hl7_tls_key,
     )

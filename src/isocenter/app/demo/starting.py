@@ -22,15 +22,15 @@ from isocenter.app.demo import state
 from isocenter.app.demo.hospital import Hospital, Surroundings
 from isocenter.app.demo.modality import Called
 from isocenter.app.demo.narrator import Narrator
-from isocenter.app.roles import configure_log
 from isocenter.app.settings import Settings
-from isocenter.app.settings_reader import as_environment
+from isocenter.app.settings_reader import child_environment
 from isocenter.app.subscriptions import router
 from isocenter.domain.access import service as access
 from isocenter.domain.access.model import Action, Actor, Role, UserExists
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import DicomPeer, Hl7Peer, PeerUnknown
 from isocenter.errors import IsocenterError, Kind
+from isocenter.infra import log
 from isocenter.infra.clock import utc_now
 from isocenter.infra.db import Database, Tx
 from isocenter.infra.supervise import ChildSpec, Supervisor
@@ -64,17 +64,16 @@ def demo(settings: Settings, *, images: Path | None, fresh: bool, port_offset: i
     chosen.home.mkdir(parents=True, exist_ok=True)
     kept = state.load(chosen.home)
     state.save(chosen.home, kept)
-    _log_to_file(chosen)
+    log_file = _log_to_file(chosen)
     with serving.prepared(chosen) as ready:
         _set_up(ready, kept, ehr_port)
         hospital = ChildSpec(
             name="hospital",
             argv=_hospital_command(ehr_port, images),
-            env=as_environment(ready.settings),
+            env=child_environment(ready.settings),
         )
-        supervisor = Supervisor(
-            serving.children(ready.settings, hospital), grace_s=chosen.drain_timeout_s
-        )
+        roles = serving.children(ready.settings, log_file=log_file)
+        supervisor = Supervisor([*roles, hospital], grace_s=chosen.drain_timeout_s)
         session.out.print("Starting Isocenter with a demonstration hospital…")
         serving.announce(ready.settings, lambda: _welcome(ready.settings, kept))
         return supervisor.run()
@@ -202,9 +201,13 @@ def _hospital_command(ehr_port: int, images: Path | None) -> Sequence[str]:
     return [*command, "--images", str(images.resolve())] if images else command
 
 
-def _log_to_file(settings: Settings) -> None:
-    """The product's log goes to a file, so that the terminal tells the story alone."""
-    configure_log(settings)
+def _log_to_file(settings: Settings) -> Path:
+    """The file to which the product's log goes, so that the terminal tells the story alone."""
+    folder = settings.home / "logs"
+    folder.mkdir(exist_ok=True)
+    file = folder / "isocenter.log"
+    log.configure(settings.log_level, "json", stream=file.open("a", encoding="utf-8"))
+    return file
 
 
 def _welcome(settings: Settings, kept: state.DemoState) -> None:
@@ -215,4 +218,4 @@ def _welcome(settings: Settings, kept: state.DemoState) -> None:
         markup=True,
     )
     serving.tell_addresses(settings)
-    session.out.print(f"  Log in {settings.home / 'logs'}   End with Ctrl-C\n")
+    session.out.print(f"  Log in {settings.home / 'logs' / 'isocenter.log'}   End with Ctrl-C\n")

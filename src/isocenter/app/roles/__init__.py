@@ -10,6 +10,7 @@ from isocenter.app.settings import Settings
 from isocenter.app.settings_reader import read
 from isocenter.errors import IsocenterError
 from isocenter.infra import log
+from isocenter.infra.supervise import end_with_parent
 
 ROLES = ("web", "dimse", "hl7", "worker")
 
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in ROLES:
         sys.stderr.write(f"isocenter: run takes one role of {', '.join(ROLES)}\n")
         return exit_codes.USAGE
+    end_with_parent()
     try:
         settings = read().settings
         configure_log(settings)

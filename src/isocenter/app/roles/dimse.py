@@ -18,7 +18,7 @@ from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import Admission, ReceivedInstance
 from isocenter.domain.peers import service as peers
 from isocenter.gateways.dimse.limits import Limits
-from isocenter.gateways.dimse.ports import Caller, Grant, Service
+from isocenter.gateways.dimse.ports import Arrival, Caller, Grant, Service
 from isocenter.gateways.dimse.server import DimseServer, Ports
 
 
@@ -91,16 +91,19 @@ class _Admission:
     def __init__(self, runtime: Runtime) -> None:
         self._pool, self._clock = runtime.pool, runtime.clock
 
-    def __call__(self, batch: Sequence[ReceivedInstance], /) -> Sequence[Admission]:
-        """One outcome per instance, committed."""
+    def __call__(self, batch: Sequence[Arrival], /) -> Sequence[Admission]:
+        """One outcome per object, committed."""
+        senders: dict[tuple[str, str], list[int]] = {}
+        for place, each in enumerate(batch):
+            key = (each.grant.peer_name, each.caller.address)
+            senders.setdefault(key, []).append(place)
         outcomes: dict[int, Admission] = {}
-        for title in dict.fromkeys(each.calling_ae_title for each in batch):
-            places = [n for n, each in enumerate(batch) if each.calling_ae_title == title]
-            actor = Actor.dicom_peer(title, "dicom", ("store",))
-            mine = [batch[place] for place in places]
-            now = self._clock()
-            admitted = self._pool.run_here(
-                lambda tx, actor=actor, mine=mine, now=now: archive.admit(tx, actor, mine, now=now)
-            )
-            outcomes.update(zip(places, admitted, strict=True))
+        for (peer_name, address), places in senders.items():
+            instances = [batch[place].instance for place in places]
+            actor = Actor.dicom_peer(peer_name, address, ("store",))
+            outcomes.update(zip(places, self._admitted(actor, instances), strict=True))
         return [outcomes[place] for place in range(len(batch))]
+
+    def _admitted(self, actor: Actor, instances: Sequence[ReceivedInstance]) -> list[Admission]:
+        now = self._clock()
+        return self._pool.run_here(lambda tx: archive.admit(tx, actor, instances, now=now))

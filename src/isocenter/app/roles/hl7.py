@@ -3,15 +3,18 @@
 This process must stay small: it imports no web framework, no pydicom, no numpy.
 """
 
+import asyncio
+
 import uvloop
 
 from isocenter.app.process_metrics import exposed
 from isocenter.app.runtime import Runtime, listening, opened, until_stopped
 from isocenter.app.settings import Settings
-from isocenter.app.tls_contexts import server_context
+from isocenter.app.tls_contexts import client_context, server_context
 from isocenter.domain.orders.model import AccessionFormat
 from isocenter.gateways.hl7.connection import ConnectionLimits
 from isocenter.gateways.hl7.receive import ReceiveOptions
+from isocenter.gateways.hl7.sender import Hl7Sender, SenderOptions
 from isocenter.gateways.hl7.server import Hl7Server, ServerOptions
 
 
@@ -44,4 +47,17 @@ async def _serve(runtime: Runtime) -> None:
     )
     with listening("HL7", settings.bind, settings.hl7_port):
         await server.start()
-    await until_stopped(server.stop)
+    sender = Hl7Sender(
+        runtime.pool,
+        SenderOptions(application=settings.hl7_application, facility=settings.hl7_facility),
+        clock=runtime.clock,
+        tls=client_context(settings),
+    )
+    stop = asyncio.Event()
+    sending = asyncio.create_task(sender.run(stop))
+
+    async def drain() -> None:
+        stop.set()
+        await asyncio.gather(server.stop(), sending)
+
+    await until_stopped(drain)
