@@ -35,6 +35,7 @@ _NATIVE: Final = frozenset({
     _DEFLATED,
 })
 _JPEG_QUALITY: Final = 90
+_JPEG_2000_BITS_MAX: Final = 26
 
 
 def can_encode(transfer_syntax_uid: str) -> bool:
@@ -80,8 +81,8 @@ def _unsigned(array: Pixels, pixels: PixelFormat) -> Pixels:
     """The stored bits without a sign: what codecs without signed pixels carry."""
     if array.dtype.kind != "i":
         return array
-    mask = (1 << pixels.bits_stored) - 1
-    return (array & mask).view(array.dtype.str.replace("i", "u"))
+    unsigned = array.view(array.dtype.str.replace("i", "u"))
+    return unsigned & unsigned.dtype.type((1 << pixels.bits_stored) - 1)
 
 
 def _encode_htj2k(array: Pixels, pixels: PixelFormat) -> bytes:
@@ -94,6 +95,8 @@ def _encode_jpeg_ls(array: Pixels, pixels: PixelFormat) -> bytes:
 
 
 def _encode_jpeg_2000(array: Pixels, pixels: PixelFormat) -> bytes:
+    if pixels.bits_stored > _JPEG_2000_BITS_MAX:
+        raise PixelsUnreadableError("OpenJPEG holds at most 26 bits without loss")
     return _bytes(
         imagecodecs.jpeg2k_encode(
             array,

@@ -138,7 +138,7 @@ def _plan(specific_character_set: tuple[str, ...]) -> _Plan:
     initial = _SETS.get(numbers[0], (_ASCII,))
     g0 = next((g for g in initial if g.element == 0 and g.width == 1), _ASCII)
     g1 = next((g for g in initial if g.element == 1), None)
-    return _Plan(known, first=(g0, g1), graphics=(g0, *graphics))
+    return _Plan(known, first=(g0, g1), graphics=tuple(dict.fromkeys((g0, *graphics))))
 
 
 def is_known(specific_character_set: Sequence[str]) -> bool:
