@@ -5,14 +5,14 @@ Standard: PS3.18 10.6
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, time
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from isocenter.domain.access.model import Viewer
 from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.audit.service import record
 from isocenter.gateways.dicomweb.context import (
@@ -25,8 +25,10 @@ from isocenter.gateways.dicomweb.context import (
 from isocenter.gateways.dicomweb.retrieve import accepted
 from isocenter.infra.db import Tx
 from isocenter.readmodels import study_list
-from isocenter.standards.dicom.matching import ListOfUid, Query
+from isocenter.standards.dicom import dictionary
+from isocenter.standards.dicom.matching import ListOfUid, Query, tags_of
 from isocenter.standards.dicom.matching_keys import parse_params
+from isocenter.standards.dicom.values_model import name_groups
 from isocenter.standards.dicomweb import media_types
 from isocenter.standards.dicomweb.media_types import DICOM_JSON, Offer
 
@@ -36,6 +38,13 @@ _STUDY_INSTANCE_UID: Final = 0x0020_000D
 _SERIES_INSTANCE_UID: Final = 0x0020_000E
 _NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
+_MATCHED: Final = {
+    "study": study_list.STUDY_TAGS,
+    "series": study_list.SERIES_TAGS,
+    "instance": study_list.INSTANCE_TAGS,
+}
+
+# One of the searches of ``study_list``; what its rows are follows from the level.
 Search = Callable[..., Sequence[Any]]
 
 
@@ -76,7 +85,7 @@ async def _answer(request: Request, search: Search, level: str) -> Response:
     now = context.clock()
 
     def run(tx: Tx) -> Sequence[Any]:
-        found = _search(tx, viewer, search, query, limit + 1)
+        found = search(tx, viewer, query.conditions, limit=limit + 1, offset=query.offset)
         asked = sorted(f"{tag:08X}" for tag in query.returned)
         entry = AuditEntry(
             action=f"{level}.search",
@@ -94,15 +103,24 @@ async def _answer(request: Request, search: Search, level: str) -> Response:
     more = len(rows) > limit
     root = service_root(request)
     body = msgspec.json.encode([_object(row, root) for row in rows[:limit]])
-    headers = {}
-    if more and (query.limit is None or query.limit > limit):
-        host = request.url.netloc
-        headers["Warning"] = f'299 {host} "There are more results: narrow the search, or page."'
-    return Response(body, HTTPStatus.OK, headers, chosen.name)
+    warnings = _warnings(query, level, truncated=more and query.limit != limit)
+    headers = {"Warning": ", ".join(f'299 {request.url.netloc} "{w}"' for w in warnings)}
+    return Response(body, HTTPStatus.OK, headers if warnings else None, chosen.name)
 
 
-def _search(tx: Tx, viewer: Viewer, search: Search, query: Query, limit: int) -> Sequence[Any]:
-    return search(tx, viewer, query.conditions, limit=limit, offset=query.offset)
+def _warnings(query: Query, level: str, *, truncated: bool) -> list[str]:
+    """What the client should know of the answer.
+
+    Standard: PS3.18 8.3.4.4, 10.6.3
+    """
+    ignored = tags_of(query.conditions) - _MATCHED[level]
+    warnings: list[str] = []
+    if ignored:
+        names = " ".join(f"{tag:08X}" for tag in sorted(ignored))
+        warnings.append(f"These attributes are not matched: {names}")
+    if truncated:
+        warnings.append("There are more results than are returned")
+    return warnings
 
 
 def _scoped(query: Query, request: Request) -> Query:
@@ -133,7 +151,7 @@ def _object(row: Any, root: str) -> dict[str, Any]:
 
 def _attribute(tag: int, value: Any) -> dict[str, Any]:
     vr = dictionary.vr_of(tag)
-    values = value if isinstance(value, list | tuple) else [value]
+    values = cast("list[Any]", value) if isinstance(value, list) else [value]
     present = [_json_value(vr, each) for each in values if each is not None and each != ""]
     return {"vr": vr, "Value": present} if present else {"vr": vr}
 
@@ -163,8 +181,8 @@ TAGS: Final[Mapping[str, int]] = {
     "study_date": 0x0008_0020,
     "study_time": 0x0008_0030,
     "accession_number": 0x0008_0050,
-    "modalities": 0x0008_0061,
-    "sop_classes": 0x0008_0062,
+    "modalities_in_study": 0x0008_0061,
+    "sop_classes_in_study": 0x0008_0062,
     "referring_physician_name": 0x0008_0090,
     "study_description": 0x0008_1030,
     "patient_name": 0x0010_0010,
@@ -174,8 +192,8 @@ TAGS: Final[Mapping[str, int]] = {
     "patient_sex": 0x0010_0040,
     "study_instance_uid": 0x0020_000D,
     "study_id": 0x0020_0010,
-    "number_of_series": 0x0020_1206,
-    "number_of_instances": 0x0020_1208,
+    "number_of_study_related_series": 0x0020_1206,
+    "number_of_study_related_instances": 0x0020_1208,
     "series_date": 0x0008_0021,
     "series_time": 0x0008_0031,
     "modality": 0x0008_0060,
@@ -198,5 +216,5 @@ TAGS: Final[Mapping[str, int]] = {
     "rows": 0x0028_0010,
     "columns": 0x0028_0011,
     "bits_allocated": 0x0028_0100,
-    "transfer_syntax_uid": 0x0008_3002,
+    "available_transfer_syntax_uid": 0x0008_3002,
 }

@@ -188,8 +188,8 @@ def _describe(upload: _Upload, blob: StoredBlob, now: datetime) -> ReceivedInsta
             upload.context.blobs, blob, calling_ae_title=upload.actor.name, received_at=now
         )
         identity = identify(instance.attributes)
-    except NotAnInstance as refusal:
-        _log.warning("instance_refused", actor=upload.actor.name, reason=refusal.message)
+    except NotAnInstance:
+        _log.warning("instance_refused", peer_name=upload.actor.name, error_type="NotAnInstance")
         return _Answer(failure=_CANNOT_UNDERSTAND)
     if upload.study_instance_uid not in {None, identity.study_instance_uid}:
         return _answer(instance, _DOES_NOT_MATCH)
