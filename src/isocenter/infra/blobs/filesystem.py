@@ -11,7 +11,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from isocenter.infra.blobs.store import (
     BlobMissing,
     BlobWriter,
     Chunk,
+    Commitment,
     StorageFull,
     StorageUnavailable,
     StoredBlob,
@@ -83,9 +84,12 @@ class FileWriter:
         os.rename(self._path, target)  # noqa: PTH104 - the hot path
         self._path = target
 
-    def sync(self, key: str) -> StoredBlob:
+    def sync(self) -> None:
         """Wait until the file's bytes are on the disk."""
         _sync_data(self._descriptor)
+
+    def stored(self, key: str) -> StoredBlob:
+        """What is known of the bytes, now that they have ``key``."""
         return StoredBlob(key, self._size_bytes, self._digest.digest())
 
     def finish(self) -> None:
@@ -122,25 +126,36 @@ class FileStore:
 
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
         """As ``commit`` of each: all files, then their one directory, are made durable."""
+        commitment = self.begin_commit(writers)
+        commitment.wait()
+        return commitment.blobs
+
+    def begin_commit(self, writers: Sequence[BlobWriter]) -> Commitment:
+        """Moves the files to their places; ``wait`` makes them and their directory durable."""
         ours = [cast("FileWriter", each) for each in writers]
         now = self._clock()
         shard = new_shard()
         keys = [new_key(now, shard) for _ in ours]
-        try:
-            with _errors_of_storage():
-                directory = f"{self.root}/{now:%Y/%m/%d}/{shard}"
-                self._ensure(directory)
-                for each, key in zip(ours, keys, strict=True):
-                    each.move(f"{self.root}/{key}")
-                stored = [each.sync(key) for each, key in zip(ours, keys, strict=True)]
-                _sync_directory(directory)
-        except BaseException:
+        directory = f"{self.root}/{now:%Y/%m/%d}/{shard}"
+
+        def move() -> None:
+            self._ensure(directory)
+            for each, key in zip(ours, keys, strict=True):
+                each.move(f"{self.root}/{key}")
+
+        def sync() -> None:
             for each in ours:
-                each.abort()
-            raise
-        for each in ours:
-            each.finish()
-        return stored
+                each.sync()
+            _sync_directory(directory)
+
+        def wait() -> None:
+            _all_or_none(ours, sync)
+            for each in ours:
+                each.finish()
+
+        _all_or_none(ours, move)
+        blobs = [each.stored(key) for each, key in zip(ours, keys, strict=True)]
+        return Commitment(blobs, wait)
 
     def put(self, data: Chunk) -> StoredBlob:
         """Store ``data`` as one blob."""
@@ -223,6 +238,16 @@ class FileStore:
         for parent in missing[1 : len(path.relative_to(self.root).parts) + 1]:
             _sync_directory(str(parent))
         self._known.add(directory)
+
+
+def _all_or_none(writers: Sequence[FileWriter], step: Callable[[], None]) -> None:
+    try:
+        with _errors_of_storage():
+            step()
+    except BaseException:
+        for each in writers:
+            each.abort()
+        raise
 
 
 def _read_range(descriptor: int, start: int, length: int) -> bytes:

@@ -30,7 +30,7 @@ from isocenter.infra.blobs.store import (
     new_key,
     new_shard,
 )
-from isocenter.infra.clock import Clock, utc_now
+from isocenter.infra.clock import utc_now
 
 _MEMORY_PER_WRITER_BYTES = 4 * 1024 * 1024
 _PART_BYTES = 8 * 1024 * 1024
@@ -93,7 +93,6 @@ class S3Store:
         options: Mapping[str, str],
         credentials: Mapping[str, str],
         spool: Path | None = None,
-        clock: Clock = utc_now,
         retry_timeout: timedelta = _RETRY_TIMEOUT,
     ) -> None:
         """``options`` of the URL: ``endpoint``, ``region``. Does not connect."""
@@ -114,7 +113,6 @@ class S3Store:
             retry_config={"max_retries": 5, "retry_timeout": retry_timeout},
         )
         self._spool = str(spool) if spool else None
-        self._clock = clock
         self._uploads = ThreadPoolExecutor(_UPLOADS_AT_ONCE, thread_name_prefix="upload")
 
     def writer(self) -> BlobWriter:
@@ -126,7 +124,7 @@ class S3Store:
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
         """As ``commit`` of each, several uploads at a time."""
         ours = [cast("S3Writer", each) for each in writers]
-        now = self._clock()
+        now = utc_now()
         shard = new_shard()
         keys = [new_key(now, shard) for _ in ours]
         if len(ours) == 1:
@@ -145,8 +143,12 @@ class S3Store:
                 raise outcome
         return [each for each in outcomes if isinstance(each, StoredBlob)]
 
+    def begin_commit(self, writers: Sequence[BlobWriter]) -> Commitment:
+        """As ``commit_all``: an upload that has been answered is durable already."""
+        return Commitment(self.commit_all(writers), _nothing_to_wait_for)
+
     def _remove(self, keys: Sequence[str]) -> None:
-        """Take back what was sent; what cannot be is left for the sweeper, which finds it by age."""
+        """Take back what was sent; what cannot be is left for the sweeper."""
         try:
             for key in keys:
                 self.delete(key)
@@ -189,9 +191,10 @@ class S3Store:
 
     def delete(self, key: str) -> None:
         """Remove the blob; one that is not there is no error."""
+        checked(key)
         try:
             with _errors_of_storage():
-                obstore.delete(self._client, checked(key))
+                obstore.delete(self._client, key)
         except BlobMissing:
             return
 

@@ -1,0 +1,185 @@
+"""Blob stores: one set of tests for the file system and a real S3 server."""
+
+import hashlib
+import os
+import random
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from isocenter.errors import Kind
+from isocenter.infra.blobs import BlobMissing, BlobStore, StorageUnavailable, open_store
+from isocenter.infra.blobs.s3 import S3Store
+from isocenter.infra.clock import utc_now
+from tests.component.infra.s3_server import S3Server
+
+SIZES = [0, 1, 4096, 525_000, 9 * 1024 * 1024 + 1]  # the last is above S3's size of one part
+
+
+@pytest.fixture(params=["file", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
+    if request.param == "file":
+        return open_store(f"file://{tmp_path}/objects%20here")
+    server: S3Server = request.getfixturevalue("s3_server")
+    return open_store(server.url(f"run-{random.getrandbits(64):x}"), credentials=server.credentials)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_bytes_come_back_with_their_digest(store: BlobStore, size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    writer = store.writer()
+    for start in range(0, size, 100_000):
+        writer.write(memoryview(data)[start : start + 100_000])
+    stored = writer.commit()
+    assert (stored.size_bytes, stored.sha256) == (size, hashlib.sha256(data).digest())
+    assert store.read(stored.key) == data
+    assert store.size_bytes(stored.key) == size
+
+
+def test_a_buffer_may_be_reused_at_once(store: BlobStore) -> None:
+    buffer = bytearray(b"first ")
+    writer = store.writer()
+    writer.write(buffer)
+    buffer[:] = b"second"
+    writer.write(memoryview(buffer))
+    assert store.read(writer.commit().key) == b"first second"
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "expected"),
+    [
+        (0, 4, b"0123"),
+        (4, 3, b"456"),
+        (7, None, b"789"),
+        (8, 100, b"89"),
+        (10, 5, b""),
+        (20, None, b""),
+        (3, 0, b""),
+    ],
+)
+def test_a_range_is_read(store: BlobStore, start: int, length: int | None, expected: bytes) -> None:
+    assert store.read(store.put(b"0123456789").key, start, length) == expected
+
+
+def test_a_stream_seeks(store: BlobStore) -> None:
+    data = random.Random(1).randbytes(3_000_000)
+    with store.open(store.put(data).key) as stream:
+        assert stream.read(10) == data[:10]
+        stream.seek(2_500_000)
+        assert stream.read() == data[2_500_000:]
+        stream.seek(-5, os.SEEK_END)
+        assert stream.read(100) == data[-5:]
+
+
+def test_many_are_committed_at_once(store: BlobStore) -> None:
+    contents = [b"blob %d" % number for number in range(20)]
+    writers = [store.writer() for _ in contents]
+    for writer, content in zip(writers, contents, strict=True):
+        writer.write(content)
+    stored = store.commit_all(writers)
+    assert [store.read(each.key) for each in stored] == contents
+    assert len({each.key for each in stored}) == 20
+
+
+def test_what_is_aborted_leaves_nothing(store: BlobStore) -> None:
+    writer = store.writer()
+    writer.write(b"never mind")
+    writer.abort()
+    writer.abort()
+    with pytest.raises(StorageUnavailable):
+        writer.commit()
+    assert list(store.keys()) == []
+
+
+def test_one_that_cannot_be_committed_undoes_the_batch(store: BlobStore) -> None:
+    good, bad = store.writer(), store.writer()
+    good.write(b"good")
+    bad.abort()
+    with pytest.raises(StorageUnavailable):
+        store.commit_all([good, bad])
+    assert list(store.keys()) == []
+
+
+def test_a_missing_blob_says_so(store: BlobStore) -> None:
+    key = store.put(b"here").key
+    store.delete(key)
+    store.delete(key)
+    for attempt in (
+        lambda: store.read(key),
+        lambda: store.read(key, 1, 2),
+        lambda: store.size_bytes(key),
+        lambda: store.open(key),
+    ):
+        with pytest.raises(BlobMissing) as raised:
+            attempt()
+        assert raised.value.kind is Kind.NOT_FOUND
+
+
+@pytest.mark.parametrize("key", ["../../etc/passwd", "", "/etc/passwd", "2026/03/02/aa/../../x"])
+def test_a_key_from_elsewhere_reaches_nothing(store: BlobStore, key: str) -> None:
+    with pytest.raises(BlobMissing):
+        store.read(key)
+    with pytest.raises(BlobMissing):
+        store.delete(key)
+
+
+def test_keys_can_be_listed_by_age(store: BlobStore) -> None:
+    keys = {store.put(b"%d" % number).key for number in range(3)}
+    assert set(store.keys()) == keys
+    assert set(store.keys(utc_now() + timedelta(minutes=5))) == keys
+    assert list(store.keys(utc_now() - timedelta(minutes=5))) == []
+
+
+def test_threads_may_share_a_store(store: BlobStore) -> None:
+    stored: list[bytes] = []
+
+    def work(number: int) -> None:
+        content = b"%d" % number * 1000
+        if store.read(store.put(content).key) == content:
+            stored.append(content)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(12)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert len(stored) == 12
+
+
+def test_leftovers_of_a_killed_writer_are_removed_by_age(tmp_path: Path) -> None:
+    store = open_store(f"file://{tmp_path}")
+    writer = store.writer()
+    writer.write(b"half a blob")
+    assert store.discard_unfinished(datetime(2020, 1, 1, tzinfo=UTC)) == 0
+    assert store.discard_unfinished(utc_now() + timedelta(minutes=1)) == 1
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_free_space_is_known_for_files_only(store: BlobStore) -> None:
+    free = store.free_bytes()
+    assert free is None or free > 0
+
+
+def test_a_wrong_key_is_refused(s3_server: S3Server) -> None:
+    wrong = {**s3_server.credentials, "secret_access_key": "wrong"}
+    store = open_store(s3_server.url("refused"), credentials=wrong)
+    with pytest.raises(StorageUnavailable):
+        store.put(b"must not arrive")
+    with pytest.raises(StorageUnavailable):
+        list(store.keys())
+    right = open_store(s3_server.url("refused"), credentials=s3_server.credentials)
+    assert list(right.keys()) == []
+
+
+def test_an_s3_server_that_is_away_is_unavailable() -> None:
+    store = S3Store(
+        "bucket",
+        "",
+        options={"endpoint": "http://127.0.0.1:9"},
+        credentials={"access_key_id": "a", "secret_access_key": "b"},
+        retry_timeout=timedelta(seconds=0.5),
+    )
+    with pytest.raises(StorageUnavailable):
+        store.put(b"x")
