@@ -70,7 +70,7 @@ select case_key, c.study_instance_uid, kind, c.reason, opened_at, patient_id, pa
  limit %(limit)s
 """
 
-# What speaks for an order, each a column: whoever shares most with the images comes first. For their
+# What speaks for an order, each a column: what shares most with the images comes first. For their
 # modality alone only waiting orders are proposed, whose time is near.
 _CANDIDATES = """
 with near as (
