@@ -12,6 +12,7 @@ from pathlib import Path
 
 from prometheus_client import generate_latest
 
+from isocenter.app.readiness import is_alive
 from isocenter.app.settings import Settings
 
 _EVERY_S = 5.0
@@ -49,7 +50,7 @@ def merged(settings: Settings) -> str:
     families: dict[str, list[str]] = {}
     for file in sorted((settings.run_folder / "metrics").glob("*.prom")):
         process, _, pid = file.stem.rpartition("-")
-        if _is_alive(int(pid)):
+        if is_alive(int(pid)):
             _add(families, file, f'process="{process}-{pid}"')
         else:
             file.unlink(missing_ok=True)
@@ -82,13 +83,3 @@ def _lines(file: Path) -> Iterator[str]:
         yield from file.read_text("utf-8").splitlines()
     except OSError:
         return  # its process ended just now
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
+from isocenter.app.readiness import ready
 from isocenter.app.settings import Settings
 from isocenter.app.subscriptions import router
 from isocenter.errors import IsocenterError, Kind
@@ -75,13 +76,16 @@ def opened(settings: Settings, *, process: str) -> Generator[Runtime]:
             server.stop()
 
 
-async def until_stopped(drain: Callable[[], Awaitable[None]]) -> None:
-    """Wait for SIGTERM or Ctrl-C, then drain."""
+async def until_stopped(
+    settings: Settings, role: str, drain: Callable[[], Awaitable[None]]
+) -> None:
+    """Say that the role is ready, wait for SIGTERM or Ctrl-C, then drain."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    with ready(settings, role):
+        await stop.wait()
     await drain()
 
 

@@ -3,7 +3,6 @@
 The embedded database belongs to this process; it starts before the roles and ends after them.
 """
 
-import socket
 import sys
 import threading
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from isocenter.app.cli import session
 from isocenter.app.inspection import busy_ports
+from isocenter.app.readiness import count_ready
 from isocenter.app.roles import configure_log
 from isocenter.app.runtime import PortTaken
 from isocenter.app.settings import Settings
@@ -84,12 +84,6 @@ def prepared(settings: Settings) -> Generator[Prepared]:
 def children(settings: Settings, *, log_file: Path | None = None) -> Sequence[ChildSpec]:
     """The processes of every role; their log goes to a file, or where ours goes."""
     environment = child_environment(settings)
-    counts = {
-        "web": 1,
-        "dimse": settings.dimse_processes,
-        "hl7": 1,
-        "worker": settings.worker_processes,
-    }
     return [
         ChildSpec(
             name=role if count == 1 else f"{role}-{number}",
@@ -97,22 +91,32 @@ def children(settings: Settings, *, log_file: Path | None = None) -> Sequence[Ch
             env=environment,
             log_file=log_file,
         )
-        for role, count in counts.items()
+        for role, count in _counts(settings).items()
         for number in range(1, count + 1)
     ]
 
 
+def _counts(settings: Settings) -> dict[str, int]:
+    """How many processes each role has."""
+    return {
+        "web": 1,
+        "dimse": settings.dimse_processes,
+        "hl7": 1,
+        "worker": settings.worker_processes,
+    }
+
+
 def announce(settings: Settings, tell: Callable[[], None]) -> None:
-    """Call ``tell`` once every listener accepts connections, from a thread of its own."""
+    """Call ``tell`` once every process is ready, from a thread of its own."""
 
     def wait() -> None:
         deadline = time.monotonic() + _READY_TIMEOUT_S
-        waiting = [settings.http_port, settings.dicom_port, settings.hl7_port]
-        while waiting and time.monotonic() < deadline:
-            waiting = [port for port in waiting if not _answers(settings.bind, port)]
+        wanted = _counts(settings)
+        while time.monotonic() < deadline:
+            if all(count_ready(settings, role) >= count for role, count in wanted.items()):
+                tell()
+                return
             time.sleep(_LOOK_S)
-        if not waiting:
-            tell()
 
     threading.Thread(target=wait, name="announce", daemon=True).start()
 
@@ -139,12 +143,3 @@ def _ensure_administrator(url: str) -> str | None:
             return access.ensure_administrator(tx, now=utc_now())
     finally:
         db.close()
-
-
-def _answers(bind: str, port: int) -> bool:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(bind, bind)  # noqa: S104 compared, not bound
-    try:
-        socket.create_connection((host, port), 1.0).close()
-    except OSError:
-        return False
-    return True

@@ -29,6 +29,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 out = Console(highlight=False, soft_wrap=True)
+_NARROW_COLUMNS = 3  # so few are not folded, however narrow the terminal
+
 err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
@@ -128,7 +130,9 @@ def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str) -> 
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in rows[0]:
-        table.add_column(name.replace("_", " "), overflow="fold")
+        table.add_column(
+            name.replace("_", " "), overflow="fold", no_wrap=len(rows[0]) <= _NARROW_COLUMNS
+        )
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     out.print(table)

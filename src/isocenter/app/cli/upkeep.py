@@ -55,7 +55,9 @@ def doctor(*, as_json: AsJson = False) -> None:
         }
         sys.stdout.write(json.dumps(report, default=str) + "\n")
     else:
-        session.show(inspection.settings_rows(effective), as_json=False, empty="")
+        rows = inspection.settings_rows(effective)
+        shown = [{key: row[key] for key in ("setting", "value", "from")} for row in rows]
+        session.show(shown, as_json=False, empty="")
         for warning in effective.warnings:
             session.out.print(f"warning: {warning}", style="yellow")
         session.out.print()

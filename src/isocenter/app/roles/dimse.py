@@ -45,7 +45,7 @@ async def _serve(runtime: Runtime) -> None:
             tls=server_context(settings, "dicom"),
             reuse_port=True,
         )
-    await until_stopped(lambda: server.drain(settings.drain_timeout_s))
+    await until_stopped(settings, "dimse", lambda: server.drain(settings.drain_timeout_s))
 
 
 def _limits(settings: Settings) -> Limits:

@@ -60,4 +60,4 @@ async def _serve(runtime: Runtime) -> None:
         stop.set()
         await asyncio.gather(server.stop(), sending)
 
-    await until_stopped(drain)
+    await until_stopped(settings, "hl7", drain)

@@ -11,6 +11,7 @@ from granian.server.embed import Server
 from isocenter.app.http.application import create_application
 from isocenter.app.http.options import HttpOptions
 from isocenter.app.process_metrics import exposed, merged
+from isocenter.app.readiness import ready
 from isocenter.app.runtime import Runtime, listening, opened
 from isocenter.app.settings import Settings
 from isocenter.gateways.dicomweb.application import application as dicomweb
@@ -67,7 +68,7 @@ async def _serve(runtime: Runtime) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
-    with listening("HTTP", settings.bind, settings.http_port):
+    with listening("HTTP", settings.bind, settings.http_port), ready(settings, "web"):
         await server.serve()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(settings.drain_timeout_s):

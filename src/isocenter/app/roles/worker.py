@@ -8,6 +8,7 @@ from types import FrameType
 from isocenter.app.expectations import expectations
 from isocenter.app.jobs import Job, run_jobs
 from isocenter.app.process_metrics import exposed
+from isocenter.app.readiness import ready
 from isocenter.app.runtime import Runtime, opened
 from isocenter.app.settings import Settings
 from isocenter.app.subscriptions import router
@@ -45,7 +46,8 @@ def run(settings: Settings) -> None:
             target=run_jobs, args=(_jobs(runtime), stop), name="jobs", daemon=True
         )
         clockwork.start()
-        dispatcher.run(stop)
+        with ready(settings, "worker"):
+            dispatcher.run(stop)
         clockwork.join(settings.drain_timeout_s)
 
 
