@@ -6,6 +6,12 @@ from typing import Any
 
 from isocenter.domain.scheduling.model import Step
 from isocenter.infra.db import Tx, jsonb
+from isocenter.standards.dicom.matching import person_name_key
+
+
+def _derived(columns: Mapping[str, Any]) -> dict[str, str]:
+    name = columns["performing_physician_name"] or ""
+    return {"performing_physician_normalised": person_name_key(name)}
 
 
 def lock_steps(tx: Tx, accession_number: str) -> list[Step]:
@@ -13,7 +19,11 @@ def lock_steps(tx: Tx, accession_number: str) -> list[Step]:
     return tx.all(
         Step,
         """
-        select * from scheduling.scheduled_procedure_step
+        select step_key, procedure_key, accession_number, scheduled_procedure_step_id, modality,
+               station_ae_titles, station_name, location, start_at, performing_physician_name,
+               description, pre_medication, requested_contrast_agent, protocol_codes, status,
+               status_changed_at, said_at, booked_at, updated_at
+          from scheduling.scheduled_procedure_step
          where accession_number = %s order by step_key for no key update
         """,
         (accession_number,),
@@ -30,26 +40,29 @@ def insert_steps(tx: Tx, rows: Sequence[Mapping[str, Any]], now: datetime) -> li
                    position int, procedure_key bigint, accession_number text,
                    scheduled_procedure_step_id text, modality text, station_ae_titles text[],
                    station_name text, location text, start_at timestamptz,
-                   performing_physician_name text, description text, pre_medication text,
-                   requested_contrast_agent text, protocol_codes jsonb, said_at jsonb)
+                   performing_physician_name text, performing_physician_normalised text,
+                   description text, pre_medication text, requested_contrast_agent text,
+                   protocol_codes jsonb, said_at jsonb)
         ), added as (
             insert into scheduling.scheduled_procedure_step
                    (step_key, procedure_key, accession_number, scheduled_procedure_step_id,
                     modality, station_ae_titles, station_name, location, start_at,
-                    performing_physician_name, description, pre_medication,
-                    requested_contrast_agent, protocol_codes, said_at, status_changed_at,
+                    performing_physician_name, performing_physician_normalised, description,
+                    pre_medication, requested_contrast_agent, protocol_codes, said_at,
+                    status_changed_at,
                     booked_at, updated_at)
             select step_key, procedure_key, accession_number,
                    coalesce(scheduled_procedure_step_id, 'SPS' || step_key), modality,
                    station_ae_titles, station_name, location, start_at,
-                   performing_physician_name, description, pre_medication,
-                   requested_contrast_agent, protocol_codes, said_at, %(now)s, %(now)s, %(now)s
+                   performing_physician_name, performing_physician_normalised, description,
+                   pre_medication, requested_contrast_agent, protocol_codes, said_at, %(now)s,
+                   %(now)s, %(now)s
               from said
             returning step_key
         )
         select step_key from added join said using (step_key) order by said.position
         """,
-        {"rows": jsonb(list(rows)), "now": now},
+        {"rows": jsonb([{**row, **_derived(row)} for row in rows]), "now": now},
     )
 
 
@@ -62,6 +75,7 @@ def update_step(tx: Tx, step_key: int, columns: Mapping[str, Any], now: datetime
                modality = %(modality)s, station_ae_titles = %(station_ae_titles)s::text[],
                station_name = %(station_name)s, location = %(location)s, start_at = %(start_at)s,
                performing_physician_name = %(performing_physician_name)s,
+               performing_physician_normalised = %(performing_physician_normalised)s,
                description = %(description)s, pre_medication = %(pre_medication)s,
                requested_contrast_agent = %(requested_contrast_agent)s,
                protocol_codes = %(protocol_codes)s, said_at = %(said_at)s, updated_at = %(now)s
@@ -69,6 +83,7 @@ def update_step(tx: Tx, step_key: int, columns: Mapping[str, Any], now: datetime
         """,
         {
             **columns,
+            **_derived(columns),
             "protocol_codes": jsonb(columns["protocol_codes"]),
             "said_at": jsonb(columns["said_at"]),
             "step_key": step_key,

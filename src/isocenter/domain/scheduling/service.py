@@ -109,7 +109,8 @@ def _book(tx: Tx, order: OrderFacts, placement: Placement, *, now: datetime) -> 
     moved: dict[int, set[str]] = {}
     for procedure_key, said in zip(placement.procedure_keys, placement.step_facts, strict=True):
         own = [each for each in known if each.procedure_key == procedure_key]
-        steps = said or (() if own else (StepFacts(),))
+        # Steps of which nothing is said are concerned too: of when the exam was asked for.
+        steps = said + (StepFacts(),) * (max(1, len(own)) - len(said))
         for facts, step in zip(steps, paired(steps, own), strict=True):
             if step is None:
                 row = _new_row(facts, asserted_at, default_start)

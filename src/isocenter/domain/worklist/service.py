@@ -9,6 +9,8 @@ from datetime import datetime
 from itertools import groupby
 
 from isocenter.domain.access.model import Action, Actor, authorize
+from isocenter.domain.audit import service as audit
+from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.scheduling import service as scheduling
 from isocenter.domain.worklist import _store as store
 from isocenter.domain.worklist.events import EntryPublished, EntryWithdrawn, FirstQueried
@@ -47,10 +49,10 @@ def record_query(
     calling_ae_title: str,
     now: datetime,
 ) -> None:
-    """Note that a modality was given steps: one statement, whatever their number.
+    """Note that a modality was given steps: two statements, whatever their number.
 
-    ``accession_number_of`` maps each step's key to its exam. Only the first time that anybody is
-    given an exam's steps is an event.
+    ``accession_number_of`` maps each step's key to its exam. It is audited as a reading of patient
+    data; only the first time that anybody is given an exam's steps is an event.
 
     Standard: IHE RAD TF-2 4.5
     """
@@ -61,6 +63,16 @@ def record_query(
     for number, given in groupby(first, key=lambda each: each.accession_number):
         keys = [each.step_key for each in given]
         outbox.append(tx, FirstQueried(number, keys, calling_ae_title), now=now)
+    entry = AuditEntry(
+        action="worklist.read",
+        actor=actor.name,
+        actor_kind=actor.kind,
+        source=actor.source,
+        object_type="worklist",
+        object_id=calling_ae_title,
+        detail={"accession_numbers": sorted(set(accession_number_of.values()))},
+    )
+    audit.record(tx, entry, now=now)
 
 
 def start(

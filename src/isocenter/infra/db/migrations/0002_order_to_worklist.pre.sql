@@ -312,6 +312,7 @@ create table scheduling.scheduled_procedure_step (
     location                    text,
     start_at                    timestamptz not null,
     performing_physician_name   text,
+    performing_physician_normalised text        not null default '',
     description                 text,
     pre_medication              text,
     requested_contrast_agent    text,
