@@ -191,7 +191,9 @@ def test_front_desk_sees_the_exam_and_no_images(hospital):
     assert "3 images" in page
     assert "thumbnail" not in page
     assert browser.get(f"/exams/{accession_number}/read").status_code == 403
-    assert browser.get(f"/dicomweb/studies/{study_uid}/series").status_code == 403
+    accept = {"accept": "application/dicom+json"}
+    refused = browser.get(f"/dicomweb/studies/{study_uid}/series", headers=accept)
+    assert refused.status_code == 403
 
 
 def test_a_page_that_refreshes_itself_is_one_reading(hospital):
