@@ -38,8 +38,9 @@ class Archive:
     before: Callable[[Sequence[Arrival]], None] = lambda batch: None
     outcome: Callable[[Arrival], Outcome] = lambda arrival: Outcome.STORED
 
-    def __call__(self, batch: Sequence[Arrival]) -> list[Admission]:
+    def __call__(self, batch: Sequence[Arrival], durable: Callable[[], None]) -> list[Admission]:
         self.before(batch)
+        durable()
         self.batches.append(len(batch))
         self.arrivals += batch
         return [

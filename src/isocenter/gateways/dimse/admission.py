@@ -1,14 +1,15 @@
-"""Two-phase admission with group commit: bytes durable first, then one transaction shows them.
+"""Two-phase admission with group commit: bytes durable first, then one commit shows them.
 
 Objects that concurrent associations have finished collect while the batch before is being
-committed; one thread takes them all, scans their headers, makes their blobs durable together, and
-has them admitted in one transaction. Each sender is answered after that. What is bad is sorted out
-before, so that it harms no other.
+committed; one thread takes them all, scans their headers, has the storage make their bytes durable
+together, and has them admitted in one transaction, whose commit waits for the storage. Each sender
+is answered after that. What is bad is sorted out before, so that it harms no other.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Final
@@ -97,6 +98,8 @@ class AdmissionQueue:
         self._limits = limits
         self._queue: SimpleQueue[Finished | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
+        # The storage and the database make their parts durable at the same time.
+        self._storage = ThreadPoolExecutor(1, thread_name_prefix="durable")
         self._thread = threading.Thread(target=self._run, name="admission", daemon=True)
         self._thread.start()
 
@@ -108,6 +111,7 @@ class AdmissionQueue:
         """Finishes what was submitted, then ends the thread. Blocks until then."""
         self._queue.put(None)
         self._thread.join()
+        self._storage.shutdown()
 
     def _run(self) -> None:
         while True:
@@ -139,10 +143,10 @@ class AdmissionQueue:
         try:
             for entry in entries:
                 self._scan(entry)
-            self._make_durable(_open(entries))
+            durable = self._begin_durable(_open(entries))
             for entry in _open(entries):
                 self._complete_header(entry)
-            self._admit_all(_open(entries))
+            self._admit_all(_open(entries), durable)
         except Exception:  # noqa: BLE001  a defect of ours must not end the thread
             _log.exception("admission_failed", instances=len(batch))
         refused = Answer(Status.PROCESSING_FAILURE, "internal error")
@@ -176,16 +180,20 @@ class AdmissionQueue:
             return
         self._refuse(entry, Answer(Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS, comment))
 
-    def _make_durable(self, entries: Sequence[_Entry]) -> None:
+    def _begin_durable(self, entries: Sequence[_Entry]) -> Callable[[], None]:
+        """Gives the objects their keys; the answer waits until their bytes are durable."""
+        if not entries:
+            return _nothing_to_wait_for
         try:
-            blobs = self._store.commit_all([entry.finished.writer for entry in entries])
-        except (OSError, IsocenterError) as error:
-            _log.error("blobs_not_durable", instances=len(entries), error_type=type(error).__name__)
+            commitment = self._store.begin_commit([entry.finished.writer for entry in entries])
+        except IsocenterError as error:
+            _log.error("blobs_not_stored", instances=len(entries), error_kind=error.kind.value)
             for entry in entries:
-                self._refuse(entry, Answer(Status.OUT_OF_RESOURCES, "storage is not available"))
-            return
-        for entry, blob in zip(entries, blobs, strict=True):
+                entry.answer = Answer(Status.OUT_OF_RESOURCES, error.message)
+            return _nothing_to_wait_for
+        for entry, blob in zip(entries, commitment.blobs, strict=True):
             entry.blob = blob
+        return self._storage.submit(commitment.wait).result
 
     def _complete_header(self, entry: _Entry) -> None:
         """Reads back what was not kept in memory: long headers, frames of compressed images."""
@@ -208,15 +216,16 @@ class AdmissionQueue:
             ranges = index_frames(whole, finished.transfer_syntax_uid, dataset_offset=offset)
             entry.header = replace(header, frame_ranges=ranges, needs_frame_index=False)
 
-    def _admit_all(self, entries: Sequence[_Entry]) -> None:
+    def _admit_all(self, entries: Sequence[_Entry], durable: Callable[[], None]) -> None:
         if not entries:
             return
         try:
-            admissions = self._admit([self._arrival(entry) for entry in entries])
+            admissions = self._admit([self._arrival(entry) for entry in entries], durable)
+            durable()
         except IsocenterError as error:
             if len(entries) > 1 and error.kind not in _AWAY:
                 for entry in entries:
-                    self._admit_all([entry])
+                    self._admit_all([entry], durable)
                 return
             # Their blobs stay: the commit may have succeeded before the answer was lost. Blobs that
             # nothing refers to are swept later.
@@ -268,6 +277,10 @@ class AdmissionQueue:
             finished.writer.abort()
         else:
             self._store.delete(entry.blob.key)
+
+
+def _nothing_to_wait_for() -> None:
+    return
 
 
 def _open(entries: Sequence[_Entry]) -> list[_Entry]:

@@ -3,7 +3,7 @@
 The application hands real services over; tests hand over the same shapes in memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -64,7 +64,7 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """An object with the peer that sent it. Its bytes are durable; nobody can see it yet."""
+    """An object with the peer that sent it. Nobody can see it yet."""
 
     caller: Caller
     grant: Grant
@@ -72,15 +72,22 @@ class Arrival:
 
 
 class Admit(Protocol):
-    """Makes a batch of durable objects visible in one transaction, and commits it.
+    """Makes a batch of objects visible in one transaction, and commits it.
 
-    Called in the admission thread. Success is answered to the senders only after it has returned.
-    A bad object is refused by its outcome and does not fail the others. An ``IsocenterError`` fails
-    the batch: when the database is away or busy all senders are told so; otherwise each object is
-    tried alone, so that one never harms another.
+    Called in the admission thread, while the storage still makes the bytes durable: ``durable``
+    waits for that and is called inside each transaction right before its commit, so that nothing
+    becomes visible that a crash can lose, and the two waits overlap. It may be called again; its
+    ``IsocenterError`` must roll the transaction back and pass.
+
+    Success is answered to the senders only after this has returned. A bad object is refused by its
+    outcome and does not fail the others. An ``IsocenterError`` fails the batch: when the database
+    or the storage is away or busy all senders are told so; otherwise each object is tried alone, so
+    that one never harms another.
     """
 
-    def __call__(self, batch: Sequence[Arrival], /) -> Sequence[Admission]:
+    def __call__(
+        self, batch: Sequence[Arrival], durable: Callable[[], None], /
+    ) -> Sequence[Admission]:
         """One outcome per object, in order."""
         ...
 

@@ -24,6 +24,7 @@ from isocenter.infra.blobs.store import (
     BlobMissing,
     BlobWriter,
     Chunk,
+    Commitment,
     StorageUnavailable,
     StoredBlob,
     checked,
@@ -248,6 +249,10 @@ class _Ranges(io.RawIOBase):
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
+
+
+def _nothing_to_wait_for() -> None:
+    return
 
 
 def _outcome(client: Client, writer: S3Writer, key: str) -> StoredBlob | IsocenterError:
