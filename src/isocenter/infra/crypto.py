@@ -1,39 +1,61 @@
-"""Passwords and secrets: what is stored in place of them, and how they are compared.
+"""Passwords and tokens: how they are kept, and compared without telling by time.
 
-Nothing that is stored here can be turned back into what a person or program holds.
+Encryption of data is not here; TLS is in ``tls``.
 """
 
 import hashlib
 import hmac
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-# Argon2id with the parameters that RFC 9106 4 recommends second (64 MiB, 3 passes, 4 lanes).
-_HASHER = PasswordHasher()
+# RFC 9106 4: the recommendation for where 2 GiB per check cannot be spared.
+_hasher = PasswordHasher(
+    time_cost=3, memory_cost=64 * 1024, parallelism=4, hash_len=32, salt_len=16, type=Type.ID
+)
+_UNKNOWN_USER = _hasher.hash("no password has this hash")
 
 
 def hash_password(password: str) -> str:
-    """The argon2id hash of ``password``, with its salt and parameters in it.
+    """What to keep instead of ``password``: an Argon2id hash with its parameters and salt.
 
     Standard: RFC 9106
     """
-    return _HASHER.hash(password)
+    return _hasher.hash(password)
 
 
-def verify_password(password: str, password_hash: str) -> bool:
-    """Whether ``password`` is the one; False also for a hash of another form."""
+def verify_password(kept: str | None, password: str) -> bool:
+    """Whether ``password`` is the one whose hash was ``kept``.
+
+    Pass None for a user who does not exist: the answer is False and takes as long as any other.
+    """
     try:
-        return _HASHER.verify(password_hash, password)
+        _hasher.verify(kept or _UNKNOWN_USER, password)
     except (VerificationError, InvalidHashError):
         return False
+    return kept is not None
 
 
-def token_digest(secret: str) -> bytes:
-    """SHA-256 of a random secret, to find it by. Not for passwords, which can be guessed."""
-    return hashlib.sha256(secret.encode()).digest()
+def needs_rehash(kept: str) -> bool:
+    """Whether ``kept`` was made with weaker parameters than today's."""
+    try:
+        return _hasher.check_needs_rehash(kept)
+    except InvalidHashError:
+        return True
 
 
-def constant_time_equal(one: bytes, two: bytes) -> bool:
-    """Whether both are the same, in a time that tells nothing about where they differ."""
-    return hmac.compare_digest(one, two)
+def token_digest(token: str) -> bytes:
+    """What to keep instead of a random ``token``: its SHA-256, 32 bytes.
+
+    Tokens of ``ids.new_token`` cannot be guessed, so a fast digest is enough.
+    """
+    return hashlib.sha256(token.encode()).digest()
+
+
+def constant_time_equal(one: bytes | str, other: bytes | str) -> bool:
+    """Whether both are equal, in a time that does not tell where they differ."""
+    return hmac.compare_digest(_bytes(one), _bytes(other))
+
+
+def _bytes(value: bytes | str) -> bytes:
+    return value.encode() if isinstance(value, str) else value

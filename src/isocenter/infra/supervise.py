@@ -1,206 +1,296 @@
-"""Keeps a set of child processes alive until told to stop, then lets them finish.
+"""Keeps processes running: starts them, restarts those that end, ends all in good order.
 
-A child that ends is started again, later each time it ends quickly. SIGTERM or SIGINT asks all of
-them to end; those that have not when the grace is over are killed. What the children do is not
-known here.
+A child is told through one inherited socket: it says there that it is ready, and it reads the end
+of the stream there when the supervisor is gone, however that happened, so no child outlives it
+unnoticed. What the children do, and where their output goes, is their own business.
 """
 
-import contextlib
-import ctypes
 import os
 import random
 import signal
+import socket
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
+from typing import Literal, TypeAlias
 
 from isocenter.infra.log import get_logger
 
-_log = get_logger(__name__)
-_LOOK_S = 0.05
-_PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
+log = get_logger(__name__)
+
+FD_VARIABLE = "ISOCENTER_SUPERVISOR_FD"  # tells a child the number of its socket
+EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits: starting again cannot help
+_POLL_S = 0.05
+_JITTER = 0.25
+
+State: TypeAlias = Literal["waiting", "starting", "ready", "ended"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChildSpec:
-    """One process to keep alive.
+    """One process to keep running.
 
     Attributes:
-        env: its whole environment; None for ours.
-        restart: start it again when it ends. One that is not is left ended.
-        log_file: what its standard error is appended to; None for ours.
+        name: 'dimse-1', for logs and metrics.
+        argv: program and arguments.
+        env: its whole environment.
+        restart: whether to start it again when it ends.
     """
 
     name: str
     argv: Sequence[str]
-    env: Mapping[str, str] | None = None
+    env: Mapping[str, str]
     restart: bool = True
-    log_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class BackOff:
-    """How long to wait before a child is started again.
+class ChildStatus:
+    """How one child is at the moment; ``pid`` is None when it does not run."""
 
-    Attributes:
-        first_s: after it ended for the first time.
-        longest_s: at most.
-        healthy_s: a child that lived so long begins at ``first_s`` again.
-    """
-
-    first_s: float = 0.25
-    longest_s: float = 30.0
-    healthy_s: float = 30.0
-
-    def delay_s(self, failures: int) -> float:
-        """The wait before start number ``failures`` + 1: doubled each time, with jitter."""
-        longest = min(self.longest_s, self.first_s * 2.0 ** (failures - 1))
-        return longest * random.uniform(0.75, 1.0)  # noqa: S311 - jitter, no secret
+    name: str
+    state: State
+    pid: int | None
+    restart_count: int
 
 
 @dataclass(slots=True)
 class _Child:
     spec: ChildSpec
-    process: "subprocess.Popen[bytes] | None" = None
-    started: float = 0.0
+    state: State = "waiting"
+    process: subprocess.Popen[bytes] | None = None
+    link: socket.socket | None = None
+    started_at: float = 0.0
+    start_due: float = 0.0
     failures: int = 0
-    start_at: float = field(default=0.0)
+    restart_count: int = 0
+    signalled: bool = field(default=False)
 
 
 class Supervisor:
-    """Runs the children of ``specs``; see ``run``."""
+    """Runs children until told to stop. One thread calls ``run``; the rest is thread-safe."""
 
     def __init__(
         self,
-        specs: Sequence[ChildSpec],
+        children: Sequence[ChildSpec],
         *,
-        grace_s: float = 20.0,
-        back_off: BackOff | None = None,
+        grace_s: float = 30.0,
+        backoff_first_s: float = 0.5,
+        backoff_max_s: float = 30.0,
+        steady_s: float = 60.0,
     ) -> None:
-        self._children = [_Child(spec) for spec in specs]
-        self._grace_s = grace_s
-        self._back_off = back_off or BackOff()
-        self._stopping = threading.Event()
+        """``grace_s`` is how long a child may drain.
 
-    def run(self) -> int:
-        """Keep the children alive until ``stop`` or a signal; gives 0 when all ended in time.
-
-        To be called in the main thread, which alone may receive signals.
+        The wait for a restart doubles; it begins small again after ``steady_s`` of running.
         """
-        previous = {
-            number: signal.signal(number, self._on_signal)
-            for number in (signal.SIGTERM, signal.SIGINT)
-        }
+        self._children = [_Child(spec) for spec in children]
+        self._grace_s = grace_s
+        self._backoff_first_s = backoff_first_s
+        self._backoff_max_s = backoff_max_s
+        self._steady_s = steady_s
+        self._all_ready = threading.Event()
+
+    def run(self, stop: threading.Event) -> int:
+        """An exit status for the program, after all children have ended.
+
+        Returns 0 when ``stop`` was set or nothing is left to run, and a child's own status when it
+        ended with ``EXIT_CONFIGURATION``: then the others are drained too.
+        """
+        status = 0
         try:
-            while not self._stopping.wait(_LOOK_S):
+            while not stop.is_set() and status == 0 and self._has_work():
                 for child in self._children:
-                    self._look_after(child)
-            return self._end_all()
+                    status = self._look_after(child) or status
+                if all(each.state == "ready" for each in self._children):
+                    self._all_ready.set()
+                stop.wait(_POLL_S)
         finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+            self._drain()
+        return status
 
-    def stop(self) -> None:
-        """Ask ``run`` to end the children and return. From any thread."""
-        self._stopping.set()
+    def wait_ready(self, timeout_s: float) -> bool:
+        """Whether all children have been ready at the same time by then."""
+        return self._all_ready.wait(timeout_s)
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        _log.info("stopping", signal=signal.Signals(number).name)
-        self._stopping.set()
+    def statuses(self) -> list[ChildStatus]:
+        """How each child is at the moment."""
+        return [
+            ChildStatus(
+                each.spec.name,
+                each.state,
+                each.process.pid if each.process else None,
+                each.restart_count,
+            )
+            for each in self._children
+        ]
 
-    def _look_after(self, child: _Child) -> None:
-        now = time.monotonic()
+    def _has_work(self) -> bool:
+        return any(each.state != "ended" for each in self._children)
+
+    def _look_after(self, child: _Child) -> int:
+        """0, or the status with which everything must end."""
         if child.process is None:
-            if now >= child.start_at:
-                self._start(child, now)
-            return
-        exit_code = child.process.poll()
-        if exit_code is None:
-            return
-        child.process = None
-        if not child.spec.restart:
-            _log.info("child_ended", process=child.spec.name, exit_code=exit_code)
-            child.start_at = float("inf")
-            return
-        lived_long = now - child.started >= self._back_off.healthy_s
-        child.failures = 1 if lived_long else child.failures + 1
-        delay_s = self._back_off.delay_s(child.failures)
-        child.start_at = now + delay_s
-        _log.warning(
-            "child_ended_unexpectedly",
-            process=child.spec.name,
-            **_how_it_ended(exit_code),
-            restart_count=child.failures,
-            delay_s=round(delay_s, 2),
-        )
+            if child.state == "waiting" and time.monotonic() >= child.start_due:
+                self._start(child)
+            return 0
+        if child.state == "starting" and _said_ready(child):
+            child.state = "ready"
+            elapsed_s = round(time.monotonic() - child.started_at, 3)
+            log.info(
+                "child_ready", process=child.spec.name, pid=child.process.pid, elapsed_s=elapsed_s
+            )
+        code = child.process.poll()
+        if code is None:
+            return 0
+        return self._note_end(child, code)
 
-    def _start(self, child: _Child, now: float) -> None:
-        child.started = now
-        environment = None if child.spec.env is None else dict(child.spec.env)
-        try:
-            with contextlib.ExitStack() as opened:
-                log_file = child.spec.log_file
-                child.process = subprocess.Popen(  # noqa: S603 - what the caller names
+    def _start(self, child: _Child) -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            environment = {**child.spec.env, FD_VARIABLE: f"{theirs.fileno()}"}
+            try:
+                child.process = subprocess.Popen(  # noqa: S603 - the program's own children
                     child.spec.argv,
                     env=environment,
+                    pass_fds=(theirs.fileno(),),
                     stdin=subprocess.DEVNULL,
-                    stderr=opened.enter_context(log_file.open("ab")) if log_file else None,
+                    # A Ctrl-C at the terminal is for us; the children are drained in order.
+                    start_new_session=True,
                 )
-        except OSError as error:
-            child.failures += 1
-            child.start_at = now + self._back_off.delay_s(child.failures)
-            _log.error(
-                "child_not_started", process=child.spec.name, error_type=type(error).__name__
-            )
-            return
-        _log.info("child_started", process=child.spec.name, pid=child.process.pid)
+            except OSError as error:
+                ours.close()
+                log.error(  # noqa: TRY400 - the operator needs the reason, not our stack
+                    "child_not_started", process=child.spec.name, error_code=error.errno
+                )
+                self._plan_restart(child)
+                return
+        child.link = ours
+        child.state = "starting"
+        child.started_at = time.monotonic()
+        log.info("child_started", process=child.spec.name, pid=child.process.pid)
 
-    def _end_all(self) -> int:
-        """Ask all to end, wait, kill the rest. 0 when none had to be killed."""
-        running = [(child, child.process) for child in self._children if child.process]
-        for _, process in running:
-            _signal(process, signal.SIGTERM)
+    def _note_end(self, child: _Child, code: int) -> int:
+        ran_s = time.monotonic() - child.started_at
+        _forget_process(child)
+        log.warning(
+            "child_ended",
+            process=child.spec.name,
+            exit_code=code if code >= 0 else None,
+            exit_signal=signal.Signals(-code).name if code < 0 else None,
+            elapsed_s=round(ran_s, 3),
+        )
+        if code == EXIT_CONFIGURATION:
+            child.state = "ended"
+            return code
+        if not child.spec.restart:
+            child.state = "ended"
+            return 0
+        if ran_s >= self._steady_s:
+            child.failures = 0
+        self._plan_restart(child)
+        return 0
+
+    def _plan_restart(self, child: _Child) -> None:
+        delay_s = min(self._backoff_first_s * 2.0 ** min(child.failures, 60), self._backoff_max_s)
+        delay_s *= 1.0 + random.uniform(-_JITTER, _JITTER)  # noqa: S311 - spreads load, hides nothing
+        child.failures += 1
+        child.restart_count += 1
+        child.state = "waiting"
+        child.start_due = time.monotonic() + delay_s
+        log.info(
+            "child_restart_planned",
+            process=child.spec.name,
+            delay_s=round(delay_s, 3),
+            restart_count=child.restart_count,
+        )
+
+    def _drain(self) -> None:
+        """Ask all to end, wait, and end those that do not."""
+        running = [each for each in self._children if each.process is not None]
+        for child in running:
+            _signal(child, signal.SIGTERM)
         deadline = time.monotonic() + self._grace_s
-        killed = 0
-        for child, process in running:
+        for child in running:
+            if child.process is None:
+                continue
             try:
-                process.wait(max(0.0, deadline - time.monotonic()))
+                code = child.process.wait(max(deadline - time.monotonic(), 0))
             except subprocess.TimeoutExpired:
-                _log.error("child_killed", process=child.spec.name, timeout_s=self._grace_s)
-                _signal(process, signal.SIGKILL)
-                process.wait()
-                killed += 1
-            child.process = None
-        return 1 if killed else 0
+                log.warning("child_killed", process=child.spec.name, timeout_s=self._grace_s)
+                _signal(child, signal.SIGKILL)
+                code = child.process.wait()
+            else:
+                log.info("child_drained", process=child.spec.name, exit_code=code)
+            _forget_process(child)
+            child.state = "ended"
 
 
-def end_with_parent() -> None:
-    """Have the kernel send this process SIGTERM when its parent dies, so that no child is orphaned.
-
-    To be called early in a child. Does nothing where the kernel is not Linux.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != parent:  # it died in between
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _how_it_ended(exit_code: int) -> dict[str, str | int]:
-    if exit_code >= 0:
-        return {"exit_code": exit_code}
+def _said_ready(child: _Child) -> bool:
+    if child.link is None:
+        return False
     try:
-        return {"exit_signal": signal.Signals(-exit_code).name}
-    except ValueError:
-        return {"exit_signal": str(-exit_code)}
+        return bool(child.link.recv(16))
+    except BlockingIOError:
+        return False
+    except OSError:
+        return False
 
 
-def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(number)
+def _forget_process(child: _Child) -> None:
+    child.process = None
+    if child.link is not None:
+        child.link.close()
+        child.link = None
+
+
+def _signal(child: _Child, number: signal.Signals) -> None:
+    """To the child; when killing, to its own children too: it leads its process group."""
+    if child.process is None:
+        return
+    try:
+        if number == signal.SIGKILL:
+            os.killpg(child.process.pid, number)
+        else:
+            child.process.send_signal(number)
+    except ProcessLookupError:
+        return
+
+
+class Lifeline:
+    """A child's end of the socket to its supervisor."""
+
+    def __init__(self, fd: int) -> None:
+        """``fd`` is the number in the environment variable ``FD_VARIABLE``."""
+        os.set_inheritable(fd, False)
+        self._socket = socket.socket(fileno=fd)
+
+    def ready(self) -> None:
+        """Tell the supervisor that this process does its work from now on."""
+        self._socket.send(b"ready")
+
+    def when_lost(self, action: Callable[[], None]) -> None:
+        """Have a thread call ``action`` once the supervisor is gone."""
+        threading.Thread(target=self._watch, args=(action,), name="lifeline", daemon=True).start()
+
+    def _watch(self, action: Callable[[], None]) -> None:
+        try:
+            while self._socket.recv(16):
+                pass
+        except OSError as error:
+            log.warning("supervisor_link_failed", error_code=error.errno)
+        action()
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set; call from the main thread."""
+    stop = threading.Event()
+
+    def set_stop(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, set_stop)
+    return stop

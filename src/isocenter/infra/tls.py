@@ -1,60 +1,88 @@
-"""TLS contexts for every listener and outgoing connection: one place for versions and ciphers.
+"""TLS contexts for every protocol we speak, with one choice of versions and ciphers.
 
-TLS 1.2 at least, forward secrecy and authenticated encryption only, as the secure connection
-profiles of DICOM and IHE ask.
-
-Standard: RFC 9325 (BCP 195); PS3.15 B.12
+Certificates are files that the operator provides; making and renewing them is not done here.
 """
 
 import ssl
 from pathlib import Path
+from typing import ClassVar
 
-# OpenSSL's words; TLS 1.3 has its own list, which is sound as it is.
-_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+from isocenter.errors import IsocenterError, Kind
+
+# TLS 1.2 with forward secrecy and authenticated encryption only; TLS 1.3 has nothing else.
+_TLS12_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+
+class TlsFilesUnusable(IsocenterError):
+    """A certificate or key file is missing, damaged, or does not fit the other."""
+
+    kind: ClassVar[Kind] = Kind.INCORRECT
 
 
 def server_context(
     certificate: Path, key: Path, *, client_ca: Path | None = None, require_client: bool = False
 ) -> ssl.SSLContext:
-    """What a listener needs: its certificate chain and key, both PEM.
+    """A context for listeners, with our certificate (chain) and key in PEM.
 
-    Args:
-        certificate: the server's certificate, followed by intermediate ones.
-        key: its private key, not encrypted.
-        client_ca: certificates that may have issued clients' certificates.
-        require_client: refuse clients without a certificate from ``client_ca``.
+    With ``client_ca`` the certificate of a client that shows one is verified against it; with
+    ``require_client`` a client without one is refused. Raises ``TlsFilesUnusable``.
 
-    Raises:
-        OSError: a file cannot be read.
-        ssl.SSLError: a file is no PEM, or certificate and key do not belong together.
+    Standard: PS3.15 B.12 (BCP 195), RFC 9325
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _harden(context)
-    context.load_cert_chain(certificate, key)
+    if require_client and client_ca is None:
+        raise TlsFilesUnusable("requiring client certificates needs the authority that issues them")
+    context = _hardened(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    _load_own(context, certificate, key)
     if client_ca is not None:
-        context.load_verify_locations(client_ca)
+        _load_authority(context, client_ca)
         context.verify_mode = ssl.CERT_REQUIRED if require_client else ssl.CERT_OPTIONAL
     return context
 
 
 def client_context(
-    ca: Path | None = None, *, certificate: Path | None = None, key: Path | None = None
+    ca: Path | None = None,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    *,
+    check_hostname: bool = True,
 ) -> ssl.SSLContext:
-    """What an outgoing connection needs: whom to trust, and optionally who we are.
+    """A context for calling others, who must show a certificate of ``ca`` (default: the system's).
 
-    Args:
-        ca: certificates to trust; those of the system when None.
-        certificate: ours, to show to servers that ask for one.
-        key: its private key.
+    ``certificate`` and ``key`` are ours, for peers who ask for one. ``check_hostname`` may be off
+    for peers known by address only; their certificate is verified all the same. Raises
+    ``TlsFilesUnusable``.
+
+    Standard: PS3.15 B.12 (BCP 195), RFC 9325
     """
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=ca)
-    _harden(context)
+    context = _hardened(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    context.check_hostname = check_hostname
+    if ca is not None:
+        _load_authority(context, ca)
+    else:
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     if certificate is not None:
-        context.load_cert_chain(certificate, key)
+        _load_own(context, certificate, key)
     return context
 
 
-def _harden(context: ssl.SSLContext) -> None:
+def _hardened(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(_CIPHERS)
-    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_ciphers(_TLS12_CIPHERS)
+    context.options |= (
+        ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    )
+    return context
+
+
+def _load_own(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        raise TlsFilesUnusable(f"{certificate} and its key cannot be used") from error
+
+
+def _load_authority(context: ssl.SSLContext, ca: Path) -> None:
+    try:
+        context.load_verify_locations(ca)
+    except (OSError, ssl.SSLError) as error:
+        raise TlsFilesUnusable(f"{ca} holds no certificate authority that can be used") from error
