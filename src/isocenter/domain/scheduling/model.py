@@ -129,6 +129,8 @@ def said_of(facts: StepFacts) -> dict[str, Any]:
     """Column name -> value, of the columns that the facts say something about."""
     columns: dict[str, Any] = {name: getattr(facts, name) for name in COLUMNS}
     columns["scheduled_procedure_step_id"] = facts.scheduled_procedure_step_id or None
+    if facts.modality is not None:  # a code string: upper case, as scanners ask for it
+        columns["modality"] = facts.modality.strip().upper()
     if facts.station_ae_titles is not None:
         columns["station_ae_titles"] = [each for each in facts.station_ae_titles if each]
     if facts.protocol_codes is not None:
