@@ -91,7 +91,7 @@ class Publisher:
 
 
 def merged(directory: Path, *, now: datetime) -> bytes:
-        """All processes' numbers, each with the label ``process``, without those of dead ones."""
+    """All processes' numbers, each with the label ``process``, without those of dead ones."""
     families: dict[str, Metric] = {}
     for path in sorted(directory.glob(f"*{_SUFFIX}")):
         try:
