@@ -178,7 +178,7 @@ def sign_in(
         left_s = lockout_s(row.failures) - waited_s
         if left_s > 0:
             return SignInRefused(int(left_s) + 1)
-    fits = verify_password(password, row.password_hash or _nobody())
+    fits = verify_password(row.password_hash or _nobody(), password)
     if not fits or row.user_key is None or row.user_name is None:
         failures = store.count_failure(tx, user_name[:_TYPED_LENGTH_MAX], source, now)
         stranger = Actor(ActorKind.USER, user_name[:_TYPED_LENGTH_MAX], frozenset(), source)
