@@ -85,7 +85,6 @@ class Hl7Server:
             self._options.port,
             ssl=self._tls,
             ssl_handshake_timeout=10.0 if self._tls else None,
-            reuse_port=True,
         )
         port = int(self._server.sockets[0].getsockname()[1])
         _log.info("hl7_listening", bind=self._options.host, port=port)
