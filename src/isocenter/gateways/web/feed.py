@@ -153,7 +153,7 @@ class Feed:
 
     async def _follow(self, subscriber: _Subscriber) -> None:
         if self._poller is None or self._poller.done():
-            self._position = await self._pool.read(self._head)
+            self._position = await self._pool.run(self._head)
             self._poller = asyncio.create_task(self._poll())
         self._subscribers.add(subscriber)
 
@@ -166,7 +166,7 @@ class Feed:
         try:
             yield b"retry: %d\nid: %d\n\n" % (_RECONNECT_MS, sent)
             if after is not None and after < self._position:
-                missed = await self._pool.read(self._read, after, _BATCH)
+                missed = await self._pool.run(self._read, after, _BATCH)
                 for event in missed:
                     sent = event.id
                     told = announcement(event)
@@ -201,7 +201,7 @@ class Feed:
     async def _poll(self) -> None:
         while True:
             try:
-                events = await self._pool.read(self._read, self._position, _BATCH)
+                events = await self._pool.run(self._read, self._position, _BATCH)
             except IsocenterError as error:
                 _log.warning("event_feed_unavailable", error_kind=error.kind.value)
                 await asyncio.sleep(_UNAVAILABLE_PAUSE_S)

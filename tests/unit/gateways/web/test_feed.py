@@ -27,7 +27,7 @@ class Log:
     def __init__(self):
         self.events = []
 
-    async def read(self, function, *arguments):
+    async def run(self, function, *arguments):
         await asyncio.sleep(0)
         return function(None, *arguments)
 
