@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -214,6 +215,27 @@ def test_an_object_over_the_limit_is_refused_and_the_next_one_is_not(start, conn
     assert association.send_c_store(large).Status == 0xA700
     assert running.files() == []
     assert association.send_c_store(ct()).Status == 0x0000
+
+
+def test_concurrent_associations_share_commits_and_a_bad_object_harms_no_other(running, connect):
+    running.archive.before = lambda batch: time.sleep(0.05)
+    associations = [connect(running, (CT, [ExplicitVRLittleEndian])) for _ in range(8)]
+    bad = CT, "1.2.3", b"no data set at all"
+
+    def work(number):
+        if number == 3:
+            return [send_raw(associations[number], *bad).Status for _ in range(4)]
+        return [
+            associations[number].send_c_store(ct(SOPInstanceUID=f"1.2.{number}.{each}")).Status
+            for each in range(4)
+        ]
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = list(threads.map(work, range(8)))
+    assert [set(each) for each in statuses] == [{0xC000} if n == 3 else {0} for n in range(8)]
+    assert sum(running.archive.batches) == 28
+    assert max(running.archive.batches) > 1
+    assert len(running.files()) == 28
 
 
 def test_more_associations_than_allowed_are_refused_for_now(start, connect):

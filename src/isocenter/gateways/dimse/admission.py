@@ -22,6 +22,7 @@ from isocenter.domain.archive.model import (
     ReceivedInstance,
 )
 from isocenter.errors import IsocenterError, Kind
+from isocenter.gateways.dimse import metrics
 from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.object_header import ObjectHeader, index_frames, read_header
 from isocenter.gateways.dimse.ports import Admit, Arrival, Caller, Grant
@@ -127,7 +128,10 @@ class AdmissionQueue:
                     more = False
                 else:
                     batch.append(following)
-            self._answer(batch, self._process(batch))
+            with metrics.ADMISSION_SECONDS.time():
+                answers = self._process(batch)
+            self._answer(batch, answers)
+            metrics.BATCH_INSTANCES.observe(len(batch))
             if not more:
                 return
 

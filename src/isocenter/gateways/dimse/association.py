@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from isocenter.errors import IsocenterError
+from isocenter.gateways.dimse import metrics
 from isocenter.gateways.dimse.deadlines import Deadlines
 from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.ports import Caller, Grant, Policy
@@ -121,6 +122,7 @@ class Association(asyncio.BufferedProtocol):
             tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if len(self._shared.connections) >= self._shared.limits.connections_max:
             _log.warning("connection_refused", remote_address=self._address)
+            metrics.CONNECTIONS_REFUSED.inc()
             self._transport.abort()
             return
         self._shared.connections.add(self)
@@ -304,10 +306,12 @@ class Association(asyncio.BufferedProtocol):
 
     def _on_abort(self, event: ul.Aborted) -> None:
         if event.error is not None:
+            origin = "protocol"
             _log.warning("peer_broke_protocol", **self._names(), error_code=str(event.error))
         else:
             origin = "peer" if event.by_peer else "transport"
             _log.info("association_aborted", **self._names(), origin=origin)
+        metrics.ASSOCIATIONS_ABORTED.labels(origin).inc()
         self._end()
 
     def _end(self) -> None:
@@ -320,6 +324,7 @@ class Association(asyncio.BufferedProtocol):
             cancel()
         self._writable.set()
         self._shared.established.pop(self, None)
+        metrics.ASSOCIATIONS.set(len(self._shared.established))
 
     async def _decide(self, request: AssociateRequest) -> None:
         title, called = request.calling_ae_title, request.called_ae_title
@@ -332,9 +337,9 @@ class Association(asyncio.BufferedProtocol):
         if self._connection.state is not State.AWAITING_ASSOCIATE_RESPONSE:
             return  # the peer did not wait
         if isinstance(answer, AssociateReject):
-            _log.warning(
-                "association_refused", **self._names(), reason_code=negotiation.describe(answer)
-            )
+            reason = negotiation.describe(answer)
+            metrics.ASSOCIATIONS_REFUSED.labels(reason).inc()
+            _log.warning("association_refused", **self._names(), reason_code=reason)
             self._connection.reject(answer)
         else:
             self.grant = answer
@@ -371,6 +376,7 @@ class Association(asyncio.BufferedProtocol):
                 if isinstance(service.offer(context.abstract_syntax, self.grant), Offer):
                     self._service_of[context.context_id] = service
                     break
+        metrics.ASSOCIATIONS.set(len(self._shared.established))
         _log.info("association_accepted", **self._names(), count=len(self._service_of))
 
     def _offer_of(self, abstract_syntax: str) -> Offer | ContextResult:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from isocenter.errors import IsocenterError
+from isocenter.gateways.dimse import metrics
 from isocenter.gateways.dimse.association import Association
 from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.ports import Grant, Query, QueryRequest, Service
@@ -179,6 +180,7 @@ class _IdentifierReceiver:
         await self._association.writable()
 
     def _end(self, status: Status, comment: str = "") -> None:
+        metrics.QUERIES.labels(f"{status:04X}").inc()
         response = dimse.CFindResponse(
             message_id_being_responded_to=self._request.message_id,
             affected_sop_class_uid=self._request.affected_sop_class_uid,

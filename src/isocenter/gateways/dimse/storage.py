@@ -11,6 +11,7 @@ import asyncio
 from typing import Final
 
 from isocenter.errors import IsocenterError
+from isocenter.gateways.dimse import metrics
 from isocenter.gateways.dimse.admission import AdmissionQueue, Answer, Finished
 from isocenter.gateways.dimse.association import Association
 from isocenter.gateways.dimse.limits import Limits
@@ -165,6 +166,9 @@ class _ObjectReceiver:
         self._writer.abort()
 
     def _answer(self, answer: Answer) -> None:
+        metrics.INSTANCES.labels(f"{answer.status:04X}").inc()
+        if answer.status == Status.SUCCESS:
+            metrics.INSTANCE_BYTES.inc(self._dataset_bytes)
         request = self._request
         response = dimse.CStoreResponse(
             message_id_being_responded_to=request.message_id,

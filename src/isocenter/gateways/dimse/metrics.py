@@ -1,0 +1,31 @@
+"""What the DIMSE gateway counts. Labels are codes of the standard, never a peer or a UID."""
+
+from typing import Final
+
+from isocenter.infra import metrics
+
+ASSOCIATIONS: Final = metrics.gauge("dimse_associations", "DICOM associations that stand now")
+ASSOCIATIONS_REFUSED: Final = metrics.counter(
+    "dimse_associations_refused", "Association requests refused", ["reason"]
+)
+ASSOCIATIONS_ABORTED: Final = metrics.counter(
+    "dimse_associations_aborted", "Associations that ended without release", ["origin"]
+)
+CONNECTIONS_REFUSED: Final = metrics.counter(
+    "dimse_connections_refused", "TCP connections closed because there were too many"
+)
+INSTANCES: Final = metrics.counter(
+    "dimse_instances", "Objects received, by the status that was answered", ["status"]
+)
+INSTANCE_BYTES: Final = metrics.counter(
+    "dimse_instance_bytes", "Bytes of data sets received with success"
+)
+ADMISSION_SECONDS: Final = metrics.histogram(
+    "dimse_admission_seconds", "Time that a batch of objects took to be durable and visible"
+)
+BATCH_INSTANCES: Final = metrics.histogram(
+    "dimse_batch_instances", "Objects that shared one commit", buckets=(1, 2, 4, 8, 16, 32, 64)
+)
+QUERIES: Final = metrics.counter(
+    "dimse_queries", "C-FIND requests, by the status that ended them", ["status"]
+)
