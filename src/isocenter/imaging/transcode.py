@@ -22,7 +22,7 @@ from isocenter.imaging.frames import (
     extract_frame,
     pixel_format,
 )
-from isocenter.standards import LocalProtocolError
+from isocenter.standards import LocalProtocolError, RemoteProtocolError
 from isocenter.standards.dicom import part10, uids, values
 from isocenter.standards.dicom.part10_elements import ITEM, SEQUENCE_DELIMITATION
 from isocenter.standards.dicom.part10_frames import frame_ranges
@@ -270,11 +270,20 @@ def transcode_file(data: bytes | memoryview, transfer_syntax_uid: str) -> bytes:
 
 def _meta(image: ImageFile, transfer_syntax_uid: str) -> bytes:
     return part10.encode_file_meta(
-        sop_class_uid=image.header.text(0x00080016),
-        sop_instance_uid=image.header.text(0x00080018),
+        sop_class_uid=_uid(image.header.text(0x00080016), image.meta.media_storage_sop_class_uid),
+        sop_instance_uid=_uid(
+            image.header.text(0x00080018), image.meta.media_storage_sop_instance_uid
+        ),
         transfer_syntax_uid=transfer_syntax_uid,
         source_ae_title=image.meta.source_ae_title,
     )
+
+
+def _uid(of_data_set: str, of_file_meta: str) -> str:
+    uid = of_data_set or of_file_meta
+    if not uid:
+        raise RemoteProtocolError("the file names neither SOP class nor instance")
+    return uid
 
 
 def _header(

@@ -59,7 +59,7 @@ def test_text_and_numbers_of_the_header_are_dcmtks(path):
 def differences(ours: dict[str, Any], theirs: dict[str, Any], path: str = ""):
     for tag in sorted(ours.keys() & theirs.keys()):
         one, two = ours[tag], theirs[tag]
-        if one["vr"] != two["vr"] or "Value" not in one or "Value" not in two:
+        if tag == "00080005" or one["vr"] != two["vr"] or "Value" not in one or "Value" not in two:
             continue
         if one["vr"] == "SQ":
             assert len(one["Value"]) == len(two["Value"]), path + tag
@@ -68,7 +68,7 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any], path: str = ""):
         elif [plain(v) for v in one["Value"]] != [plain(v) for v in two["Value"]]:
             yield path + tag, one["Value"], two["Value"]
     public = {tag for tag in ours.keys() ^ theirs.keys() if int(tag[:4], 16) % 2 == 0}
-    missing = {tag for tag in public if not tag.endswith("0000") and not tag.startswith("7FE0")}
+    missing = {tag for tag in public if not tag.endswith("0000") and tag < "7FE0"}
     if missing:
         yield path, missing, ()
 

@@ -173,8 +173,8 @@ def walk(
 ) -> Iterator[Header]:
     """Each element between ``start`` and ``end``, sequences as one element.
 
-    Ends before an element of ``stop_at``, whose value then need not be there; and after an item
-    delimiter, which closes an item of undefined length and is given as the last header.
+    Ends before an element of ``stop_at``, whose value then need not be there. Delimiters are given
+    as headers: whether one closes something is for the caller to know.
 
     Raises:
         TruncatedError: an element goes past ``end``.
@@ -190,8 +190,6 @@ def walk(
                 return
         header = element_at(data, position, end, encoding, depth=depth)
         yield header
-        if header.tag == ITEM_DELIMITATION:
-            return
         position = header.end
 
 
