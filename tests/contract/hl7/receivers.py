@@ -28,9 +28,10 @@ class RawReceiver:
     """Listens, keeps what it gets, and lets ``behave(connection, message, number)`` answer."""
 
     def __init__(
-        self, behave: Callable[[socket.socket, bytes, int], None], *, port: int = 0
+        self, behave: Callable[[socket.socket, bytes, int], None], *, port: int = 0, tls=None
     ) -> None:
         self.behave = behave
+        self._tls = tls
         self.received: list[bytes] = []
         self.connections = 0
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -51,6 +52,8 @@ class RawReceiver:
     def _serve(self, connection: socket.socket) -> None:
         buffer = b""
         try:
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
             while data := connection.recv(65536):
                 buffer += data
                 while FS_CR in buffer:

@@ -100,14 +100,14 @@ def eventually(condition, timeout_s=15.0):
 
 
 @contextmanager
-def sending(database, options=OPTIONS):
+def sending(database, options=OPTIONS, *, tls=None):
     pool = Pool(database, threads=4)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     stop = asyncio.Event()
     running = asyncio.run_coroutine_threadsafe(
-        Hl7Sender(pool, options, clock=utc_now).run(stop), loop
+        Hl7Sender(pool, options, clock=utc_now, tls=tls).run(stop), loop
     )
     try:
         yield
