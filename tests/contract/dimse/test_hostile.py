@@ -1,5 +1,6 @@
 """Peers that mean harm or are broken: raw sockets against a running server."""
 
+import shutil
 import socket
 import time
 
@@ -7,11 +8,13 @@ import pytest
 
 from isocenter.gateways.dimse.limits import Limits
 from isocenter.standards.dicom.dimse import command_set
-from isocenter.standards.dicom.dimse.messages import CStoreRequest
+from isocenter.standards.dicom.dimse.messages import CFindRequest, CStoreRequest
 from isocenter.standards.dicom.ul import pdu
 from isocenter.standards.dicom.ul.items import UserInformation
+from isocenter.standards.dicom.values import DataSet
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 REQUEST = pdu.encode(
     pdu.AssociateRequest(
         "ARCHIVE",
@@ -166,6 +169,52 @@ def test_many_connections_leave_room_for_honest_ones(start):
     still_works(running)
     for peer in crowd:
         peer.close()
+
+
+def test_a_peer_that_does_not_read_its_matches_ends_the_query(start):
+    closed = []
+
+    def endless(request):
+        try:
+            while True:
+                answer = DataSet()
+                answer.put("StudyDescription", "x" * 60)
+                yield answer
+        finally:
+            closed.append(True)
+
+    running = start(QUICK)
+    running.answers.matches = endless
+    find = pdu.AssociateRequest(
+        "ARCHIVE",
+        "SCU",
+        (pdu.ProposedContext(1, STUDY_ROOT_FIND, ("1.2.840.10008.1.2",)),),
+        UserInformation(16384, "1.2.3"),
+    )
+    command = CFindRequest(message_id=1, affected_sop_class_uid=STUDY_ROOT_FIND)
+    values = (
+        pdu.PresentationDataValue(1, True, True, command_set.encode(command)),
+        pdu.PresentationDataValue(1, False, True, b""),
+    )
+    with dial(running) as peer:
+        peer.sendall(pdu.encode(find))
+        assert peer.recv(65536)[0] == pdu.PduType.ASSOCIATE_AC
+        peer.sendall(pdu.encode(pdu.PData(values)))
+        wait_until(lambda: closed == [True], 20)
+        wait_until(lambda: running.server.associations == 0)
+    still_works(running)
+
+
+def test_a_storage_that_fails_is_out_of_resources(running):
+    shutil.rmtree(running.folder)
+    with established(running) as peer:
+        peer.sendall(store_beginning(10))
+        last = pdu.PresentationDataValue(1, is_command=False, is_last=True, data=b"xx")
+        peer.sendall(pdu.encode(pdu.PData((last,))))
+        answer = memoryview(peer.recv(65536))
+        (value,) = pdu.parse_p_data(answer[6:])
+        response = command_set.decode(value.data)
+        assert response.status == 0xA700
 
 
 def test_bytes_one_at_a_time_are_as_good(running):

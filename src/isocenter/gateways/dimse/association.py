@@ -398,7 +398,8 @@ class Association(asyncio.BufferedProtocol):
     def _on_artim(self) -> None:
         _log.info("artim_expired", remote_address=self._address)
         self._connection.artim_expired()
-        self.flush()
+        # Not closed in good order: that would wait for a peer that does not read.
+        self._transport.abort()
 
     def _on_silence(self) -> None:
         if self._outstanding > 0 and self._reader.between_messages:

@@ -165,7 +165,14 @@ class _IdentifierReceiver:
 
     def _hand_over(self, lot: list[bytes]) -> None:
         # Waits for the loop, and the loop for the peer: at most one lot is in memory.
-        asyncio.run_coroutine_threadsafe(self._send(lot), self._association.loop).result()
+        sent = asyncio.run_coroutine_threadsafe(self._send(lot), self._association.loop)
+        try:
+            sent.result(self._service.limits.stall_timeout_s)
+        except TimeoutError:
+            # A peer that does not read must not keep a thread and a transaction.
+            sent.cancel()
+            self._cancelled = True
+            self._association.loop.call_soon_threadsafe(self._association.abort)
 
     async def _send(self, lot: list[bytes]) -> None:
         response = dimse.CFindResponse(

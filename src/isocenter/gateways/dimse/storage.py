@@ -66,17 +66,22 @@ class StoreService:
         if not uids.is_valid(request.affected_sop_instance_uid):
             comment = "SOP instance UID is no UID"
             return refuse(association, context, request, Status.INVALID_OBJECT_INSTANCE, comment)
-        if not self._space_left(association.loop):
-            _log.error("storage_below_watermark", free_bytes=self.store.free_bytes())
+        try:
+            if self._space_left(association.loop):
+                return _ObjectReceiver(self, association, context, request)
             comment = "storage is nearly full"
-            return refuse(association, context, request, Status.OUT_OF_RESOURCES, comment)
-        return _ObjectReceiver(self, association, context, request)
+        except (OSError, IsocenterError) as error:
+            comment = "storage is not available"
+            _log.error("blob_not_begun", error_type=type(error).__name__)
+        return refuse(association, context, request, Status.OUT_OF_RESOURCES, comment)
 
     def _space_left(self, loop: asyncio.AbstractEventLoop) -> bool:
         if loop.time() - self._space_checked_at > _FREE_SPACE_AGE_S:
             self._space_checked_at = loop.time()
             free_bytes = self.store.free_bytes()
             self._has_space = free_bytes is None or free_bytes >= self.limits.free_bytes_min
+            if not self._has_space:
+                _log.error("storage_below_watermark", free_bytes=free_bytes)
         return self._has_space
 
 
