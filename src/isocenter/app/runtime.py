@@ -5,14 +5,15 @@ whoever owns it.
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-from isocenter.app.readiness import ready
 from isocenter.app.settings import Settings
+from isocenter.app.settings_reader import lifeline_descriptor
 from isocenter.app.subscriptions import router
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra import embedded_postgres
@@ -20,7 +21,9 @@ from isocenter.infra.blobs import BlobStore, open_store
 from isocenter.infra.clock import Clock, utc_now
 from isocenter.infra.db import Database
 from isocenter.infra.db.migrate import require_current
+from isocenter.infra.metrics import Publisher
 from isocenter.infra.pools import Pool
+from isocenter.infra.supervise import Lifeline
 
 
 class PortTaken(IsocenterError):
@@ -46,7 +49,7 @@ def opened(settings: Settings, *, process: str) -> Generator[Runtime]:
 
     Args:
         settings: in force.
-        process: name of the process, shown by the database to its administrator.
+        process: the role, as which the database and the metrics show this process.
 
     Raises:
         SchemaOutdated: the database lacks migrations.
@@ -67,7 +70,11 @@ def opened(settings: Settings, *, process: str) -> Generator[Runtime]:
         pool = Pool(db, threads=settings.threads_max)
         try:
             blobs = open_store(settings.effective_storage_url)
-            yield Runtime(settings, db, pool, blobs, utc_now)
+            publisher = Publisher(settings.metrics_folder, f"{process}-{os.getpid()}")
+            try:
+                yield Runtime(settings, db, pool, blobs, utc_now)
+            finally:
+                publisher.close()
         finally:
             pool.close()
             db.close()
@@ -76,17 +83,29 @@ def opened(settings: Settings, *, process: str) -> Generator[Runtime]:
             server.stop()
 
 
-async def until_stopped(
-    settings: Settings, role: str, drain: Callable[[], Awaitable[None]]
-) -> None:
-    """Say that the role is ready, wait for SIGTERM or Ctrl-C, then drain."""
+async def until_stopped(drain: Callable[[], Awaitable[None]]) -> None:
+    """Say that the role is ready, wait until it is told to end, then drain."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    with ready(settings, role):
-        await stop.wait()
+    say_ready(lambda: from_thread(loop, stop.set))
+    await stop.wait()
     await drain()
+
+
+def from_thread(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> None:
+    """Have an event loop call ``action``, from whatever thread this is."""
+    loop.call_soon_threadsafe(action)
+
+
+def say_ready(stop: Callable[[], None]) -> None:
+    """Tell the supervisor that started us, if one did; ``stop`` is called when it is gone."""
+    descriptor = lifeline_descriptor()
+    if descriptor is not None:
+        lifeline = Lifeline(descriptor)
+        lifeline.ready()
+        lifeline.when_lost(stop)
 
 
 @contextmanager

@@ -5,15 +5,12 @@ The embedded database belongs to this process; it starts before the roles and en
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from isocenter.app.cli import session
 from isocenter.app.inspection import busy_ports
-from isocenter.app.readiness import count_ready
 from isocenter.app.roles import configure_log
 from isocenter.app.runtime import PortTaken
 from isocenter.app.settings import Settings
@@ -24,10 +21,10 @@ from isocenter.infra import embedded_postgres
 from isocenter.infra.clock import utc_now
 from isocenter.infra.db import Database
 from isocenter.infra.db import migrate as migrations
-from isocenter.infra.supervise import ChildSpec, Supervisor
+from isocenter.infra.supervise import ChildSpec, Supervisor, stop_on_signals
 
 _READY_TIMEOUT_S = 120.0
-_LOOK_S = 0.1
+_GRACE_MARGIN_S = 5.0  # more than a role takes, so that it ends by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +46,11 @@ def serve(settings: Settings) -> int:
     with prepared(settings) as ready:
         if ready.administrator_password:
             tell_password(ready.administrator_password)
-        supervisor = Supervisor(children(ready.settings), grace_s=settings.drain_timeout_s)
-        announce(ready.settings, lambda: tell_addresses(ready.settings))
-        return supervisor.run()
+        return supervised(
+            children(ready.settings),
+            grace_s=settings.drain_timeout_s,
+            tell=lambda: tell_addresses(ready.settings),
+        )
 
 
 @contextmanager
@@ -81,44 +80,37 @@ def prepared(settings: Settings) -> Generator[Prepared]:
             server.stop()
 
 
-def children(settings: Settings, *, log_file: Path | None = None) -> Sequence[ChildSpec]:
-    """The processes of every role; their log goes to a file, or where ours goes."""
+def children(settings: Settings) -> Sequence[ChildSpec]:
+    """The processes of every role."""
     environment = child_environment(settings)
-    return [
-        ChildSpec(
-            name=role if count == 1 else f"{role}-{number}",
-            argv=(sys.executable, "-m", "isocenter", "run", role),
-            env=environment,
-            log_file=log_file,
-        )
-        for role, count in _counts(settings).items()
-        for number in range(1, count + 1)
-    ]
-
-
-def _counts(settings: Settings) -> dict[str, int]:
-    """How many processes each role has."""
-    return {
+    counts = {
         "web": 1,
         "dimse": settings.dimse_processes,
         "hl7": 1,
         "worker": settings.worker_processes,
     }
+    return [
+        ChildSpec(
+            name=role if count == 1 else f"{role}-{number}",
+            argv=(sys.executable, "-m", "isocenter", "run", role),
+            env=environment,
+        )
+        for role, count in counts.items()
+        for number in range(1, count + 1)
+    ]
 
 
-def announce(settings: Settings, tell: Callable[[], None]) -> None:
-    """Call ``tell`` once every process is ready, from a thread of its own."""
+def supervised(specs: Sequence[ChildSpec], *, grace_s: float, tell: Callable[[], None]) -> int:
+    """Run the children until told to stop; ``tell`` is called once all of them are ready."""
+    stop = stop_on_signals()
+    supervisor = Supervisor(specs, grace_s=grace_s + _GRACE_MARGIN_S)
 
-    def wait() -> None:
-        deadline = time.monotonic() + _READY_TIMEOUT_S
-        wanted = _counts(settings)
-        while time.monotonic() < deadline:
-            if all(count_ready(settings, role) >= count for role, count in wanted.items()):
-                tell()
-                return
-            time.sleep(_LOOK_S)
+    def announce() -> None:
+        if supervisor.wait_ready(_READY_TIMEOUT_S) and not stop.is_set():
+            tell()
 
-    threading.Thread(target=wait, name="announce", daemon=True).start()
+    threading.Thread(target=announce, name="announce", daemon=True).start()
+    return supervisor.run(stop)
 
 
 def tell_password(password: str) -> None:

@@ -7,6 +7,7 @@ They know nothing about where a value came from; ``settings`` adds that.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 Reader = Callable[[object], object]
 
@@ -79,6 +80,27 @@ def seconds(minimum: float, maximum: float) -> Reader:
         return number
 
     return read
+
+
+def time_zone(value: object) -> str:
+    """The value as the name of a time zone that is known here."""
+    written = text(value)
+    try:
+        return ZoneInfo(written).key
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        raise ValueError(
+            f"must be an IANA time zone such as Europe/Vienna, not {value!r}"
+        ) from None
+
+
+def zone_of_this_machine() -> str:
+    """The name of the time zone that the machine is set to; UTC when it says none."""
+    target = str(Path("/etc/localtime").resolve())
+    name = target.partition("/zoneinfo/")[2]
+    try:
+        return time_zone(name)
+    except ValueError:
+        return "UTC"
 
 
 def choice(*options: str) -> Reader:

@@ -106,6 +106,9 @@ class Settings:
     ] = 4 * _MIB
 
     # the work
+    time_zone: Annotated[
+        str, About(v.time_zone, "IANA name of the zone in which the department lives")
+    ] = v.zone_of_this_machine()
     assigning_authority: Annotated[
         str, About(v.text, "assigning authority of patient ids that name none")
     ] = ""
@@ -151,6 +154,9 @@ class Settings:
         str,
         About(v.choice("debug", "info", "warning", "error"), "least severe line that is logged"),
     ] = "info"
+    log_file: Annotated[
+        Path | None, About(v.optional_path, "file that log lines go to; empty: standard error")
+    ] = None
     log_format: Annotated[
         str, About(v.choice("auto", "json", "text"), "auto: text on a terminal, else JSON lines")
     ] = "auto"
@@ -164,6 +170,11 @@ class Settings:
     def run_folder(self) -> Path:
         """Where processes of one installation leave sockets, ids and metrics for each other."""
         return self.home / "run"
+
+    @property
+    def metrics_folder(self) -> Path:
+        """Where every process of this machine leaves its figures."""
+        return self.run_folder / "metrics"
 
     @property
     def base_url(self) -> str:

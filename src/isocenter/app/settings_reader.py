@@ -15,12 +15,13 @@ from typing import ClassVar, cast, get_type_hints
 
 from isocenter.app.settings import About, Settings
 from isocenter.errors import IsocenterError, Kind
+from isocenter.infra.supervise import FD_VARIABLE
 
 PREFIX = "ISOCENTER_"
 FILE_NAME = "isocenter.toml"
 _CONFIG = "ISOCENTER_CONFIG"
 # Names with our prefix that steer something else than a setting.
-_OTHER_NAMES = frozenset({_CONFIG, "ISOCENTER_TESTDATA", "ISOCENTER_DEMO"})
+_OTHER_NAMES = frozenset({_CONFIG, "ISOCENTER_TESTDATA", FD_VARIABLE})
 
 
 class SettingsError(IsocenterError):
@@ -44,6 +45,12 @@ class EffectiveSettings:
     settings: Settings
     origins: Mapping[str, Origin]
     warnings: tuple[str, ...]
+
+
+def lifeline_descriptor() -> int | None:
+    """The number of our socket to the supervisor that started us, if one did."""
+    written = os.environ.get(FD_VARIABLE)  # noqa: TID251 the one place that reads it
+    return int(written) if written and written.isdigit() else None
 
 
 def read(environment: Mapping[str, str] | None = None) -> EffectiveSettings:

@@ -84,8 +84,9 @@ class Hospital:
         )
         self._files = _by_modality(around.images) if around.images else {}
 
-    def run(self) -> None:
+    def run(self, stop: threading.Event) -> None:
         """Play until stopped; raises ``OSError`` when the EHR's port is taken."""
+        self._stop = stop
         self._ehr.start()
         reader = threading.Thread(target=self._radiologist.work, args=(self._stop,), daemon=True)
         reader.start()
@@ -97,10 +98,6 @@ class Hospital:
             self._stop.set()
             self._ehr.stop()
             self._scans.shutdown(wait=False, cancel_futures=True)
-
-    def stop(self) -> None:
-        """Let ``run`` return soon."""
-        self._stop.set()
 
     def _opening(self) -> None:
         """The first minutes: an exam of every kind, and every mishap once."""

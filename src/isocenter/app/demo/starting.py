@@ -6,12 +6,10 @@ by sockets alone, from a process of its own.
 
 import secrets
 import shutil
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import ClassVar
 
 import typer
@@ -22,6 +20,8 @@ from isocenter.app.demo import state
 from isocenter.app.demo.hospital import Hospital, Surroundings
 from isocenter.app.demo.modality import Called
 from isocenter.app.demo.narrator import Narrator
+from isocenter.app.roles import configure_log
+from isocenter.app.runtime import say_ready
 from isocenter.app.settings import Settings
 from isocenter.app.settings_reader import child_environment
 from isocenter.app.subscriptions import router
@@ -30,10 +30,9 @@ from isocenter.domain.access.model import Action, Actor, Role, UserExists
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import DicomPeer, Hl7Peer, PeerUnknown
 from isocenter.errors import IsocenterError, Kind
-from isocenter.infra import log
 from isocenter.infra.clock import utc_now
 from isocenter.infra.db import Database, Tx
-from isocenter.infra.supervise import ChildSpec, Supervisor
+from isocenter.infra.supervise import ChildSpec, stop_on_signals
 
 _ACTOR = Actor.system("demo")
 _QUIET_S = 5.0
@@ -61,10 +60,10 @@ def demo(settings: Settings, *, images: Path | None, fresh: bool, port_offset: i
         raise NotADemoHome(
             f"{chosen.home} holds an installation that is no demonstration: set ISOCENTER_HOME"
         )
-    chosen.home.mkdir(parents=True, exist_ok=True)
+    (chosen.home / "logs").mkdir(parents=True, exist_ok=True)
     kept = state.load(chosen.home)
     state.save(chosen.home, kept)
-    log_file = _log_to_file(chosen)
+    configure_log(chosen)
     with serving.prepared(chosen) as ready:
         _set_up(ready, kept, ehr_port)
         hospital = ChildSpec(
@@ -72,11 +71,12 @@ def demo(settings: Settings, *, images: Path | None, fresh: bool, port_offset: i
             argv=_hospital_command(ehr_port, images),
             env=child_environment(ready.settings),
         )
-        roles = serving.children(ready.settings, log_file=log_file)
-        supervisor = Supervisor([*roles, hospital], grace_s=chosen.drain_timeout_s)
         session.out.print("Starting Isocenter with a demonstration hospital…")
-        serving.announce(ready.settings, lambda: _welcome(ready.settings, kept))
-        return supervisor.run()
+        return serving.supervised(
+            [*serving.children(ready.settings), hospital],
+            grace_s=chosen.drain_timeout_s,
+            tell=lambda: _welcome(ready.settings, kept),
+        )
 
 
 def play(settings: Settings, *, ehr_port: int, images: Path | None) -> int:
@@ -94,19 +94,18 @@ def play(settings: Settings, *, ehr_port: int, images: Path | None) -> int:
         clock=utc_now,
         narrator=Narrator(),
     )
-
-    def end(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        hospital.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    hospital.run()
+    stop = stop_on_signals()
+    say_ready(stop.set)
+    hospital.run(stop)
     return 0
 
 
 def _adapted(settings: Settings, port_offset: int) -> Settings:
-    """The settings with moved ports, and studies that complete sooner unless set otherwise."""
+    """The settings for a demonstration.
+
+    Ports are moved, studies complete sooner unless set otherwise, and the log goes to a file, so
+    that the terminal tells the story alone.
+    """
     quiet = settings.study_quiet_s
     return replace(
         settings,
@@ -114,6 +113,7 @@ def _adapted(settings: Settings, port_offset: int) -> Settings:
         dicom_port=settings.dicom_port + port_offset,
         hl7_port=settings.hl7_port + port_offset,
         study_quiet_s=_QUIET_S if quiet == Settings().study_quiet_s else quiet,
+        log_file=settings.log_file or settings.home / "logs" / "isocenter.log",
     )
 
 
@@ -201,15 +201,6 @@ def _hospital_command(ehr_port: int, images: Path | None) -> Sequence[str]:
     return [*command, "--images", str(images.resolve())] if images else command
 
 
-def _log_to_file(settings: Settings) -> Path:
-    """The file to which the product's log goes, so that the terminal tells the story alone."""
-    folder = settings.home / "logs"
-    folder.mkdir(exist_ok=True)
-    file = folder / "isocenter.log"
-    log.configure(settings.log_level, "json", stream=file.open("a", encoding="utf-8"))
-    return file
-
-
 def _welcome(settings: Settings, kept: state.DemoState) -> None:
     session.out.print()
     session.out.print(f"Look at   [bold]{settings.base_url}/[/bold]", markup=True)
@@ -218,4 +209,4 @@ def _welcome(settings: Settings, kept: state.DemoState) -> None:
         markup=True,
     )
     serving.tell_addresses(settings)
-    session.out.print(f"  Log in {settings.home / 'logs' / 'isocenter.log'}   End with Ctrl-C\n")
+    session.out.print(f"  Log in {settings.log_file}   End with Ctrl-C\n")

@@ -7,10 +7,10 @@ from typing import cast
 
 from isocenter.app.cli import exit_codes
 from isocenter.app.settings import Settings
-from isocenter.app.settings_reader import read
+from isocenter.app.settings_reader import lifeline_descriptor, read
 from isocenter.errors import IsocenterError
 from isocenter.infra import log
-from isocenter.infra.supervise import end_with_parent
+from isocenter.infra.supervise import EXIT_CONFIGURATION
 
 ROLES = ("web", "dimse", "hl7", "worker")
 
@@ -20,7 +20,6 @@ def main(arguments: Sequence[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in ROLES:
         sys.stderr.write(f"isocenter: run takes one role of {', '.join(ROLES)}\n")
         return exit_codes.USAGE
-    end_with_parent()
     try:
         settings = read().settings
         configure_log(settings)
@@ -28,15 +27,17 @@ def main(arguments: Sequence[str]) -> int:
         cast("Callable[[Settings], None]", module.run)(settings)
     except IsocenterError as error:
         sys.stderr.write(f"isocenter: {error.message}\n")
-        return exit_codes.OF_KIND[error.kind]
+        code = exit_codes.OF_KIND[error.kind]
+        supervised = lifeline_descriptor() is not None
+        return EXIT_CONFIGURATION if supervised and code == exit_codes.USAGE else code
     except KeyboardInterrupt:
         return exit_codes.OK
     return exit_codes.OK
 
 
 def configure_log(settings: Settings) -> None:
-    """Send log lines to standard error as the settings say."""
-    as_text = settings.log_format == "text" or (
-        settings.log_format == "auto" and sys.stderr.isatty()
-    )
-    log.configure(settings.log_level, "console" if as_text else "json")
+    """Send log lines where the settings say, standard error by default."""
+    on_terminal = settings.log_file is None and sys.stderr.isatty()
+    as_text = settings.log_format == "text" or (settings.log_format == "auto" and on_terminal)
+    stream = settings.log_file.open("a", encoding="utf-8") if settings.log_file else None
+    log.configure(settings.log_level, "console" if as_text else "json", stream=stream)

@@ -3,13 +3,12 @@
 This process must stay small: it imports no web framework, no pydicom, no numpy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import uvloop
 
 from isocenter.app.dicom_queries import queries
 from isocenter.app.host_names import resolve
-from isocenter.app.process_metrics import exposed
 from isocenter.app.runtime import Runtime, listening, opened, until_stopped
 from isocenter.app.settings import Settings
 from isocenter.app.tls_contexts import server_context
@@ -20,11 +19,12 @@ from isocenter.domain.peers import service as peers
 from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.ports import Arrival, Caller, Grant, Service
 from isocenter.gateways.dimse.server import DimseServer, Ports
+from isocenter.infra.db import Tx
 
 
 def run(settings: Settings) -> None:
     """Listen until stopped."""
-    with opened(settings, process="dimse") as runtime, exposed(settings, "dimse"):
+    with opened(settings, process="dimse") as runtime:
         uvloop.run(_serve(runtime))
 
 
@@ -45,7 +45,7 @@ async def _serve(runtime: Runtime) -> None:
             tls=server_context(settings, "dicom"),
             reuse_port=True,
         )
-    await until_stopped(settings, "dimse", lambda: server.drain(settings.drain_timeout_s))
+    await until_stopped(lambda: server.drain(settings.drain_timeout_s))
 
 
 def _limits(settings: Settings) -> Limits:
@@ -91,8 +91,10 @@ class _Admission:
     def __init__(self, runtime: Runtime) -> None:
         self._pool, self._clock = runtime.pool, runtime.clock
 
-    def __call__(self, batch: Sequence[Arrival], /) -> Sequence[Admission]:
-        """One outcome per object, committed."""
+    def __call__(
+        self, batch: Sequence[Arrival], durable: Callable[[], None], /
+    ) -> Sequence[Admission]:
+        """One outcome per object, committed once their bytes are durable."""
         senders: dict[tuple[str, str], list[int]] = {}
         for place, each in enumerate(batch):
             key = (each.grant.peer_name, each.caller.address)
@@ -101,9 +103,19 @@ class _Admission:
         for (peer_name, address), places in senders.items():
             instances = [batch[place].instance for place in places]
             actor = Actor.dicom_peer(peer_name, address, ("store",))
-            outcomes.update(zip(places, self._admitted(actor, instances), strict=True))
+            admitted = self._admitted(actor, instances, durable)
+            outcomes.update(zip(places, admitted, strict=True))
         return [outcomes[place] for place in range(len(batch))]
 
-    def _admitted(self, actor: Actor, instances: Sequence[ReceivedInstance]) -> list[Admission]:
+    def _admitted(
+        self, actor: Actor, instances: Sequence[ReceivedInstance], durable: Callable[[], None]
+    ) -> list[Admission]:
         now = self._clock()
-        return self._pool.run_here(lambda tx: archive.admit(tx, actor, instances, now=now))
+
+        def admit(tx: Tx) -> list[Admission]:
+            admissions = archive.admit(tx, actor, instances, now=now)
+            # The storage and the statements above have worked side by side; the commit is last.
+            durable()
+            return admissions
+
+        return self._pool.run_here(admit)

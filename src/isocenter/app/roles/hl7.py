@@ -4,10 +4,10 @@ This process must stay small: it imports no web framework, no pydicom, no numpy.
 """
 
 import asyncio
+from zoneinfo import ZoneInfo
 
 import uvloop
 
-from isocenter.app.process_metrics import exposed
 from isocenter.app.runtime import Runtime, listening, opened, until_stopped
 from isocenter.app.settings import Settings
 from isocenter.app.tls_contexts import client_context, server_context
@@ -20,7 +20,7 @@ from isocenter.gateways.hl7.server import Hl7Server, ServerOptions
 
 def run(settings: Settings) -> None:
     """Receive and send until stopped."""
-    with opened(settings, process="hl7") as runtime, exposed(settings, "hl7"):
+    with opened(settings, process="hl7") as runtime:
         uvloop.run(_serve(runtime))
 
 
@@ -39,7 +39,8 @@ async def _serve(runtime: Runtime) -> None:
                 idle_timeout_s=settings.hl7_idle_timeout_s,
             ),
             receiving=ReceiveOptions(
-                accession_format=AccessionFormat.parse(settings.accession_number_format)
+                zone=ZoneInfo(settings.time_zone),
+                accession_format=AccessionFormat.parse(settings.accession_number_format),
             ),
         ),
         clock=runtime.clock,
@@ -60,4 +61,4 @@ async def _serve(runtime: Runtime) -> None:
         stop.set()
         await asyncio.gather(server.stop(), sending)
 
-    await until_stopped(settings, "hl7", drain)
+    await until_stopped(drain)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+from zoneinfo import ZoneInfo
 
 import uvloop
 from granian.constants import Interfaces
@@ -10,13 +11,12 @@ from granian.server.embed import Server
 
 from isocenter.app.http.application import create_application
 from isocenter.app.http.options import HttpOptions
-from isocenter.app.process_metrics import exposed, merged
-from isocenter.app.readiness import ready
-from isocenter.app.runtime import Runtime, listening, opened
+from isocenter.app.runtime import Runtime, from_thread, listening, opened, say_ready
 from isocenter.app.settings import Settings
 from isocenter.gateways.dicomweb.application import application as dicomweb
 from isocenter.gateways.dicomweb.options import DicomwebOptions
 from isocenter.gateways.web.options import WebOptions
+from isocenter.infra.metrics import merged
 
 _DICOMWEB_PATH = "/dicomweb"
 _BACKLOG = 1024
@@ -24,7 +24,7 @@ _BACKLOG = 1024
 
 def run(settings: Settings) -> None:
     """Serve until stopped."""
-    with opened(settings, process="web") as runtime, exposed(settings, "web"):
+    with opened(settings, process="web") as runtime:
         uvloop.run(_serve(runtime))
 
 
@@ -36,6 +36,7 @@ async def _serve(runtime: Runtime) -> None:
         blobs=runtime.blobs,
         options=HttpOptions(
             web=WebOptions(
+                time_zone=ZoneInfo(settings.time_zone),
                 secure_cookies=settings.base_url.startswith("https:"),
                 dicomweb_path=_DICOMWEB_PATH,
             ),
@@ -52,7 +53,7 @@ async def _serve(runtime: Runtime) -> None:
                 clock=runtime.clock,
             )
         },
-        metrics=lambda: merged(settings),
+        metrics=lambda: merged(settings.metrics_folder, now=runtime.clock()).decode(),
         clock=runtime.clock,
     )
     server = Server(
@@ -68,7 +69,8 @@ async def _serve(runtime: Runtime) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
-    with listening("HTTP", settings.bind, settings.http_port), ready(settings, "web"):
+    loop.call_soon(say_ready, lambda: from_thread(loop, server.stop))
+    with listening("HTTP", settings.bind, settings.http_port):
         await server.serve()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(settings.drain_timeout_s):

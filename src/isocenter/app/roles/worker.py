@@ -1,15 +1,11 @@
 """The background worker: runs the reactions to events and the periodic jobs."""
 
-import signal
 import threading
 from datetime import datetime, timedelta
-from types import FrameType
 
 from isocenter.app.expectations import expectations
 from isocenter.app.jobs import Job, run_jobs
-from isocenter.app.process_metrics import exposed
-from isocenter.app.readiness import ready
-from isocenter.app.runtime import Runtime, opened
+from isocenter.app.runtime import Runtime, opened, say_ready
 from isocenter.app.settings import Settings
 from isocenter.app.subscriptions import router
 from isocenter.domain.access.model import Action, Actor, Viewer
@@ -20,6 +16,7 @@ from isocenter.domain.monitoring import service as monitoring
 from isocenter.gateways.dicomweb.metadata import series_metadata
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
+from isocenter.infra.supervise import stop_on_signals
 from isocenter.readmodels import exam_ledger
 
 _ACTOR = Actor.system("worker")
@@ -29,15 +26,8 @@ _EVENTS_KEPT = timedelta(days=90)
 
 def run(settings: Settings) -> None:
     """Work until stopped; what was begun is finished."""
-    stop = threading.Event()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
-    with opened(settings, process="worker") as runtime, exposed(settings, "worker"):
+    stop = stop_on_signals()
+    with opened(settings, process="worker") as runtime:
         table = router(build_metadata=_MetadataBuilder(runtime))
         dispatcher = outbox.Dispatcher(
             runtime.db, table, clock=runtime.clock, workers=2, external_workers=1
@@ -46,8 +36,8 @@ def run(settings: Settings) -> None:
             target=run_jobs, args=(_jobs(runtime), stop), name="jobs", daemon=True
         )
         clockwork.start()
-        with ready(settings, "worker"):
-            dispatcher.run(stop)
+        say_ready(stop.set)
+        dispatcher.run(stop)
         clockwork.join(settings.drain_timeout_s)
 
 
