@@ -34,7 +34,7 @@ from isocenter.readmodels.exam_ledger_model import (
 )
 
 HOPS: Final = tuple(HopName)
-_CHUNK: Final = 200
+_LIMIT_MAX: Final = 200
 _CHUNKS_MAX: Final = 60
 
 
@@ -154,8 +154,8 @@ def search(
     viewer.require(Action.EXAM_READ)
     if query.state is not None and query.state not in set(ExamState):
         return ExamPage([], None)
-    limit = max(1, min(query.limit, _CHUNK))
-    chunk_size = limit + 1 if query.state is None else _CHUNK
+    limit = max(1, min(query.limit, _LIMIT_MAX))
+    chunk_size = limit + 1
     position = position_after(query.after)
     found: list[tuple[Candidate, ExamLedger]] = []
     for _ in range(_CHUNKS_MAX):

@@ -49,23 +49,71 @@ class Candidate:
 
 # By state: what an order must be to be in it, as far as an index can tell. ``state_of`` decides.
 _NARROWED: Final[Mapping[str, LiteralString]] = {
-    ExamState.ORDERED: " and o.state = 'placed'",
+    ExamState.ORDERED: " and o.state = 'placed' and not exists (select"
+    " from scheduling.scheduled_procedure_step s where s.accession_number = o.accession_number)",
     ExamState.SCHEDULED: " and o.state = 'placed'",
-    ExamState.IN_PROGRESS: " and o.state in ('placed', 'in_progress', 'completed')"
-    " and (o.state = 'in_progress' or exists (select from reconcile.link"
-    " join archive.study using (study_instance_uid)"
-    " where link.order_key = o.order_key and completed_at is null))",
-    ExamState.IMAGES_COMPLETE: " and o.order_key not in (select order_key from reporting.report)",
-    ExamState.NEEDS_RECONCILIATION: " and o.order_key = any(%(in_case)s)",
-    ExamState.TO_READ: " and o.state in ('in_progress', 'completed')"
-    " and o.order_key not in (select order_key from reporting.report)",
-    ExamState.DRAFT: " and o.order_key in"
-    " (select order_key from reporting.report where state = 'draft')",
-    ExamState.SIGNED: " and o.order_key in"
-    " (select order_key from reporting.report where state = 'signed')",
-    ExamState.DELIVERED: " and o.order_key in"
-    " (select order_key from reporting.report where state = 'signed')",
+    ExamState.DELIVERED: " and exists (select from reporting.report r"
+    " join distribution.delivery d using (report_id, version)"
+    " where r.order_key = o.order_key and d.state = 'acknowledged')",
     ExamState.CANCELLED: " and o.state in ('cancelled', 'discontinued')",
+}
+# States that few exams are in at a time: their orders are found first.
+_CLAIMED: Final[LiteralString] = """
+(with unlinked as materialized (
+    select study_instance_uid, upper(btrim(accession_number)) as accession_number
+      from archive.study s
+     where not exists (select from reconcile.link l
+                        where l.study_instance_uid = s.study_instance_uid)
+)
+select named.order_key from unlinked cross join lateral (
+    select order_key from orders.imaging_order o
+     where upper(btrim(o.accession_number)) = unlinked.accession_number
+    union all
+    select order_key from orders.requested_procedure p
+     where p.study_instance_uid = unlinked.study_instance_uid) named)
+"""
+# Orders that an open case is about: the study is linked to them, or names them.
+_IN_CASE: Final[LiteralString] = """
+select order_key from reconcile.reconciliation_case join reconcile.link using (study_instance_uid)
+ where state = 'open'
+union
+select order_key from reconcile.reconciliation_case c
+  join archive.study s using (study_instance_uid)
+  join orders.imaging_order o
+    on upper(btrim(o.accession_number)) = upper(btrim(s.accession_number))
+ where c.state = 'open'
+union
+select order_key from reconcile.reconciliation_case c
+  join orders.requested_procedure p using (study_instance_uid)
+ where c.state = 'open'
+"""
+_BEGUN: Final[LiteralString] = """
+select order_key from orders.imaging_order where state = 'in_progress'
+union
+select order_key from archive.study join reconcile.link using (study_instance_uid)
+ where completed_at is null
+union
+"""
+_UNFINISHED: Final[LiteralString] = _BEGUN + _CLAIMED
+_FOUND_FIRST: Final[Mapping[str, LiteralString]] = {
+    ExamState.IN_PROGRESS: _UNFINISHED,
+    ExamState.IMAGES_COMPLETE: _CLAIMED,
+    ExamState.NEEDS_RECONCILIATION: _IN_CASE,
+    ExamState.TO_READ: """
+select order_key from reconcile.link
+ where not exists (select from reporting.report where report.order_key = link.order_key)
+""",
+    ExamState.DRAFT: "select order_key from reporting.report where state = 'draft'",
+    ExamState.SIGNED: """
+select order_key from reporting.report
+ where state = 'signed'
+   and not exists (select from distribution.delivery
+                    where delivery.report_id = report.report_id
+                      and delivery.version = report.version and delivery.state = 'acknowledged')
+union
+select order_key from distribution.delivery join reporting.report using (report_id)
+ where delivery.state in ('queued', 'sent', 'refused')
+""",
 }
 _STUDY_STATES: Final = frozenset({
     ExamState.NEEDS_RECONCILIATION,
@@ -80,17 +128,23 @@ _OF_PERSON: Final[LiteralString] = """
        join identity.current_patient named on named.current_key = found.current_key
       where value = %(patient_id)s)"""
 _ORDER_TEXT: Final[LiteralString] = """
- and (upper(o.accession_number) like upper(%(prefix)s)
-      or o.patient_key in (
-         select patient_key from identity.patient where name_normalised like %(name_prefix)s
-         union
-         select named.patient_key from identity.patient named
-           join identity.patient current on current.patient_key = named.survivor_key
-          where current.name_normalised like %(name_prefix)s
-         union
-         select patient_key from identity.patient_identifier where value like %(prefix)s))"""
+ and o.order_key in (
+     select order_key from orders.imaging_order
+      where upper(btrim(accession_number)) like upper(%(prefix)s)
+     union
+     select order_key from orders.imaging_order join identity.patient using (patient_key)
+      where name_normalised like %(name_prefix)s
+     union
+     select order_key from orders.imaging_order
+       join identity.patient named using (patient_key)
+       join identity.patient current on current.patient_key = named.survivor_key
+      where current.name_normalised like %(name_prefix)s
+     union
+     select order_key from orders.imaging_order
+       join identity.patient_identifier using (patient_key)
+      where value like %(prefix)s)"""
 _STUDY_TEXT: Final[LiteralString] = """
- and (upper(s.accession_number) like upper(%(prefix)s) or s.patient_id like %(prefix)s
+ and (upper(btrim(s.accession_number)) like upper(%(prefix)s) or s.patient_id like %(prefix)s
       or s.patient_name_normalised like %(name_prefix)s)"""
 
 
@@ -107,30 +161,14 @@ select first_received_at, true, study_key from archive.study s
 """
 
 
-# Orders that an open case is about: the study is linked to them, or names them.
-_ORDERS_IN_CASE: Final[LiteralString] = """
-select order_key from reconcile.reconciliation_case join reconcile.link using (study_instance_uid)
- where state = 'open'
-union
-select order_key from reconcile.reconciliation_case c
-  join archive.study s using (study_instance_uid)
-  join orders.imaging_order o
-    on upper(btrim(o.accession_number)) = upper(btrim(s.accession_number))
- where c.state = 'open'
-union
-select order_key from reconcile.reconciliation_case c
-  join orders.requested_procedure p using (study_instance_uid)
- where c.state = 'open'
-"""
-
-
 def candidates(
     tx: Tx, query: ExamQuery, position: Mapping[str, Any], *, chunk: int
 ) -> list[Candidate]:
     """The next ``chunk`` exams behind ``position`` that may answer the query, newest first."""
     params, statement = _statement(query)
-    if query.state == ExamState.NEEDS_RECONCILIATION:
-        params["in_case"] = tx.values(_ORDERS_IN_CASE)
+    first = _FOUND_FIRST.get(query.state) if query.state is not None else None
+    if first is not None:
+        params["found_first"] = tx.values(first)
     return tx.all(Candidate, statement, {**params, **position, "chunk": chunk})
 
 
@@ -152,7 +190,7 @@ def _statement(query: ExamQuery) -> tuple[dict[str, Any], LiteralString]:
         params["prefix"] = _prefix(query.text)
         params["name_prefix"] = _prefix(person_name_key(query.text.replace(" ", "^", 1)))
     if query.state is not None:
-        orders += _NARROWED[query.state]
+        orders += _NARROWED.get(query.state, " and o.order_key = any(%(found_first)s)")
         if query.state not in _STUDY_STATES:
             studies += " and false"
     statement: list[LiteralString] = [
@@ -248,7 +286,7 @@ _ORDERS_AT_RISK: Final[LiteralString] = " union ".join((
 (select order_key from distribution.delivery join reporting.report using (report_id)
   where delivery.state = 'refused' limit %(most)s)
 """,
-    _ORDERS_IN_CASE,
+    _IN_CASE,
 ))
 
 _STUDIES_AT_RISK: Final[LiteralString] = "".join((

@@ -86,8 +86,8 @@ select o.order_key as exam_key, o.accession_number, '' as study_instance_uid,
        step.start_at, step.begun_at, step.published_at, step.queried_at, step.queries,
        images.studies, images.instances, images.first_received_at, images.last_received_at,
        images.incomplete, images.completed_at, images.linked_at, images.claims,
-       matching.reason as match_case, matching.opened_at as match_case_at,
-       other.reason as other_case, other.opened_at as other_case_at,
+       matters.match_reason as match_case, matters.match_opened_at as match_case_at,
+       matters.other_reason as other_case, matters.other_opened_at as other_case_at,
        report.state as report_state, report.created_at as drafted_at, report.signed_at,
        coalesce(sending.deliveries, 0) as deliveries, coalesce(sending.unsent, 0) as unsent,
        coalesce(sending.unacknowledged, 0) as unacknowledged,
@@ -142,15 +142,17 @@ select o.order_key as exam_key, o.accession_number, '' as study_instance_uid,
               ) study
        ) images
   left join lateral (
-       select reason, opened_at from reconcile.reconciliation_case
-        where state = 'open' and study_instance_uid = any(images.uids)
-          and kind in ('unmatched', 'ambiguous', 'patient_mismatch')
-        order by opened_at, case_key limit 1) matching on true
-  left join lateral (
-       select reason, opened_at from reconcile.reconciliation_case
-        where state = 'open' and study_instance_uid = any(images.uids)
-          and kind in ('conflicting_instance', 'inconsistent_study', 'order_cancelled')
-        order by kind desc, opened_at, case_key limit 1) other on true
+       select (array_agg(reason order by opened_at) filter (where about_match))[1] as match_reason,
+              min(opened_at) filter (where about_match) as match_opened_at,
+              (array_agg(reason order by kind desc) filter (where not about_match))[1]
+                  as other_reason,
+              min(opened_at) filter (where not about_match) as other_opened_at
+         from (select reason, kind, opened_at,
+                      kind in ('unmatched', 'ambiguous', 'patient_mismatch') as about_match
+                 from unnest(images.uids) as study_instance_uid
+                 join reconcile.reconciliation_case using (study_instance_uid)
+                where state = 'open') open_case
+       ) matters on images.uids is not null
   left join reporting.report on report.order_key = o.order_key
   left join lateral (
        select count(*) as deliveries, count(*) filter (where sent_at is null) as unsent,

@@ -88,7 +88,7 @@ with near as (
             where value = %(patient_id)s)
        and placed_at > %(received_at)s - interval '60 days'
     union
-    select order_key from orders.imaging_order join identity.current_patient using (patient_key)
+    select order_key from orders.imaging_order join identity.patient using (patient_key)
      where name_normalised = %(name)s and placed_at > %(received_at)s - interval '60 days'
     union
     (select order_key from scheduling.scheduled_procedure_step

@@ -1,4 +1,4 @@
-"""Deliveries through the service: order, leases, crashes, refusals, replays; many senders at once."""
+"""Deliveries through the service: order, leases, crashes, refusals, replays, many senders."""
 
 import itertools
 import threading

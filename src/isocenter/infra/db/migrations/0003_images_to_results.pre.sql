@@ -31,7 +31,8 @@ create table archive.study (
     last_received_at           timestamptz not null,
     completed_at               timestamptz                     -- null while images may still be arriving
 ) with (fillfactor = 80);
-create index study_accession on archive.study (upper(btrim(accession_number))) where accession_number is not null;
+create index study_accession on archive.study (upper(btrim(accession_number)) text_pattern_ops)
+    where accession_number is not null;
 create index study_patient on archive.study (patient_id, study_date desc);
 create index study_patient_upper on archive.study (upper(patient_id));
 create index study_date on archive.study (study_date desc nulls last, study_time desc nulls last, study_key desc);
@@ -114,7 +115,7 @@ create index conflicting_blob on archive.conflicting_instance (blob_key);
 create schema reconcile;
 
 -- Accession numbers are compared without surrounding blanks and in upper case.
-create index imaging_order_accession_normalised on orders.imaging_order (upper(btrim(accession_number)));
+create index imaging_order_accession_normalised on orders.imaging_order (upper(btrim(accession_number)) text_pattern_ops);
 
 -- One row per study that was looked at: its lock orders all decisions about the study.
 create table reconcile.study (
