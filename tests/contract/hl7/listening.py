@@ -5,6 +5,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import uvloop
+
 from isocenter.gateways.hl7.server import Hl7Server, ServerOptions
 from isocenter.infra.clock import utc_now
 from isocenter.infra.pools import Pool
@@ -14,7 +16,7 @@ from isocenter.infra.pools import Pool
 def listening(database, options: ServerOptions, *, tls=None, threads: int = 4) -> Iterator[int]:
     """The port of a listener that stops at the end."""
     pool = Pool(database, threads=threads)
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     server = Hl7Server(pool, options, clock=utc_now, tls=tls)
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

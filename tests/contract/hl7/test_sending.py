@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import hl7
 import pytest
+import uvloop
 from hl7.mllp import start_hl7_server
 
 from isocenter.domain.access.model import Action, Actor, Viewer
@@ -102,7 +103,7 @@ def eventually(condition, timeout_s=15.0):
 @contextmanager
 def sending(database, options=OPTIONS, *, tls=None):
     pool = Pool(database, threads=4)
-    loop = asyncio.new_event_loop()
+    loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     stop = asyncio.Event()

@@ -19,6 +19,7 @@ from isocenter.domain.distribution.model import Claimed, ClaimLost
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import Hl7Message, Hl7Peer, PeerUnknown
 from isocenter.errors import IsocenterError, Kind
+from isocenter.gateways.hl7 import metrics
 from isocenter.gateways.hl7.encode_oru import Envelope, encode_oru
 from isocenter.gateways.hl7.link import Address, Answer, Link
 from isocenter.gateways.hl7.receive import new_control_id
@@ -244,6 +245,7 @@ class Hl7Sender:
 
     @staticmethod
     def _note(claimed: Claimed, answer: Answer, decision: Decision) -> None:
+        metrics.TRANSMISSIONS.labels(answer.outcome.value).inc()
         log = _log.info if decision.action is decisions.Action.DELIVERED else _log.warning
         log(
             "hl7_result_sent" if answer.outcome is Outcome.ACCEPTED else "hl7_result_not_delivered",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from isocenter.domain.peers import service as peers
 from isocenter.errors import IsocenterError, Kind
+from isocenter.gateways.hl7 import metrics
 from isocenter.gateways.hl7.connection import Connection, ConnectionLimits, Handlers
 from isocenter.gateways.hl7.directory import PeerDirectory
 from isocenter.gateways.hl7.receive import (
@@ -111,6 +112,7 @@ class Hl7Server:
     def _connect(self) -> Connection:
         connection = Connection(self._handlers, self._options.limits)
         self._connections.add(connection)
+        metrics.CONNECTIONS.set(len(self._connections))
         return connection
 
     async def _admit(self, connection: Connection) -> bool:
@@ -119,17 +121,20 @@ class Hl7Server:
             len(self._connections) > self._options.connections_max
             or self._of_address[connection.address] > self._options.connections_per_address_max
         ):
+            metrics.CONNECTIONS_REFUSED.labels("limit").inc()
             _log.warning("hl7_too_many_connections", remote_address=connection.address)
             return False
         try:
             caller = await self._directory.caller(connection.address)
             if not caller.peers:
+                metrics.CONNECTIONS_REFUSED.labels("unknown").inc()
                 _log.warning("hl7_unknown_caller", remote_address=connection.address)
                 await self._pool.run(
                     peers.record_unknown_hl7_caller, connection.address, "", now=self._clock()
                 )
                 return False
         except IsocenterError as error:
+            metrics.CONNECTIONS_REFUSED.labels("unavailable").inc()
             # A peer that cannot be known now is served as soon as it can be: it will call again.
             _log.warning(
                 "hl7_peers_unknown", remote_address=connection.address, error_kind=error.kind.value
@@ -139,6 +144,7 @@ class Hl7Server:
 
     def _closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        metrics.CONNECTIONS.set(len(self._connections))
         if connection.address in self._of_address:
             self._of_address[connection.address] -= 1
             if self._of_address[connection.address] <= 0:
@@ -146,6 +152,7 @@ class Hl7Server:
 
     def _reject(self, connection: Connection, oversized: Oversized) -> bytes:
         del connection
+        metrics.MESSAGES_OVERSIZED.inc()
         limit = self._options.limits.message_bytes_max
         return reject_oversized(oversized.head, limit, now=self._clock())
 
@@ -169,6 +176,7 @@ class Hl7Server:
 
     async def _answer_one(self, address: str, data: bytes) -> Reply:
         now = self._clock()
+        started = asyncio.get_running_loop().time()
         caller = Caller(address, ())
         try:
             caller = await self._directory.caller(address)
@@ -176,8 +184,10 @@ class Hl7Server:
         except (IsocenterError, RemoteProtocolError) as error:
             reply = await self._refuse(data, caller, error)
         except Exception as error:  # noqa: BLE001 - a defect must cost one message, not the interface
+            metrics.DEFECTS.inc()
             _log.error("hl7_defect", remote_address=address, exc_info=error)
             reply = await self._refuse(data, caller, None)
+        metrics.ANSWER_SECONDS.observe(asyncio.get_running_loop().time() - started)
         self._note(address, reply, size_bytes=len(data))
         return reply
 
@@ -195,6 +205,9 @@ class Hl7Server:
 
     @staticmethod
     def _note(address: str, reply: Reply, *, size_bytes: int) -> None:
+        metrics.MESSAGES.labels(metrics.kind_of(reply.message_type), reply.code.value).inc()
+        if reply.repeated:
+            metrics.MESSAGES_REPEATED.inc()
         accepted = reply.code in {ack.AckCode.AA, ack.AckCode.CA}
         log = _log.debug if accepted else _log.warning
         log(
