@@ -15,7 +15,8 @@ from isocenter.standards.dicom import json_model, part10, uids
 from tests.contract.dicom_data.conftest import FILES
 
 pytestmark = pytest.mark.skipif(shutil.which("dcm2json") is None, reason="DCMTK is not installed")
-SMALL = [path for path in FILES if path.stat().st_size < 400_000]
+# DICOMDIR-nooffset ends inside its last item, which test_pydicom holds to be an error.
+SMALL = [p for p in FILES if p.stat().st_size < 400_000 and p.name != "DICOMDIR-nooffset"]
 DECODERS = {
     uids.JPEG_BASELINE: "dcmdjpeg",
     uids.JPEG_EXTENDED: "dcmdjpeg",
@@ -95,6 +96,8 @@ def test_compressed_pixels_are_dcmtks(path, tmp_path):
     if run(DECODERS[syntax], *options, path, target).returncode:
         pytest.skip("DCMTK does not decode it")
     theirs, ours = open_image(target.read_bytes()), open_image(path.read_bytes())
+    if ours.pixels is None:
+        pytest.skip("no pixel data")
     if ours.pixels.is_colour and uids.transfer_syntax(syntax).may_lose_detail:
         pytest.skip("DCMTK leaves the colour space as it is")
     for one, two in zip(ours.frames(), theirs.frames(), strict=True):

@@ -335,7 +335,10 @@ def _scan_explicit(data: Buffer, position: int, encoding: Encoding, keys: dict[i
             position = start + length
             if key not in keys:
                 continue
-            name, after = names[vr], position
+            name, after, tag = names[vr], position, keys[key]
+            if tag in PIXEL_DATA_TAGS:
+                # A VR that pixel data cannot have; it ends the header all the same.
+                return found, start - 8, _pixel_data(tag, name, start, length)
         else:
             tag = keys.get(key, 0)
             name, start, length, after = _long_element(data, position, encoding)
@@ -349,7 +352,7 @@ def _scan_explicit(data: Buffer, position: int, encoding: Encoding, keys: dict[i
                 continue
         if after > end:
             break
-        found[keys[key]] = RawElement(name, bytes(data[start : start + length]), start)
+        found[tag] = RawElement(name, bytes(data[start : start + length]), start)
     if position > end:
         raise TruncatedError("an element goes past the end of the data set")
     return found, position, None
