@@ -38,7 +38,7 @@ def image_file(array, *, bits_stored=None, frames_=1, photometric=None, **more) 
     dataset = DataSet()
     dataset.put("SOPClassUID", "1.2.840.10008.5.1.4.1.1.7")
     dataset.put("SOPInstanceUID", "1.2.3")
-    samples = 3 if array.ndim == 3 and array.shape[-1] == 3 else 1
+    samples = 3 if array.ndim == 3 and frames_ == 1 else 1
     dataset.put("SamplesPerPixel", samples)
     dataset.put(
         "PhotometricInterpretation", photometric or ("RGB" if samples == 3 else "MONOCHROME2")
