@@ -66,16 +66,22 @@ class Hospital:
             clock=self.clock,
         )
         self._tokens: dict[str, str] = {}
-        with database.transaction() as tx:
-            for name, role in USERS.items():
-                access.add_user(
-                    tx,
-                    SYSTEM,
-                    (name, f"{name.title()} Phantom"),
-                    roles=[role],
-                    password=PASSWORD,
-                    now=self.clock(),
-                )
+        self._known: set[str] = set()
+
+    def user(self, name: str) -> None:
+        """Make sure of one of the ``USERS``: hashing a password takes its time."""
+        if name in self._known:
+            return
+        self._known.add(name)
+        with self.database.transaction() as tx:
+            access.add_user(
+                tx,
+                SYSTEM,
+                (name, f"{name.title()} Phantom"),
+                roles=[USERS[name]],
+                password=PASSWORD,
+                now=self.clock(),
+            )
 
     def stranger(self) -> TestClient:
         """A browser that is not signed in."""
@@ -88,6 +94,7 @@ class Hospital:
 
     def browser(self, user: str) -> TestClient:
         """A browser in which ``user`` has signed in."""
+        self.user(user)
         browser = self.stranger()
         answer = browser.post("/sign-in", data={"user_name": user, "password": PASSWORD})
         assert answer.status_code == 303, answer.text
@@ -96,6 +103,7 @@ class Hospital:
     def program(self, user: str) -> TestClient:
         """A program with a token of ``user``."""
         if user not in self._tokens:
+            self.user(user)
             with self.database.transaction() as tx:
                 self._tokens[user] = access.create_token(
                     tx, SYSTEM, user, ttl_s=10**7, now=self.clock()

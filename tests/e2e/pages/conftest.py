@@ -84,6 +84,7 @@ def open_page(chromium, site):
     pages = []
 
     def opened(user: str, path: str = "/", **options):
+        site.hospital.user(user)
         context = chromium.new_context(base_url=site.url, **options)
         page = context.new_page()
         page.set_default_timeout(10_000)

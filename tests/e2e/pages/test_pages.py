@@ -12,6 +12,7 @@ def expect(locator):
 
 
 def test_a_wrong_password_says_so_and_keeps_the_name(chromium, site):
+    site.hospital.user("ada")
     page = chromium.new_page(base_url=site.url)
     page.goto("/exams/whatever")
     page.get_by_label("User name").fill("ada")
@@ -146,8 +147,9 @@ def test_no_page_is_wider_than_the_window(site, open_page, width, scheme):
 
 # WCAG 2.2 1.4.3: the least contrast of text on the page's own surfaces.
 CONTRAST = """() => {
-  const channel = (c) => { c /= 255; return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4; };
-  const light = (rgb) => 0.2126 * channel(rgb[0]) + 0.7152 * channel(rgb[1]) + 0.0722 * channel(rgb[2]);
+  const linear = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const weights = [0.2126, 0.7152, 0.0722];
+  const light = (rgb) => weights.reduce((sum, w, i) => sum + w * linear(rgb[i] / 255), 0);
   const parse = (text) => text.match(/[\\d.]+/g).map(Number);
   const behind = (node) => {
     for (; node; node = node.parentElement) {
@@ -160,7 +162,8 @@ CONTRAST = """() => {
   for (const node of document.querySelectorAll("main *")) {
     const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
     if (!own || !node.checkVisibility() || node.closest(":disabled, .visually-hidden")) continue;
-    const [a, b] = [light(parse(getComputedStyle(node).color)), light(behind(node))].sort((x, y) => y - x);
+    const pair = [light(parse(getComputedStyle(node).color)), light(behind(node))];
+    const [a, b] = pair.sort((x, y) => y - x);
     least = Math.min(least, (a + 0.05) / (b + 0.05));
   }
   return least;

@@ -74,8 +74,9 @@ function concerns(event) {
 if (pageEvents && document.querySelector("[data-live]")) {
   const stream = new EventSource(pageEvents);
   const light = document.getElementById("stream-state");
-  stream.onopen = () => { if (light) light.textContent = "Live"; };
-  stream.onerror = () => { if (light) light.textContent = "Reconnecting…"; };
+  const tell = (text) => { if (light) { light.hidden = false; light.textContent = text; } };
+  stream.onopen = () => tell("Live");
+  stream.onerror = () => tell("Reconnecting…");
   stream.onmessage = (message) => { if (concerns(JSON.parse(message.data))) refreshLive(); };
   stream.addEventListener("reset", refreshLive); // the stream skipped events: everything may have changed
   document.addEventListener("visibilitychange", refreshLive);
