@@ -155,7 +155,7 @@ class Connection:
 
     @property
     def artim_epoch(self) -> int | None:
-        """Names the running ARTIM timer, a new number at each start; ``None`` while it is stopped."""
+        """Names the running ARTIM timer, anew at each start; ``None`` while it is stopped."""
         return self._machine.artim_epoch
 
     @property
