@@ -16,17 +16,17 @@ from tools.bench.store import StoreResult, StoreRun
 def main() -> int:
     """Run the chosen benches and print the report."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("what", nargs="*", choices=["store", "hl7"], default=["store", "hl7"])
+    parser.add_argument("--only", choices=["store", "hl7"], help="one part of it")
     parser.add_argument("--folder", type=Path, default=None, help="where receivers keep their data")
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     _machine(arguments.folder)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        if "store" in arguments.what:
+        if arguments.only in {None, "store"}:
             for associations, count in ((1, 1000), (4, 800)):
                 run = StoreRun(associations, count, arguments.repeats)
                 _print_store(store.measure(run, source=_source(folder), folder=Path(folder)))
-        if "hl7" in arguments.what:
+        if arguments.only in {None, "hl7"}:
             _bench_interface(Path(folder) / "hl7", arguments.repeats)
     return 0
 

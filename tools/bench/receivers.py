@@ -36,16 +36,30 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_listening(port: int) -> None:
+    deadline = time.monotonic() + READY_S
+    while not _listens(port):
+        if time.monotonic() > deadline:
+            raise TimeoutError(port)
+        time.sleep(0.05)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     """Return when ``port`` answers; raise when ``process`` ends or does not listen in time."""
     deadline = time.monotonic() + READY_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            message = f"{process.args!r} ended with {process.returncode} before it listened"
+            message = (
+                f"{process.args!r} ended with {process.returncode}:\n{log.read_text()[-2000:]}"
+            )
             raise RuntimeError(message)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if _listens(port):
+            return
         time.sleep(0.05)
     raise TimeoutError(port)
 
@@ -57,7 +71,7 @@ def _running(command: list[str], *, folder: Path, port: int, **environment: str)
             command, cwd=folder, stdout=log, stderr=log, env=ENVIRONMENT | environment
         )
         try:
-            wait_for_port(port, process)
+            wait_for_port(port, process, folder / "log")
             yield process.pid
         finally:
             process.send_signal(signal.SIGTERM)
@@ -122,7 +136,9 @@ def isocenter(folder: Path) -> Generator[Receiver]:
         subprocess.run(
             [*program, *arguments], env=ENVIRONMENT | environment, check=True, capture_output=True
         )
-    with _running([*program, "serve"], folder=folder, port=port, **environment) as process_id:
+    ready = _running([*program, "serve"], folder=folder, port=hl7_port, **environment)
+    with ready as process_id:
+        _wait_until_listening(port)
         yield Receiver("Isocenter", "ISOCENTER", port, process_id, hl7_port)
 
 
