@@ -33,6 +33,9 @@ class Precision(StrEnum):
     FRACTION = "fraction"
 
 
+_FINEST_FIRST: Final = tuple(reversed(Precision))
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """A date and time with what was really said about it.
@@ -82,7 +85,7 @@ def parse_dtm(text: str, default_zone: tzinfo) -> Moment | None:
         value.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    precision = [level for level in Precision if parts[level.value] is not None][-1]
+    precision = next(level for level in _FINEST_FIRST if parts[level.value] is not None)
     return Moment(value, precision, offset is not None)
 
 
@@ -243,6 +246,8 @@ def _person_name(composite: Composite, *, first: int) -> str:
 
 def _without_delimiters(text: str) -> str:
     """PS3.5 6.2: PN reserves caret, equals and backslash, and has no control characters."""
+    if text.isalpha() or not text:
+        return text
     return " ".join(re.sub(r"[\^=\\\x00-\x1f]", " ", text).split())
 
 

@@ -59,14 +59,14 @@ class Composite:
 
     def get(self, component: int = 1, subcomponent: int = 1) -> str | None:
         """Return one value: None if not valued, empty if explicitly null (``""``)."""
-        raw = _pick(
-            _pick(self.raw, self.syntax.component, component),
-            self.syntax.subcomponent,
-            subcomponent,
-        )
+        raw, syntax = self.raw, self.syntax
+        if component != 1 or syntax.component in raw:
+            raw = _pick(raw, syntax.component, component)
+        if subcomponent != 1 or syntax.subcomponent in raw:
+            raw = _pick(raw, syntax.subcomponent, subcomponent)
         if raw == NULL or (not raw and self.raw == NULL):
             return ""
-        return unescape(raw, self.syntax) if raw else None
+        return unescape(raw, syntax) if raw else None
 
     def text(self, component: int = 1, subcomponent: int = 1) -> str:
         """Return one value, empty if not valued or null, without surrounding blanks."""
@@ -124,9 +124,14 @@ class Segment:
         self, number: int, component: int = 1, subcomponent: int = 1, *, repetition: int = 1
     ) -> str | None:
         """Return one value: None if not valued, empty if explicitly null (``""``)."""
+        raw = self.raw_field(number)
+        if not raw:
+            return None
         if self._shift and number <= 2:
-            return self.raw_field(number)
-        return self.field(number, repetition=repetition).get(component, subcomponent)
+            return raw
+        if repetition != 1 or self.syntax.repetition in raw:
+            raw = _pick(raw, self.syntax.repetition, repetition)
+        return Composite(raw, self.syntax).get(component, subcomponent)
 
     def text(
         self, number: int, component: int = 1, subcomponent: int = 1, *, repetition: int = 1
