@@ -79,7 +79,7 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium, site):
-    """Open a page as a user: signs in by the form. Whatever the browser objects to fails the test."""
+    """Open a page as a user, who signs in by the form. What the browser objects to is a failure."""
     complaints: list[str] = []
     pages = []
 

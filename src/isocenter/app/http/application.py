@@ -7,7 +7,7 @@ credentials. Each is one middleware that knows nothing of the others.
 from collections.abc import Callable, Mapping
 
 from starlette.routing import BaseRoute, Mount, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from isocenter.app.http.authentication import Authentication
 from isocenter.app.http.boundary import Boundary
@@ -17,9 +17,26 @@ from isocenter.app.http.limits import RequestLimits
 from isocenter.app.http.options import HttpOptions
 from isocenter.app.http.origin import SameOrigin
 from isocenter.gateways.web.application import routes
+from isocenter.gateways.web.feed import Feed
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock, utc_now
 from isocenter.infra.pools import Pool
+
+
+class HttpApplication:
+    """The ASGI application, and how to end what would keep a stopping server waiting."""
+
+    def __init__(self, application: ASGIApp, feed: Feed) -> None:
+        self._application = application
+        self._feed = feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._application(scope, receive, send)
+
+    def end_streams(self) -> None:
+        """End the event streams; call it in the event loop before the server stops."""
+        self._feed.close()
 
 
 def create_application(
@@ -30,7 +47,7 @@ def create_application(
     mounts: Mapping[str, ASGIApp],
     metrics: Callable[[], str],
     clock: Clock = utc_now,
-) -> ASGIApp:
+) -> HttpApplication:
     """Everything that HTTP reaches, behind the door.
 
     ``mounts`` gives paths to further gateways, ``{"/dicomweb": …}``; they find the actor in the
@@ -39,10 +56,11 @@ def create_application(
     checks = dependency_checks(pool, blobs, free_bytes_min=options.storage_free_bytes_min)
     inner: list[BaseRoute] = [*health_routes(checks, metrics)]
     inner.extend(Mount(path, app=application) for path, application in mounts.items())
-    inner.append(Mount("/", app=routes(pool, blobs, options.web, checks=checks, clock=clock)))
+    pages = routes(pool, blobs, options.web, checks=checks, clock=clock)
+    inner.append(Mount("/", app=pages))
     application: ASGIApp = Router(inner)
     application = Authentication(application, pool=pool, options=options, clock=clock)
     application = SameOrigin(application, session_cookie=options.web.session_cookie)
     application = RequestLimits(application, options=options)
     application = SecurityHeaders(application, tls=options.tls)
-    return Boundary(application)
+    return HttpApplication(Boundary(application), pages.state.web.feed)

@@ -101,7 +101,9 @@ class Announcement:
 @dataclass(eq=False, slots=True)
 class _Subscriber:
     actor: Actor
-    queue: asyncio.Queue[Announcement] = field(default_factory=lambda: asyncio.Queue(_QUEUE_MAX))
+    queue: asyncio.Queue[Announcement | None] = field(
+        default_factory=lambda: asyncio.Queue(_QUEUE_MAX)
+    )
     lost: bool = False
 
 
@@ -186,11 +188,18 @@ class Feed:
                 except TimeoutError:
                     yield b": still here\n\n"
                     continue
+                if told is None:
+                    return
                 if told.event_id > sent:
                     sent = told.event_id
                     yield told.frame
         finally:
             self._leave(subscriber)
+
+    def close(self) -> None:
+        """End all streams: the process stops, and their readers reconnect to another one."""
+        for subscriber in self._subscribers:
+            _put(subscriber, None)
 
     def _leave(self, subscriber: _Subscriber) -> None:
         self._subscribers.discard(subscriber)
@@ -216,8 +225,13 @@ class Feed:
         for subscriber in self._subscribers:
             if told.action not in subscriber.actor.actions:
                 continue
-            if subscriber.queue.full():
-                while not subscriber.queue.empty():
-                    subscriber.queue.get_nowait()
-                subscriber.lost = True
-            subscriber.queue.put_nowait(told)
+            _put(subscriber, told)
+
+
+def _put(subscriber: _Subscriber, told: Announcement | None) -> None:
+    """Queue the announcement; a full queue is emptied, and the reader told to look anew."""
+    if subscriber.queue.full():
+        while not subscriber.queue.empty():
+            subscriber.queue.get_nowait()
+        subscriber.lost = True
+    subscriber.queue.put_nowait(told)

@@ -147,6 +147,7 @@ def test_peers_are_added_and_pending_callers_approved(hospital):
 
 
 def test_a_token_is_limited_and_revoked(hospital):
+    hospital.user("ada")
     root = hospital.program("root")
     wanted = {"user_name": "ada", "scope": ["exam.read"], "ttl_s": 60}
     secret = root.post("/api/tokens", json=wanted).json()["token"]

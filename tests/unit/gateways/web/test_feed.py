@@ -155,6 +155,20 @@ def test_silence_is_filled_with_heartbeats_and_the_stream_ends_in_time():
     asyncio.run(play())
 
 
+def test_streams_end_when_the_process_stops():
+    async def play():
+        feed = feed_of(Log())
+        streams = [await feed.stream(actor(Role.RADIOLOGIST), None) for _ in range(2)]
+        for stream in streams:
+            await anext(stream)
+        feed.close()
+        for stream in streams:
+            assert [frame async for frame in stream] == []
+        assert feed.subscriber_count == 0
+
+    asyncio.run(play())
+
+
 def test_streams_are_limited():
     async def play():
         feed = feed_of(Log(), feed_subscribers_max=1)
