@@ -85,31 +85,31 @@ def exam_of_study(tx: Tx, study_instance_uid: str) -> str | None:
     )
 
 
-def draw_accession_number(tx: Tx, form: AccessionFormat) -> str | None:
-    """The next number of the sequence that no order has; None when the next thousand are taken."""
-    return tx.value(
-        """
-        select drawn.accession_number
-          from (select %(prefix)s || lpad(number::text, greatest(%(digits)s, length(number::text)),
-                                          '0') as accession_number
-                  from (select nextval('orders.accession_number_issue') as number
-                          from generate_series(1, %(at_once)s)) numbers) drawn
-         where not exists (select from orders.imaging_order taken
-                            where taken.accession_number = drawn.accession_number)
-         limit 1
-        """,
-        {"prefix": form.prefix, "digits": form.digits, "at_once": _DRAWN_AT_ONCE},
-    )
-
-
 def insert_order(
-    tx: Tx, columns: Mapping[str, Any], procedures: Sequence[Mapping[str, Any]]
+    tx: Tx,
+    columns: Mapping[str, Any],
+    procedures: Sequence[Mapping[str, Any]],
+    form: AccessionFormat,
 ) -> list[InsertedProcedure]:
-    """A new order with its procedures, in their order; nothing when a number of it is taken."""
+    """A new order with its procedures, in their order; nothing when a number of it is taken.
+
+    Without an accession number it gets the next of the sequence that no order has; nothing happens
+    when the next thousand are taken.
+    """
     return tx.all(
         InsertedProcedure,
         """
-        with placed as (
+        with number as (
+            select coalesce(%(accession_number)s::text, (
+                select drawn.accession_number
+                  from (select %(prefix)s || lpad(drawn::text,
+                               greatest(%(digits)s, length(drawn::text)), '0') as accession_number
+                          from (select nextval('orders.accession_number_issue') as drawn
+                                  from generate_series(1, %(at_once)s)) numbers) drawn
+                 where not exists (select from orders.imaging_order taken
+                                    where taken.accession_number = drawn.accession_number)
+                 limit 1)) as accession_number
+        ), placed as (
             insert into orders.imaging_order
                    (placer_order_number, placer_namespace, filler_order_number, filler_namespace,
                     accession_number, accession_issuer, patient_key, priority,
@@ -118,14 +118,16 @@ def insert_order(
                     transport_arrangements, special_needs, allergies, pregnancy_status,
                     patient_weight_kg, ordered_at, source_peer, state_changed_at, placed_at,
                     asserted_at, said_at, updated_at)
-            values (%(placer_order_number)s, %(placer_namespace)s, %(filler_order_number)s,
-                    %(filler_namespace)s, %(accession_number)s, %(accession_issuer)s,
+            select %(placer_order_number)s, %(placer_namespace)s, %(filler_order_number)s,
+                    %(filler_namespace)s, number.accession_number, %(accession_issuer)s,
                     %(patient_key)s, %(priority)s, %(ordering_provider_name)s,
                     %(referring_physician_name)s, %(clinical_information)s, %(reason_for_study)s,
                     %(danger_code)s, %(admission_id)s, %(patient_class)s, %(location)s,
                     %(transport_arrangements)s, %(special_needs)s, %(allergies)s,
                     %(pregnancy_status)s, %(patient_weight_kg)s, %(ordered_at)s, %(source_peer)s,
-                    %(now)s, %(now)s, %(asserted_at)s, %(said_at)s, %(now)s)
+                    %(now)s, %(now)s, %(asserted_at)s, %(said_at)s, %(now)s
+              from number
+             where number.accession_number is not null
                 on conflict do nothing
             returning order_key, accession_number
         ), said as (
@@ -154,6 +156,9 @@ def insert_order(
         """,
         {
             **columns,
+            "prefix": form.prefix,
+            "digits": form.digits,
+            "at_once": _DRAWN_AT_ONCE,
             "said_at": jsonb(columns["said_at"]),
             "procedures": jsonb(list(procedures)),
         },

@@ -82,19 +82,18 @@ def place(
             known = _the_order(store.lock_orders(tx, facts.reference()), facts.reference())
             if known is not None:
                 return _revise(tx, actor, known, patient_key, facts, now=now)
-            number = facts.accession_number or store.draw_accession_number(tx, accession_format)
-            if number is None:  # a thousand numbers in a row were taken by messages
-                continue
             columns = _new_columns(facts, asserted_at) | {
-                "accession_number": number,
+                "accession_number": facts.accession_number or None,
                 "patient_key": patient_key,
                 "source_peer": actor.name,
                 "now": now,
             }
-            rows = store.insert_order(tx, columns, _new_procedures(procedures, asserted_at))
+            fresh = _new_procedures(procedures, asserted_at)
+            rows = store.insert_order(tx, columns, fresh, accession_format)
             if rows:
                 return _placed(tx, actor, patient_key, procedures, rows, now=now)
-            # A number of it was taken a moment ago: the order that took it is visible now.
+            # A number of it was taken a moment ago, and the order that took it is visible now; or
+            # the next thousand numbers to issue were all taken by messages.
     except UniqueViolation as taken:
         raise StudyInstanceUidFixed(
             "another procedure has this Study Instance UID or requested procedure ID"
