@@ -15,6 +15,7 @@ from isocenter.infra.db import Tx
 from isocenter.readmodels.exam_ledger_candidates import (
     Candidate,
     candidates,
+    found_first,
     orders_at_risk,
     position_after,
     position_of,
@@ -157,9 +158,10 @@ def search(
     limit = max(1, min(query.limit, _LIMIT_MAX))
     chunk_size = limit + 1
     position = position_after(query.after)
+    among = found_first(tx, query)
     found: list[tuple[Candidate, ExamLedger]] = []
     for _ in range(_CHUNKS_MAX):
-        chunk = candidates(tx, query, position, chunk=chunk_size)
+        chunk = candidates(tx, query, among, position, chunk=chunk_size)
         found += [
             (candidate, ledger)
             for candidate, ledger in _of_candidates(tx, chunk, now, expectations)

@@ -6,7 +6,7 @@ facts, in ``exam_ledger_hops``.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
@@ -95,6 +95,7 @@ select order_key from archive.study join reconcile.link using (study_instance_ui
 union
 """
 _UNFINISHED: Final[LiteralString] = _BEGUN + _CLAIMED
+_AMONG_FOUND: Final[LiteralString] = " and o.order_key = any(%(found_first)s)"
 _FOUND_FIRST: Final[Mapping[str, LiteralString]] = {
     ExamState.IN_PROGRESS: _UNFINISHED,
     ExamState.IMAGES_COMPLETE: _CLAIMED,
@@ -161,14 +162,26 @@ select first_received_at, true, study_key from archive.study s
 """
 
 
+def found_first(tx: Tx, query: ExamQuery) -> list[int] | None:
+    """Keys of all orders that may be in the state asked for, where few are; else None."""
+    statement = _FOUND_FIRST.get(query.state) if query.state is not None else None
+    return None if statement is None else tx.values(statement)
+
+
 def candidates(
-    tx: Tx, query: ExamQuery, position: Mapping[str, Any], *, chunk: int
+    tx: Tx,
+    query: ExamQuery,
+    among: Sequence[int] | None,
+    position: Mapping[str, Any],
+    *,
+    chunk: int,
 ) -> list[Candidate]:
-    """The next ``chunk`` exams behind ``position`` that may answer the query, newest first."""
+    """The next ``chunk`` exams behind ``position`` that may answer the query, newest first.
+
+    ``among`` is what ``found_first`` gave for the query.
+    """
     params, statement = _statement(query)
-    first = _FOUND_FIRST.get(query.state) if query.state is not None else None
-    if first is not None:
-        params["found_first"] = tx.values(first)
+    params["found_first"] = among
     return tx.all(Candidate, statement, {**params, **position, "chunk": chunk})
 
 
@@ -190,7 +203,8 @@ def _statement(query: ExamQuery) -> tuple[dict[str, Any], LiteralString]:
         params["prefix"] = _prefix(query.text)
         params["name_prefix"] = _prefix(person_name_key(query.text.replace(" ", "^", 1)))
     if query.state is not None:
-        orders += _NARROWED.get(query.state, " and o.order_key = any(%(found_first)s)")
+        narrowed = _NARROWED.get(query.state)
+        orders += _AMONG_FOUND if narrowed is None else narrowed
         if query.state not in _STUDY_STATES:
             studies += " and false"
     statement: list[LiteralString] = [
