@@ -7,7 +7,7 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def testdata() -> Path:
+def third_party() -> Path:
     beside = Path(__file__).parents[4] / "shared" / "testdata"
     root = Path(os.environ.get("ISOCENTER_TESTDATA", beside))  # noqa: TID251 - tests have no settings
     if not (root / "hl7").is_dir():

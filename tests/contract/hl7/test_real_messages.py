@@ -9,8 +9,8 @@ from isocenter.standards.hl7v2.mllp import Block, BlockReader, encode_block
 
 
 @pytest.fixture(scope="module")
-def files(testdata):
-    found = sorted((testdata / "hl7").glob("**/*.hl7"))
+def files(third_party):
+    found = sorted((third_party / "hl7").glob("**/*.hl7"))
     assert len(found) == 61
     return {path.name: path.read_bytes() for path in found}
 

@@ -487,10 +487,10 @@ def test_connection_limit(database):
         held.pop().close()
 
 
-def test_every_real_message_gets_exactly_one_answer(database, port, testdata):
+def test_every_real_message_gets_exactly_one_answer(database, port, third_party):
     codes = {}
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
-        for path in sorted((testdata / "hl7").glob("**/*.hl7")):
+        for path in sorted((third_party / "hl7").glob("**/*.hl7")):
             connection.sendall(VT + path.read_bytes() + FS_CR)
             answers = read_frames(connection, count=1, quiet_s=0.02)
             assert len(answers) == 1, path.name

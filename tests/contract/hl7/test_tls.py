@@ -104,6 +104,7 @@ def test_sender_uses_tls_where_the_peer_wants_it(database, certificate):
     sign(database, "T1")
     with sending(database, tls=client(certificate)):
         eventually(lambda: states(database) == ["acknowledged"])
+    assert len(receiver.received) == 1
     receiver.close()
 
 

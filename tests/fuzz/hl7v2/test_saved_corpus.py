@@ -49,7 +49,9 @@ _TOKENS = [
 ]
 
 
-def exercise(data: bytes) -> None:
+def exercise(data: bytes) -> int:
+    """How many messages were read; fails when reading does."""
+    read = 0
     reader = mllp.BlockReader(message_bytes_max=4096)
     blocks = [event.data for event in reader.receive(data) if isinstance(event, mllp.Block)]
     if last := reader.end():
@@ -63,14 +65,15 @@ def exercise(data: bytes) -> None:
         assert ack.parse_ack(answer).code is ack.AckCode.AR
         messages = batch.split_batch(block).messages if batch.is_batch(block) else (block,)
         for message in messages:
-            _read(message)
+            read += _read(message)
+    return read
 
 
-def _read(data: bytes) -> None:
+def _read(data: bytes) -> int:
     try:
         message = er7.parse(data)
     except RemoteProtocolError:
-        return
+        return 0
     for segment in message.segments:
         for number in range(1, min(segment.field_count(), 40) + 2):
             for field in segment.fields(number):
@@ -82,15 +85,16 @@ def _read(data: bytes) -> None:
                 )
                 assert all(reading is not None for reading in readings)
                 datatypes.parse_dtm(field.text(), datatypes.UTC)
+    return 1
 
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
 def test_saved_input(path):
-    exercise(path.read_bytes())
+    assert exercise(path.read_bytes()) >= 0
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(_TOKENS) | st.binary(max_size=4), max_size=40).map(b"".join))
 def test_new_input(data):
-    exercise(data)
-    exercise(b"\x0bMSH|^~\\&|" + data + b"\x1c\r")
+    assert exercise(data) >= 0
+    assert exercise(b"\x0bMSH|^~\\&|" + data + b"\x1c\r") >= 0

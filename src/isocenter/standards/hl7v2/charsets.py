@@ -7,6 +7,7 @@ the message and keep its bytes.
 Standard: HL7 v2.5.1 2.15.9.18 and table 0211; ISO/IEC 2022 for switching inside a message.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -135,10 +136,8 @@ def encode(text: str, name: str = UTF_8) -> tuple[bytes, str]:
         return text.encode("ascii"), ""
     codec = python_codec(name)
     if codec is not None and codec != "ascii":
-        try:
+        with contextlib.suppress(UnicodeEncodeError):
             return text.encode(codec), name
-        except UnicodeEncodeError:
-            pass
     return text.encode("utf-8"), UTF_8
 
 
