@@ -7,15 +7,15 @@ After the opening a slow trickle goes on, so that a visitor can take over.
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydicom import Dataset
 
 from isocenter.app.demo import cast, images, state
+from isocenter.app.demo.crew import Crew
 from isocenter.app.demo.ehr import Ehr
-from isocenter.app.demo.modality import Called, Modality, NotOnWorklist
+from isocenter.app.demo.modality import Called, Modality
 from isocenter.app.demo.narrator import Narrator
 from isocenter.app.demo.radiologist import Radiologist
 from isocenter.infra.clock import Clock
@@ -63,7 +63,7 @@ class Hospital:
         self._stop = threading.Event()
         self._started = time.monotonic()
         self._exams: dict[str, cast.Exam] = {}
-        self._scans = ThreadPoolExecutor(2, thread_name_prefix="scanner")
+        self._scanners = Crew(2)
         self._ehr = Ehr(
             send_to=around.hl7,
             listen_on=around.ehr,
@@ -93,18 +93,15 @@ class Hospital:
         try:
             self._opening()
             while not self._stop.wait(_TRICKLE_S):
-                self._scans.submit(self._guarded, self._usual)
+                self._guarded(self._usual)
         finally:
             self._stop.set()
             self._ehr.stop()
-            self._scans.shutdown(wait=False, cancel_futures=True)
 
     def _opening(self) -> None:
         """The first minutes: an exam of every kind, and every mishap once."""
-        first = self._usual()
-        follow = threading.Thread(target=self._follow, args=(first,), daemon=True)
-        follow.start()
         acts: tuple[Callable[[], object], ...] = (
+            lambda: self._usual(follow=True),
             lambda: self._usual(order_twice=True),
             self._usual,
             self._mistyped,
@@ -118,10 +115,10 @@ class Hospital:
                 return
             self._guarded(act)
 
-    def _usual(self, *, order_twice: bool = False) -> "Future[str | None]":
+    def _usual(self, *, order_twice: bool = False, follow: bool = False) -> None:
         exam = self._next()
         self._arrive(exam, order_twice=order_twice)
-        return self._scans.submit(self._scan, exam)
+        self._later(lambda: self._scan(exam, follow=follow))
 
     def _cancelled(self) -> None:
         exam = self._next()
@@ -134,7 +131,7 @@ class Hospital:
     def _mistyped(self) -> None:
         exam = self._next()
         self._arrive(exam)
-        self._scans.submit(self._scan, exam, mistype=True)
+        self._later(lambda: self._scan(exam, mistype=True))
 
     def _merged(self) -> None:
         """A patient brought in without papers, known later: registered twice, then merged."""
@@ -158,7 +155,7 @@ class Hospital:
                 f"EHR merges {unknown.number} into {known.number} {known.name}: {answer.code}",
             )
 
-        self._scans.submit(self._guarded, scan_then_merge)
+        self._later(scan_then_merge)
 
     def _down(self) -> None:
         """The EHR goes down for a minute, once it has seen a result."""
@@ -186,14 +183,13 @@ class Hospital:
             f" {ordered.text}".rstrip(),
         )
 
-    def _scan(self, exam: cast.Exam, *, mistype: bool = False) -> str | None:
-        """Find the exam on the worklist, make and store its images; gives the accession number."""
+    def _later(self, work: Callable[[], object]) -> None:
+        self._scanners.submit(lambda: self._guarded(work))
+
+    def _scan(self, exam: cast.Exam, *, mistype: bool = False, follow: bool = False) -> None:
+        """Find the exam on the worklist, make its images, store them."""
         modality = self._modalities[exam.kind.station]
-        try:
-            item = modality.find(exam)
-        except NotOnWorklist as error:
-            self._say(modality.modality, str(error))
-            return None
+        item = modality.find(exam)
         accession_number = str(item.AccessionNumber)
         self._say(modality.modality, f"found {exam.patient.name} on the worklist")
         identity = images.Identity(
@@ -204,6 +200,8 @@ class Hospital:
             started_at=self._clock(),
         )
         self._exams[accession_number] = exam
+        if follow:
+            threading.Thread(target=self._follow, args=(accession_number,), daemon=True).start()
         if mistype:
             identity = images.renamed(
                 identity,
@@ -214,8 +212,9 @@ class Hospital:
                 "Mishap",
                 f"technologist types accession {identity.accession_number} for {accession_number}",
             )
-        modality.perform(identity, self._images(exam, identity), name=exam.patient.name)
-        return accession_number
+        # All images before the first is sent: a study that pauses for long is taken for complete.
+        made = list(self._images(exam, identity))
+        modality.perform(identity, made, name=exam.patient.name)
 
     def _images(self, exam: cast.Exam, identity: images.Identity) -> Iterable[Dataset]:
         series = self._files.get(exam.kind.modality)
@@ -223,11 +222,8 @@ class Hospital:
             return images.study(exam, identity)
         return images.from_folder(series[exam.serial % len(series)], identity)
 
-    def _follow(self, scan: "Future[str | None]") -> None:
-        """Tell when the first exam's ledger is complete."""
-        accession_number = scan.result()
-        if accession_number is None:
-            return
+    def _follow(self, accession_number: str) -> None:
+        """Tell when an exam's ledger is complete."""
         deadline = time.monotonic() + _FIRST_LEDGER_TIMEOUT_S
         while time.monotonic() < deadline and not self._stop.wait(0.5):
             if self._radiologist.ledger(accession_number).get("acknowledged"):

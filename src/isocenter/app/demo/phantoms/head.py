@@ -144,7 +144,8 @@ class Head:
             for side in (-1, 1):
                 outer = tube(on, (side * 64, -26), (side * 43, -14), 2.4)
                 inner = tube(on, (side * 43, -20), (side * 45, 14), 1.6)
-                paint(image, np.maximum(outer, inner), palette["csf"])
+                paint(image, outer, palette["csf"])
+                paint(image, inner, palette["csf"])
 
     def _posterior_fossa(self, image: Field, on: Warped, palette: Palette) -> None:
         cistern = ellipsoid(on, (0, 6, -30), (25, 19, 16), edge_mm=2.0)

@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Field = NDArray[np.floating[Any]]
+Window = tuple[slice, slice]
+
+_BEND_MAX_MM = 12.0
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Plane:
         """This plane with its coordinates displaced, so that shapes on it bend."""
         x = np.broadcast_to(self.x + dx, (len(self.y_mm), len(self.x_mm))).astype(np.float32)
         y = np.broadcast_to(self.y + dy, x.shape).astype(np.float32)
-        return Warped(x, y, self.z_mm + dz, self.pixel_mm)
+        return Warped(x, y, self.z_mm + dz, self)
 
     @cached_property
     def flat(self) -> "Warped":
@@ -73,7 +76,58 @@ class Warped:
     x: Field
     y: Field
     z: float
-    pixel_mm: float
+    plane: Plane
+
+    @property
+    def pixel_mm(self) -> float:
+        """Distance between columns."""
+        return self.plane.pixel_mm
+
+    def window(self, low_mm: tuple[float, float], high_mm: tuple[float, float]) -> "Window":
+        """The rows and columns within a rectangle of (x, y), and as far around as bending goes."""
+        rows, columns = (
+            slice(
+                int(np.searchsorted(axis, low - _BEND_MAX_MM)),
+                int(np.searchsorted(axis, high + _BEND_MAX_MM)),
+            )
+            for axis, low, high in (
+                (self.plane.y_mm, low_mm[1], high_mm[1]),
+                (self.plane.x_mm, low_mm[0], high_mm[0]),
+            )
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Coverage of a shape in the part of a plane where it is; 0 everywhere else."""
+
+    window: Window
+    coverage: Field
+
+    def __mul__(self, other: "Patch | Field | NDArray[np.bool] | float") -> "Patch":
+        """The shape where the other is too: another shape, a coverage of the plane, a factor."""
+        if isinstance(other, Patch):
+            return self._within(other)
+        if isinstance(other, np.ndarray):
+            return Patch(self.window, self.coverage * other[self.window])
+        return Patch(self.window, self.coverage * np.float32(other))
+
+    def _within(self, other: "Patch") -> "Patch":
+        common = tuple(
+            slice(max(a.start, b.start), max(a.start, b.start, min(a.stop, b.stop)))
+            for a, b in zip(self.window, other.window, strict=True)
+        )
+        ours, theirs = (
+            each.coverage[
+                tuple(
+                    slice(part.start - own.start, part.stop - own.start)
+                    for part, own in zip(common, each.window, strict=True)
+                )
+            ]
+            for each in (self, other)
+        )
+        return Patch((common[0], common[1]), ours * theirs)
 
 
 class Noise:
@@ -121,17 +175,22 @@ def ellipsoid(
     *,
     turn_deg: float = 0.0,
     edge_mm: float | None = None,
-) -> Field:
+) -> Patch:
     """Coverage of an ellipsoid, turned about the body's axis."""
     dz = (on.z - centre_mm[2]) / radii_mm[2]
     if abs(dz) >= 1.15:
-        return np.zeros_like(on.x)
-    x, y = on.x - centre_mm[0], on.y - centre_mm[1]
+        return Patch((slice(0, 0), slice(0, 0)), on.x[:0, :0])
+    edge = edge_mm or on.pixel_mm
+    reach = max(radii_mm[0], radii_mm[1]) * (1 + edge / min(radii_mm[0], radii_mm[1]))
+    window = on.window(
+        (centre_mm[0] - reach, centre_mm[1] - reach), (centre_mm[0] + reach, centre_mm[1] + reach)
+    )
+    x, y = on.x[window] - centre_mm[0], on.y[window] - centre_mm[1]
     if turn_deg:
         c, s = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
         x, y = x * c + y * s, y * c - x * s
     r = np.sqrt((x / radii_mm[0]) ** 2 + (y / radii_mm[1]) ** 2 + dz * dz)
-    return covered((1.0 - r) * min(radii_mm[0], radii_mm[1]), edge_mm or on.pixel_mm)
+    return Patch(window, covered((1.0 - r) * min(radii_mm[0], radii_mm[1]), edge))
 
 
 def tube(
@@ -141,14 +200,19 @@ def tube(
     radius_mm: float,
     *,
     edge_mm: float | None = None,
-) -> Field:
+) -> Patch:
     """Coverage of a bar with round ends between two points of the slice."""
     ax, ay = start_mm
     bx, by = end_mm[0] - ax, end_mm[1] - ay
-    t = ((on.x - ax) * bx + (on.y - ay) * by) / max(bx * bx + by * by, 1e-6)
-    t = np.clip(t, 0.0, 1.0)
-    away = np.hypot(on.x - ax - t * bx, on.y - ay - t * by)
-    return covered(radius_mm - away, edge_mm or on.pixel_mm)
+    edge = edge_mm or on.pixel_mm
+    reach = radius_mm + edge
+    window = on.window(
+        (min(ax, end_mm[0]) - reach, min(ay, end_mm[1]) - reach),
+        (max(ax, end_mm[0]) + reach, max(ay, end_mm[1]) + reach),
+    )
+    x, y = on.x[window] - ax, on.y[window] - ay
+    t = np.clip((x * bx + y * by) / max(bx * bx + by * by, 1e-6), 0.0, 1.0)
+    return Patch(window, covered(radius_mm - np.hypot(x - t * bx, y - t * by), edge))
 
 
 def covered(depth_mm: Field, edge_mm: float) -> Field:
@@ -156,9 +220,14 @@ def covered(depth_mm: Field, edge_mm: float) -> Field:
     return np.clip(depth_mm / np.float32(edge_mm) + np.float32(0.5), 0, 1).astype(np.float32)
 
 
-def paint(image: Field, coverage: Field, value: Field | float) -> None:
+def paint(image: Field, coverage: Field | Patch, value: Field | float) -> None:
     """Lay a value over an image where a shape covers it."""
-    image += coverage * (value - image)
+    if isinstance(coverage, Patch):
+        part = image[coverage.window]
+        over = value[coverage.window] if isinstance(value, np.ndarray) else np.float32(value)
+        part += coverage.coverage * (over - part)
+    else:
+        image += coverage * (value - image)
 
 
 def grain(seed: int, shape: tuple[int, int], *, blur: int = 1) -> Field:
