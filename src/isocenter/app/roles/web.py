@@ -67,9 +67,14 @@ async def _serve(runtime: Runtime) -> None:
         ssl_key=settings.http_tls_key,
     )
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        application.end_streams()  # they would keep the drain waiting
+        server.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
-    loop.call_soon(say_ready, lambda: from_thread(loop, server.stop))
+        loop.add_signal_handler(number, stop)
+    loop.call_soon(say_ready, lambda: from_thread(loop, stop))
     with listening("HTTP", settings.bind, settings.http_port):
         await server.serve()
     with contextlib.suppress(TimeoutError):

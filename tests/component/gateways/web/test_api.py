@@ -86,7 +86,8 @@ def test_a_report_is_drafted_signed_and_added_to(hospital):
 def test_only_radiologists_write_reports(hospital, user):
     number = hospital.order(1)
     body = {"accession_number": number, "text": "x"}
-    problem(hospital.program(user).post("/api/reports", json=body), 403)
+    answer = hospital.program(user).post("/api/reports", json=body)
+    assert problem(answer, 403)["kind"] == "forbidden"
 
 
 def test_a_study_is_matched_by_a_person(hospital):
