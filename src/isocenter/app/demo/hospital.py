@@ -63,7 +63,7 @@ class Hospital:
         self._stop = threading.Event()
         self._started = time.monotonic()
         self._exams: dict[str, cast.Exam] = {}
-        self._scanners = Crew(2)
+        self._scanners = Crew(1)  # drawing phantoms is bound by one processor anyway
         self._ehr = Ehr(
             send_to=around.hl7,
             listen_on=around.ehr,

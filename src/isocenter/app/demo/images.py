@@ -86,10 +86,10 @@ def _ct_head(exam: cast.Exam) -> Iterator[_Image]:
     subject = Head(exam.serial * 101, exam.finding)
     heights = np.arange(-56.0, 80.0, 5.0)
     for number, z in enumerate(heights, 1):
-        plane = Plane.centred(size=384, pixel_mm=0.6, z_mm=float(z))
-        drawn = subject.draw(plane, CT_PALETTE) + 3.2 * grain(exam.serial + number, (384, 384))
+        plane = Plane.centred(size=320, pixel_mm=0.72, z_mm=float(z))
+        drawn = subject.draw(plane, CT_PALETTE) + 3.2 * grain(exam.serial + number, (320, 320))
         pixels = (np.clip(drawn, -1024, 3000) - _RESCALE_INTERCEPT).astype(np.uint16)
-        yield _Image(2, "Head 5.0 H30", _CT, pixels, 0.6, number, (40, 90), float(z), 5.0)
+        yield _Image(2, "Head 5.0 H30", _CT, pixels, 0.72, number, (40, 90), float(z), 5.0)
 
 
 def _ct_chest(exam: cast.Exam) -> Iterator[_Image]:
