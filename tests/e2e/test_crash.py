@@ -219,7 +219,7 @@ def test_every_signed_report_arrives_and_none_again_after_its_acknowledgement(ho
 
     def all_acknowledged() -> bool:
         _, deliveries = product.api("GET", "/api/deliveries?limit=200")
-        states = Counter(d["state"] for d in deliveries["items"])
+        states = Counter(d["state"] for d in deliveries)
         return states == {"acknowledged": count}
 
     until(all_acknowledged, timeout_s=120, what="every report acknowledged")
