@@ -5,6 +5,7 @@ Encryption of data is not here; TLS is in ``tls``.
 
 import hashlib
 import hmac
+from functools import cache
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -13,7 +14,12 @@ from argon2.exceptions import InvalidHashError, VerificationError
 _hasher = PasswordHasher(
     time_cost=3, memory_cost=64 * 1024, parallelism=4, hash_len=32, salt_len=16, type=Type.ID
 )
-_UNKNOWN_USER = _hasher.hash("no password has this hash")
+
+
+@cache
+def _of_nobody() -> str:
+    """A hash for comparing with when there is none; made when first needed: it takes 64 MiB."""
+    return _hasher.hash("no password has this hash")
 
 
 def hash_password(password: str) -> str:
@@ -30,7 +36,7 @@ def verify_password(kept: str | None, password: str) -> bool:
     Pass None for a user who does not exist: the answer is False and takes as long as any other.
     """
     try:
-        _hasher.verify(kept or _UNKNOWN_USER, password)
+        _hasher.verify(kept or _of_nobody(), password)
     except (VerificationError, InvalidHashError):
         return False
     return kept is not None
