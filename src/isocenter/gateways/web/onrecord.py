@@ -6,12 +6,14 @@ by the same actor from the same place is recorded once in a few minutes by each 
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from isocenter.domain.access.model import Actor
 from isocenter.domain.audit import service as audit
 from isocenter.domain.audit.model import AuditEntry
+from isocenter.domain.monitoring.model import Expectations
 from isocenter.infra.db import Tx
 
 ONE_READING = timedelta(minutes=5)
@@ -55,3 +57,12 @@ class Readings:
         self._noted.move_to_end(reading)
         if len(self._noted) > _REMEMBERED_MAX:
             self._noted.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at exams: when, by which expectations, and where it is put on record."""
+
+    now: datetime
+    expectations: Expectations
+    readings: Readings

@@ -6,6 +6,8 @@ The settings themselves are read by ``app``; this is only the shape in which the
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
+from isocenter.domain.monitoring.model import EXPECTATIONS, Expectations
+
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
@@ -16,6 +18,7 @@ class WebOptions:
     secure_cookies: bool = False  # true when browsers reach us under TLS
     session_cookie: str = "isocenter_session"
     page_rows: int = 50
+    expectations: Expectations = field(default_factory=lambda: EXPECTATIONS)
     dicomweb_path: str = "/dicomweb"
     feed_poll_s: float = 0.4
     feed_heartbeat_s: float = 15.0

@@ -21,7 +21,7 @@ from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.gateways.web import formats
 from isocenter.gateways.web.feed import Feed
 from isocenter.gateways.web.navigation import Permissions, items_for
-from isocenter.gateways.web.onrecord import Readings
+from isocenter.gateways.web.onrecord import Look, Readings
 from isocenter.gateways.web.options import WebOptions
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock
@@ -95,6 +95,10 @@ class Web:
         }
         environment.globals.update(shared)
         return environment
+
+    def look(self) -> Look:
+        """One look at exams, now."""
+        return Look(self.clock(), self.options.expectations, self.readings)
 
     def asset(self, name: str) -> str:
         """The address of a static file; it changes with the content, so it may be kept for ever."""

@@ -116,7 +116,7 @@ async def exams(
         limit=max(1, min(wanted.limit, LIMIT_MAX)),
         after=wanted.after,
     )
-    page = await web.pool.run(searched_exams, viewer, query, readings=web.readings, now=web.clock())
+    page = await web.pool.run(searched_exams, viewer, query, look=web.look())
     items = [ExamSummary.model_validate(each) for each in page.exams]
     return Page(items=items, next=page.after)
 
@@ -124,9 +124,7 @@ async def exams(
 @router.get("/{accession_number:path}", summary="An exam's ledger")
 async def exam(web: InWeb, viewer: ExamViewer, accession_number: str) -> ExamAnswer:
     """Every hop of the exam, with its studies, reports and deliveries."""
-    found = await web.pool.run(
-        opened_exam, viewer, accession_number, readings=web.readings, now=web.clock()
-    )
+    found = await web.pool.run(opened_exam, viewer, accession_number, look=web.look())
     if found is None:
         raise UnknownExam("There is no exam with this accession number.")
     return ExamAnswer.model_validate(found)

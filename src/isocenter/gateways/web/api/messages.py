@@ -61,8 +61,7 @@ async def messages(
         viewer,
         asked,
         limit=limit,
-        readings=web.readings,
-        now=web.clock(),
+        look=web.look(),
     )
     following = str(found[-1].message_key) if len(found) == limit else None
     return Page(items=[MessageAnswer.model_validate(each) for each in found], next=following)

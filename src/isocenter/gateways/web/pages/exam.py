@@ -24,8 +24,7 @@ async def show(request: Request, web: InWeb, viewer: ExamViewer, accession_numbe
             viewer,
             accession_number,
             dicomweb_path=web.options.dicomweb_path,
-            readings=web.readings,
-            now=web.clock(),
+            look=web.look(),
         ),
     )
 
@@ -43,8 +42,7 @@ async def show_study(
             viewer,
             study_instance_uid,
             dicomweb_path=web.options.dicomweb_path,
-            readings=web.readings,
-            now=web.clock(),
+            look=web.look(),
         ),
     )
 

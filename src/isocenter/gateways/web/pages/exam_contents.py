@@ -20,7 +20,7 @@ from isocenter.domain.reporting.model import Report, ReportVersion
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.web.audited import opened_exam, opened_exam_of_study
 from isocenter.gateways.web.formats import person_name
-from isocenter.gateways.web.onrecord import Readings
+from isocenter.gateways.web.onrecord import Look
 from isocenter.infra.db import Tx
 from isocenter.readmodels.exam_ledger import ExamLedger, Hop, LedgerStudy
 
@@ -116,11 +116,10 @@ def exam_contents(
     accession_number: str,
     *,
     dicomweb_path: str,
-    readings: Readings,
-    now: datetime,
+    look: Look,
 ) -> ExamContents:
     """The exam with this accession number. Raises ``UnknownExam``."""
-    found = opened_exam(tx, viewer, accession_number, readings=readings, now=now)
+    found = opened_exam(tx, viewer, accession_number, look=look)
     return _contents(tx, viewer, found, dicomweb_path)
 
 
@@ -130,11 +129,10 @@ def study_contents(
     study_instance_uid: str,
     *,
     dicomweb_path: str,
-    readings: Readings,
-    now: datetime,
+    look: Look,
 ) -> ExamContents:
     """The exam that this study belongs to. Raises ``UnknownExam``."""
-    found = opened_exam_of_study(tx, viewer, study_instance_uid, readings=readings, now=now)
+    found = opened_exam_of_study(tx, viewer, study_instance_uid, look=look)
     return _contents(tx, viewer, found, dicomweb_path)
 
 

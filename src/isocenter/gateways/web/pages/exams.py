@@ -1,7 +1,6 @@
 """The board: what is stuck, what needs a person, and all exams."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -10,6 +9,7 @@ from starlette.responses import Response
 
 from isocenter.domain.access.model import Viewer
 from isocenter.gateways.web.audited import searched_exams
+from isocenter.gateways.web.onrecord import Look
 from isocenter.gateways.web.paging import next_url
 from isocenter.gateways.web.web import ExamViewer, InWeb, Web
 from isocenter.infra.db import Tx
@@ -52,7 +52,7 @@ async def show(
     request: Request, web: InWeb, viewer: ExamViewer, filters: Annotated[Filters, Query()]
 ) -> Response:
     """Exams, newest first, below those that somebody must look after."""
-    board = await web.pool.run(_load, viewer, filters, web=web, now=web.clock())
+    board = await web.pool.run(_load, viewer, filters, web=web, look=web.look())
     shown = _STUCK_MAX if filters.only == "stuck" else _STUCK_SHOWN
     context = {
         "section": "/",
@@ -69,7 +69,7 @@ async def show(
     return web.page(request, "exams.html", context)
 
 
-def _load(tx: Tx, viewer: Viewer, filters: Filters, *, web: Web, now: datetime) -> Board:
+def _load(tx: Tx, viewer: Viewer, filters: Filters, *, web: Web, look: Look) -> Board:
     query = ExamQuery(
         accession_number=filters.accession_number.strip() or None,
         patient_id=filters.patient_id.strip() or None,
@@ -78,9 +78,11 @@ def _load(tx: Tx, viewer: Viewer, filters: Filters, *, web: Web, now: datetime) 
         limit=web.options.page_rows,
         after=filters.after or None,
     )
-    found = exam_ledger.stuck(tx, viewer, limit=_STUCK_MAX, now=now)
+    found = exam_ledger.stuck(
+        tx, viewer, limit=_STUCK_MAX, now=look.now, expectations=look.expectations
+    )
     return Board(
         stuck=[each for each in found if not each.needs_person],
         person=[each for each in found if each.needs_person],
-        page=searched_exams(tx, viewer, query, readings=web.readings, now=now),
+        page=searched_exams(tx, viewer, query, look=look),
     )

@@ -66,8 +66,7 @@ async def show(
         viewer,
         wanted,
         limit=rows,
-        readings=web.readings,
-        now=web.clock(),
+        look=web.look(),
     )
     following = next_url(request, before=found[-1].message_key) if len(found) == rows else None
     context = {

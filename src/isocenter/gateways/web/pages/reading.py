@@ -16,7 +16,7 @@ from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive.service import location as archive
 from isocenter.domain.reporting import service as reporting
 from isocenter.domain.reporting.model import ReportState
-from isocenter.gateways.web.onrecord import Readings
+from isocenter.gateways.web.onrecord import Look
 from isocenter.gateways.web.pages.exam_contents import (
     ExamContents,
     exam_contents,
@@ -75,7 +75,7 @@ async def show(
 ) -> Response:
     """Images and report of the exam with this accession number."""
     contents = await web.pool.run(
-        _opened, viewer, accession_number, web=web, by_study=False, now=web.clock()
+        _opened, viewer, accession_number, web=web, by_study=False, look=web.look()
     )
     return _page(request, web, contents, addendum=addendum)
 
@@ -86,13 +86,13 @@ async def show_study(
 ) -> Response:
     """Images of a study that no order claims: there is nothing a report could answer."""
     contents = await web.pool.run(
-        _opened, viewer, study_instance_uid, web=web, by_study=True, now=web.clock()
+        _opened, viewer, study_instance_uid, web=web, by_study=True, look=web.look()
     )
     return _page(request, web, contents, addendum=False)
 
 
 def _opened(
-    tx: Tx, viewer: Viewer, identifier: str, *, web: Web, by_study: bool, now: datetime
+    tx: Tx, viewer: Viewer, identifier: str, *, web: Web, by_study: bool, look: Look
 ) -> ExamContents:
     gather = study_contents if by_study else exam_contents
     contents = gather(
@@ -100,19 +100,12 @@ def _opened(
         Viewer.of(viewer.actor, Action.EXAM_READ),
         identifier,
         dicomweb_path=web.options.dicomweb_path,
-        readings=web.readings,
-        now=now,
+        look=look,
     )
     for each in contents.studies:
-        _note_view(tx, viewer.actor, each.study.study_instance_uid, web.readings, now)
+        uid = each.study.study_instance_uid  # an opening is always put on record
+        archive.record_study_access(tx, viewer.actor, uid, action="study.view", now=look.now)
     return contents
-
-
-def _note_view(
-    tx: Tx, actor: Actor, study_instance_uid: str, readings: Readings, now: datetime
-) -> None:
-    del readings  # an opening is always put on record
-    archive.record_study_access(tx, actor, study_instance_uid, action="study.view", now=now)
 
 
 def _page(request: Request, web: Web, contents: ExamContents, *, addendum: bool) -> Response:

@@ -17,7 +17,7 @@ from isocenter.domain.orders import service as orders
 from isocenter.domain.reconcile import service as reconcile
 from isocenter.domain.reconcile.model import DISMISSIBLE
 from isocenter.gateways.web.audited import opened_exam_of_study, searched_exams
-from isocenter.gateways.web.onrecord import Readings
+from isocenter.gateways.web.onrecord import Look
 from isocenter.gateways.web.pages.exam_contents import SeriesView, series_view
 from isocenter.gateways.web.web import InWeb, SignedIn, StudyViewer, Web, seen_after
 from isocenter.infra.db import Tx
@@ -76,14 +76,14 @@ class Search(BaseModel):
 @router.get("/reconciliation")
 async def show(request: Request, web: InWeb, viewer: StudyViewer) -> Response:
     """Open cases, oldest first."""
-    cases = await web.pool.run(_cases, viewer, readings=web.readings, now=web.clock())
+    cases = await web.pool.run(_cases, viewer, look=web.look())
     context = {"section": "/reconciliation", "cases": cases, "cases_max": _CASES_MAX}
     return web.page(request, "reconciliation.html", context)
 
 
-def _cases(tx: Tx, viewer: Viewer, *, readings: Readings, now: datetime) -> list[OpenCase]:
+def _cases(tx: Tx, viewer: Viewer, *, look: Look) -> list[OpenCase]:
     what = ("reconciliation.search", "study", "")
-    readings.note(tx, viewer.actor, what, now=now)
+    look.readings.note(tx, viewer.actor, what, now=look.now)
     return reconciliation.open_cases(tx, viewer, limit=_CASES_MAX)
 
 
@@ -96,7 +96,7 @@ async def show_study(
     search: Annotated[Search, Query()],
 ) -> Response:
     """One study beside the exams that it may belong to."""
-    case = await web.pool.run(_load, viewer, study_instance_uid, search, web=web, now=web.clock())
+    case = await web.pool.run(_load, viewer, study_instance_uid, search, web=web, look=web.look())
     context = {
         "section": "/reconciliation",
         "case": case,
@@ -107,19 +107,14 @@ async def show_study(
     return web.page(request, "reconcile_study.html", context)
 
 
-def _load(
-    tx: Tx, viewer: Viewer, uid: str, search: Search, *, web: Web, now: datetime
-) -> StudyCase:
+def _load(tx: Tx, viewer: Viewer, uid: str, search: Search, *, web: Web, look: Look) -> StudyCase:
     study = archive.study(tx, viewer, uid)
     exams = Viewer.of(viewer.actor, Action.EXAM_READ)
     cases = reconciliation.open_cases(tx, viewer, study_instance_uid=uid, limit=_CASES_MAX)
     if search.wanted:
-        found = [
-            candidate(tx, exam)
-            for exam in found_exams(tx, exams, search, readings=web.readings, now=now)
-        ]
+        found = [candidate(tx, exam) for exam in found_exams(tx, exams, search, look=look)]
     else:
-        found = proposals(tx, exams, cases, now=now)
+        found = proposals(tx, exams, cases, look=look)
     return StudyCase(
         study=study,
         series=[
@@ -127,14 +122,12 @@ def _load(
             for each in archive.series_of(tx, viewer, uid)
         ],
         cases=cases,
-        exam=opened_exam_of_study(tx, exams, uid, readings=web.readings, now=now),
+        exam=opened_exam_of_study(tx, exams, uid, look=look),
         candidates=found,
     )
 
 
-def proposals(
-    tx: Tx, viewer: Viewer, cases: Sequence[OpenCase], *, now: datetime
-) -> list[Candidate]:
+def proposals(tx: Tx, viewer: Viewer, cases: Sequence[OpenCase], *, look: Look) -> list[Candidate]:
     """The exams that the open cases propose, best first, each once."""
     grounds: dict[str, Sequence[str]] = {}
     for case in cases:
@@ -142,22 +135,22 @@ def proposals(
             grounds.setdefault(each.accession_number, each.grounds)
     found: list[Candidate] = []
     for accession_number, why in grounds.items():
-        exam = exam_ledger.exam(tx, viewer, accession_number, now=now)
+        exam = exam_ledger.exam(
+            tx, viewer, accession_number, now=look.now, expectations=look.expectations
+        )
         if exam is not None:
             found.append(candidate(tx, exam, why))
     return found
 
 
-def found_exams(
-    tx: Tx, viewer: Viewer, search: Search, *, readings: Readings, now: datetime
-) -> list[ExamLedger]:
+def found_exams(tx: Tx, viewer: Viewer, search: Search, *, look: Look) -> list[ExamLedger]:
     """Ordered exams that fit what a person searched for."""
     query = ExamQuery(
         text=search.text.strip() or None,
         accession_number=search.accession_number.strip() or None,
         limit=_CANDIDATES_MAX,
     )
-    page = searched_exams(tx, viewer, query, readings=readings, now=now)
+    page = searched_exams(tx, viewer, query, look=look)
     return [each for each in page.exams if not each.study_instance_uid]
 
 
