@@ -68,7 +68,7 @@ def import_paths(
         ready = [
             (file, each) for file, each in zip(batch, described, strict=True) if each is not None
         ]
-        _admit(db, actor, ready, clock, report)
+        _admit(db, blobs, actor, ready, clock=clock, report=report)
         on_progress(start + len(batch), len(files))
     return report
 
@@ -106,8 +106,10 @@ def _described(
 
 def _admit(
     db: Database,
+    blobs: BlobStore,
     actor: Actor,
     ready: Sequence[tuple[Path, ReceivedInstance]],
+    *,
     clock: Clock,
     report: ImportReport,
 ) -> None:
@@ -124,10 +126,12 @@ def _admit(
             report.refused.append((ready[0][0], error.message))
             return
         for one in ready:
-            _admit(db, actor, [one], clock, report)
+            _admit(db, blobs, actor, [one], clock=clock, report=report)
         return
-    for (file, _), admission in zip(ready, admissions, strict=True):
+    for (file, instance), admission in zip(ready, admissions, strict=True):
         _count(report, file, admission)
+        if admission.outcome in {Outcome.DUPLICATE, Outcome.REFUSED}:
+            blobs.delete(instance.blob_key)  # nobody will name it
 
 
 def _count(report: ImportReport, file: Path, admission: Admission) -> None:

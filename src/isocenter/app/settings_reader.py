@@ -172,7 +172,7 @@ def _unknown(
     for variable in sorted(environment):
         name = variable.removeprefix(PREFIX).lower()
         ours = variable.startswith(PREFIX) and variable not in _OTHER_NAMES
-        if ours and name not in known:
+        if ours and name not in known and not name.startswith("test"):
             variables = [PREFIX + each.upper() for each in known]
             warnings.append(
                 f"environment: unknown setting {variable}{_suggestion(variable, variables)}"
