@@ -202,7 +202,7 @@ def tests_assert(tree: Sequence[Source]) -> Iterator[str]:
     """A test that cannot fail is not a test."""
     check = re.compile(r"\bassert\b|raises\(|check_|expect|\.assert_")
     for source, node in _functions(tree, tests=True):
-        if node.name.startswith("test") and not check.search(
+        if node.name.startswith("test_") and not check.search(
             ast.get_source_segment(source.text, node) or ""
         ):
             yield f"{source.path}:{node.lineno}: {node.name} asserts nothing"
@@ -211,9 +211,8 @@ def tests_assert(tree: Sequence[Source]) -> Iterator[str]:
 def locks_hold_no_address(tree: Sequence[Source]) -> Iterator[str]:
     """A lock file pins by hash; where packages come from is the installer's business."""
     for source in tree:
-        if (source.path.suffix == ".lock" or "lock" in source.path.name) and ADDRESS_IN_LOCK.search(
-            source.text
-        ):
+        is_lock = source.path.suffix == ".lock" or source.path.name.endswith("-lock.json")
+        if is_lock and ADDRESS_IN_LOCK.search(source.text):
             yield f"{source.path}: a lock file with an address in it"
 
 

@@ -1,8 +1,8 @@
 """The eight kinds of anticipated failure, and the exception that carries one.
 
-A domain error is a subclass defined where it is raised and named after the situation. Gateways translate
-``kind`` into their protocol's codes by one table each. Anything that is not an ``IsocenterError`` is a defect
-in our code. This module imports nothing of the package.
+A domain error is a subclass defined where it is raised and named after the situation. Gateways
+translate ``kind`` into their protocol's codes by one table each. Anything that is not an
+``IsocenterError`` is a defect in our code. This module imports nothing of the package.
 """
 
 from enum import StrEnum

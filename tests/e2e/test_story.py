@@ -68,7 +68,7 @@ def worklist(product: Product, *keys: str, ae_title: str = "CT1") -> list[dict[s
 
 
 def test_echo(product: Product):
-    dcmtk("echoscu", "-v", product=product)
+    assert "Received Echo Response (Success)" in dcmtk("echoscu", "-v", product=product)
 
 
 def test_one_exam_from_registration_to_acknowledged_report(

@@ -72,7 +72,7 @@ def wait_until(condition, timeout_s: float = 5) -> None:
     assert condition()
 
 
-def still_works(running) -> None:
+def check_still_works(running) -> None:
     with established(running) as peer:
         peer.sendall(pdu.encode(pdu.ReleaseRequest()))
         assert peer.recv(100) == pdu.encode(pdu.ReleaseResponse())
@@ -86,7 +86,7 @@ def test_silence_before_an_association_ends_with_artim(start, data):
         began = time.monotonic()
         assert read_all(peer) == b""
         assert 0.2 < time.monotonic() - began < 5
-    still_works(running)
+    check_still_works(running)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_is_not_dicom_is_aborted_at_once(start, data):
     with dial(running) as peer:
         peer.sendall(data)
         assert read_all(peer) == ABORT_BY_USER
-    still_works(running)
+    check_still_works(running)
 
 
 @pytest.mark.parametrize("length", [1 << 20, 0x7FFFFFFF, 0xFFFFFFFF])
@@ -111,7 +111,7 @@ def test_an_oversize_pdu_is_refused_by_its_header(start, length):
     with established(running) as peer:
         peer.sendall(b"\x04\0" + length.to_bytes(4, "big") + b"x" * 100)
         assert read_all(peer) == bytes.fromhex("07000000000400000206")
-    still_works(running)
+    check_still_works(running)
 
 
 def test_a_stall_in_the_middle_of_a_message_is_ended_and_leaves_nothing(start):
@@ -138,7 +138,7 @@ def test_an_abort_in_the_middle_of_an_object_leaves_nothing(running, ending):
         peer.sendall(ending)
     wait_until(lambda: running.files() == [])
     assert running.archive.arrivals == []
-    still_works(running)
+    check_still_works(running)
 
 
 def test_a_command_in_the_place_of_data_is_refused(running):
@@ -159,14 +159,14 @@ def test_a_peer_that_goes_while_it_is_decided_on_is_forgotten(running):
         with dial(running) as peer:
             peer.sendall(REQUEST)
     wait_until(lambda: running.server.associations == 0)
-    still_works(running)
+    check_still_works(running)
 
 
 def test_many_connections_leave_room_for_honest_ones(start):
     running = start(Limits(free_bytes_min=0, artim_timeout_s=0.5, connections_max=50))
     crowd = [dial(running) for _ in range(120)]
     time.sleep(1.0)
-    still_works(running)
+    check_still_works(running)
     for peer in crowd:
         peer.close()
 
@@ -202,7 +202,7 @@ def test_a_peer_that_does_not_read_its_matches_ends_the_query(start):
         peer.sendall(pdu.encode(pdu.PData(values)))
         wait_until(lambda: closed == [True], 20)
         wait_until(lambda: running.server.associations == 0)
-    still_works(running)
+    check_still_works(running)
 
 
 def test_a_storage_that_fails_is_out_of_resources(running):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.ul.target import run
+from tests.fuzz.ul.target import run as check_survival
 
 CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
 
@@ -13,4 +13,4 @@ def test_the_corpus_is_there():
 
 @pytest.mark.parametrize("path", CORPUS, ids=lambda path: path.name)
 def test_nothing_in_the_corpus_breaks_anything(path):
-    run(path.read_bytes())
+    check_survival(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Every lint of the house has a control: a planted violation that it finds, a clean text it lets pass."""
+"""Every lint has a control: a planted violation that it finds, a clean text that it lets pass."""
 
 from pathlib import Path
 

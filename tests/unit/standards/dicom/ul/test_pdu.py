@@ -1,5 +1,3 @@
-from contextlib import suppress
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +6,7 @@ from isocenter.standards import LocalProtocolError, RemoteProtocolError
 from isocenter.standards.dicom.ul import pdu
 from isocenter.standards.dicom.ul.items import UserIdentity, UserInformation
 from isocenter.standards.dicom.ul.syntax import InvalidPdu, Tolerance, item
+from tests.raising import check_raises_only
 from tests.unit.standards.dicom.ul import strategies
 
 INFORMATION = UserInformation(16384, "1.2.3", "TEST")
@@ -46,8 +45,7 @@ def test_a_pdu_cut_anywhere_is_refused_or_still_valid(value, data):
 
 @given(st.integers(0, 255), st.binary(max_size=300))
 def test_garbage_raises_nothing_but_a_protocol_error(pdu_type, body):
-    with suppress(RemoteProtocolError):
-        pdu.decode(pdu_type, memoryview(body))
+    check_raises_only(RemoteProtocolError, pdu.decode, pdu_type, memoryview(body))
 
 
 @given(strategies.associate_requests | strategies.associate_accepts, st.data())
@@ -55,8 +53,7 @@ def test_a_changed_byte_raises_nothing_but_a_protocol_error(value, data):
     encoded = bytearray(pdu.encode(value))
     at = data.draw(st.integers(6, len(encoded) - 1))
     encoded[at] = data.draw(st.integers(0, 255))
-    with suppress(RemoteProtocolError):
-        pdu.decode(encoded[0], memoryview(encoded)[6:])
+    check_raises_only(RemoteProtocolError, pdu.decode, encoded[0], memoryview(encoded)[6:])
 
 
 def test_the_bytes_of_a_release_are_those_of_the_standard():
