@@ -21,10 +21,14 @@ from isocenter.domain.archive.model import (
     Outcome,
     ReceivedInstance,
 )
+from isocenter.domain.archive.service.description import (
+    ObjectHeader,
+    index_frames,
+    read_header,
+)
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.dimse import metrics
 from isocenter.gateways.dimse.limits import Limits
-from isocenter.gateways.dimse.object_header import ObjectHeader, index_frames, read_header
 from isocenter.gateways.dimse.ports import Admit, Arrival, Caller, Grant
 from isocenter.gateways.dimse.status_table import STORE
 from isocenter.infra.blobs import BlobStore, BlobWriter, StoredBlob

@@ -5,7 +5,7 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from isocenter.domain.archive.model import INDEXED_TAGS
-from isocenter.gateways.dimse.object_header import index_frames, read_header
+from isocenter.domain.archive.service.description import index_frames, read_header
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.part10 import parse_file_meta
 
