@@ -110,7 +110,7 @@ class Settings:
         str, About(v.time_zone, "IANA name of the zone in which the department lives")
     ] = v.zone_of_this_machine()
     assigning_authority: Annotated[
-        str, About(v.text, "assigning authority of patient ids that name none")
+        str, About(v.text, "authority of patient ids of HL7 peers added without one")
     ] = ""
     accession_number_format: Annotated[
         str, About(v.accession_number_format, "accession numbers that we issue")

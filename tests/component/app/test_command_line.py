@@ -211,7 +211,6 @@ def test_the_small_roles_import_nothing_heavy(role: str):
         "numpy",
         "imagecodecs",
         "typer",
-        "rich",
         "obstore",
     }
     assert not loaded & heavy

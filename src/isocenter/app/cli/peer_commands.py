@@ -66,14 +66,17 @@ def add_hl7(  # noqa: PLR0913 options of a command, given by name
     receive: Annotated[str, typer.Option(help="What it may send: adt,orm,oru,siu.")] = "",
     application: Annotated[str | None, typer.Option(help="Its MSH-3; none: any.")] = None,
     assigning_authority: Annotated[
-        str, typer.Option(help="Of patient ids that it sends without one.")
-    ] = "",
+        str | None,
+        typer.Option(help="Of patient ids that it sends without one; none: the setting."),
+    ] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Talk to it over TLS.")] = False,
 ) -> None:
     """Add an HL7 v2 peer.
 
     Example: isocenter peer add hl7 EHR --host 10.0.0.9 --port 2576 --send oru --receive adt,orm
     """
+    chosen = session.settings()
+    authority = chosen.assigning_authority if assigning_authority is None else assigning_authority
     described = Hl7Peer(
         name,
         host,
@@ -81,10 +84,10 @@ def add_hl7(  # noqa: PLR0913 options of a command, given by name
         send=_words(send),
         receive=_words(receive),
         application=application,
-        assigning_authority=assigning_authority,
+        assigning_authority=authority,
         tls=tls,
     )
-    with session.database(session.settings()) as db, db.transaction() as tx:
+    with session.database(chosen) as db, db.transaction() as tx:
         peers.add_hl7_peer(tx, session.actor(), described, now=utc_now())
 
 

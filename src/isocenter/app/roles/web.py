@@ -10,6 +10,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from isocenter.app.expectations import expectations
+from isocenter.app.expectations import expectations
 from isocenter.app.http.application import create_application
 from isocenter.app.http.options import HttpOptions
 from isocenter.app.runtime import Runtime, from_thread, listening, opened, say_ready
@@ -38,6 +39,7 @@ async def _serve(runtime: Runtime) -> None:
         options=HttpOptions(
             web=WebOptions(
                 time_zone=ZoneInfo(settings.time_zone),
+                expectations=expectations(settings),
                 secure_cookies=settings.base_url.startswith("https:"),
                 dicomweb_path=_DICOMWEB_PATH,
                 expectations=expectations(settings),
