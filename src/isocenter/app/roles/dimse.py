@@ -90,6 +90,7 @@ class _Admission:
 
     def __init__(self, runtime: Runtime) -> None:
         self._pool, self._clock = runtime.pool, runtime.clock
+        self._familiar = archive.Familiar()
 
     def __call__(
         self, batch: Sequence[Arrival], durable: Callable[[], None], /
@@ -113,9 +114,13 @@ class _Admission:
         now = self._clock()
 
         def admit(tx: Tx) -> list[Admission]:
-            admissions = archive.admit(tx, actor, instances, now=now)
+            admissions = archive.admit(tx, actor, instances, now=now, familiar=self._familiar)
             # The storage and the statements above have worked side by side; the commit is last.
             durable()
             return admissions
 
-        return self._pool.run_here(admit)
+        try:
+            return self._pool.run_here(admit)
+        except BaseException:
+            self._familiar.forget()
+            raise

@@ -10,7 +10,6 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from isocenter.app.expectations import expectations
-from isocenter.app.expectations import expectations
 from isocenter.app.http.application import create_application
 from isocenter.app.http.options import HttpOptions
 from isocenter.app.runtime import Runtime, from_thread, listening, opened, say_ready
@@ -42,7 +41,6 @@ async def _serve(runtime: Runtime) -> None:
                 expectations=expectations(settings),
                 secure_cookies=settings.base_url.startswith("https:"),
                 dicomweb_path=_DICOMWEB_PATH,
-                expectations=expectations(settings),
             ),
             tls=tls,
             body_bytes_max=settings.http_body_max_bytes,

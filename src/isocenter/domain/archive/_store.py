@@ -111,11 +111,7 @@ def places(tx: Tx, studies: Rows, series: Rows, *, now: datetime) -> list[Place]
 
 
 _STORE = """
-with stored as (
-    insert into archive.instance (
-        series_key, sop_instance_uid, sop_class_uid, transfer_syntax_uid, instance_number, rows,
-        columns, bits_allocated, number_of_frames, blob_key, size_bytes, sha256, dataset_offset,
-        pixel_data_offset, frame_ranges, received_at, calling_ae_title)
+with given as materialized (
     select *
       from jsonb_to_recordset(%(instances)s) as given (
            series_key bigint, sop_instance_uid text, sop_class_uid text, transfer_syntax_uid text,
@@ -123,6 +119,21 @@ with stored as (
            blob_key text, size_bytes bigint, sha256 bytea, dataset_offset bigint,
            pixel_data_offset bigint, frame_ranges bytea, received_at timestamptz,
            calling_ae_title text)
+), place as materialized (
+    -- Locks studies before series, as everywhere; counted below, so it is complete before that.
+    select series.series_key
+      from archive.study join archive.series using (study_key)
+     where series.series_key in (select series_key from given)
+     order by study.study_instance_uid, series.series_instance_uid
+       for update of study
+), stored as (
+    insert into archive.instance (
+        series_key, sop_instance_uid, sop_class_uid, transfer_syntax_uid, instance_number, rows,
+        columns, bits_allocated, number_of_frames, blob_key, size_bytes, sha256, dataset_offset,
+        pixel_data_offset, frame_ranges, received_at, calling_ae_title)
+    select *
+      from given
+     where (select count(*) from place) > 0 and series_key in (select series_key from place)
      order by sop_instance_uid
     on conflict (sop_instance_uid) do nothing
     returning series_key, sop_instance_uid, sop_class_uid, calling_ae_title
@@ -167,7 +178,10 @@ select sop_instance_uid from stored
 
 
 def store(tx: Tx, instances: Rows, *, now: datetime) -> set[str]:
-    """SOP Instance UIDs of the rows that were inserted; series and studies are counted on."""
+    """SOP Instance UIDs of the rows that were inserted; series and studies are counted on.
+
+    Not inserted is what is there already, and what names a series that is not.
+    """
     return set(tx.values(_STORE, {"instances": jsonb(instances), "now": now}))
 
 

@@ -1,6 +1,6 @@
 """The archive's use cases: admit, locate, complete, sweep."""
 
-from isocenter.domain.archive.service.admission import admit
+from isocenter.domain.archive.service.admission import Familiar, admit
 from isocenter.domain.archive.service.completion import complete_quiet_studies
 from isocenter.domain.archive.service.location import (
     conflicts_of,
@@ -15,6 +15,7 @@ from isocenter.domain.archive.service.sweeping import sweep, unreferenced
 from isocenter.domain.archive.service.verification import count_digests, digests
 
 __all__ = [
+    "Familiar",
     "admit",
     "complete_quiet_studies",
     "conflicts_of",

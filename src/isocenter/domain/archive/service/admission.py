@@ -1,13 +1,14 @@
 """Makes received objects visible: one call for a batch of any size, of any mixture of studies.
 
-The usual batch costs three statements and one event per series, whatever its size. What is unusual
-(instances that are here already, studies that contradict themselves) costs a few more.
+A batch costs three statements and one event per series, whatever its size. What is unusual
+(instances that are here already, studies that contradict themselves) costs a few more. Further
+images of a series that was announced within the last second cost one statement: see ``Familiar``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
 
 from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.archive import _store, model
@@ -43,6 +44,9 @@ _STUDY_TAGS = (
     model.REFERRING_PHYSICIAN_NAME,
 )
 
+_ANNOUNCED_FOR: Final = timedelta(seconds=1)
+_FAMILIAR_MAX: Final = 256
+
 A = TypeVar("A")
 SeriesId = tuple[str, str]  # Study Instance UID, Series Instance UID
 
@@ -58,14 +62,65 @@ class _Candidate:
         return self.identity.study_instance_uid, self.identity.series_instance_uid
 
 
+@dataclass(frozen=True, slots=True)
+class _Acquaintance:
+    series_key: int
+    study: StudyAttributes
+    announced_at: datetime
+
+
+class Familiar:
+    """Series to which one process has just admitted images of one sender, so that more are cheap.
+
+    A series is familiar for a second after its images were announced and audited. What it saves is
+    work only: an instance that cannot be stored this way goes the whole way. Not shared between
+    threads.
+    """
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[str, str, SeriesId], _Acquaintance] = {}
+
+    def _key(self, actor: Actor, each: _Candidate) -> tuple[str, str, SeriesId]:
+        return actor.name, actor.source, each.series
+
+    def series_key(self, actor: Actor, each: _Candidate, now: datetime) -> int | None:
+        """The key of the instance's series, when nothing but the instance is news."""
+        known = self._series.get(self._key(actor, each))
+        if known is None or known.study != each.study:
+            return None
+        return known.series_key if now - known.announced_at < _ANNOUNCED_FOR else None
+
+    def meet(self, actor: Actor, each: _Candidate, series_key: int, now: datetime) -> None:
+        """Remember a series that was announced at ``now``."""
+        if len(self._series) >= _FAMILIAR_MAX:
+            self._series.clear()
+        self._series[self._key(actor, each)] = _Acquaintance(series_key, each.study, now)
+
+    def forget(self) -> None:
+        """Remember nothing, after a transaction that may not have happened."""
+        self._series.clear()
+
+
 def admit(
-    tx: Tx, actor: Actor, batch: Sequence[ReceivedInstance], *, now: datetime
+    tx: Tx,
+    actor: Actor,
+    batch: Sequence[ReceivedInstance],
+    *,
+    now: datetime,
+    familiar: Familiar | None = None,
 ) -> list[Admission]:
     """What became of each object of ``batch``, in its order.
 
     One bad object does not fail the others: its outcome is ``REFUSED``. Every other outcome is
     success to the sender once the caller has committed. May be called by any number of processes
     at once, also for the same study and the same instances.
+
+    Args:
+        tx: the caller commits it, and lets ``familiar`` forget when that fails.
+        actor: the sender.
+        batch: objects whose bytes are durable, or will be before the commit.
+        now: the time of admission.
+        familiar: the caller's memory of what it admitted lately.
 
     Standard: PS3.4 B.2, PS3.18 10.5
     """
@@ -86,7 +141,9 @@ def admit(
             repeats.append((index, candidate))
         else:
             candidates[uid] = index, candidate
-    missed = _store_new(tx, actor, candidates, admissions, now) if candidates else []
+    familiar = Familiar() if familiar is None else familiar
+    news = _store_more(tx, actor, candidates, admissions, now, familiar)
+    missed = _store_new(tx, actor, news, admissions, now, familiar) if news else []
     _settle_known(tx, [*missed, *repeats], admissions, now)
     return [each for each in admissions if each is not None]
 
@@ -104,12 +161,35 @@ def _candidate(
     return _Candidate(received, identity, study)
 
 
+def _store_more(
+    tx: Tx,
+    actor: Actor,
+    candidates: Mapping[str, tuple[int, _Candidate]],
+    admissions: list[Admission | None],
+    now: datetime,
+    familiar: Familiar,
+) -> Mapping[str, tuple[int, _Candidate]]:
+    """Insert instances of familiar series; gives those that were not inserted."""
+    rows: list[dict[str, Any]] = []
+    for _, each in candidates.values():
+        series_key = familiar.series_key(actor, each, now)
+        if series_key is None:
+            # The whole way must not wait for a series while holding another study's lock.
+            return candidates
+        rows.append(_instance_row(each, series_key))
+    stored = _store.store(tx, rows, now=now) if rows else set[str]()
+    for uid in stored:
+        admissions[candidates[uid][0]] = Admission(uid, Outcome.STORED)
+    return {uid: entry for uid, entry in candidates.items() if uid not in stored}
+
+
 def _store_new(
     tx: Tx,
     actor: Actor,
     candidates: Mapping[str, tuple[int, _Candidate]],
     admissions: list[Admission | None],
     now: datetime,
+    familiar: Familiar,
 ) -> list[tuple[int, _Candidate]]:
     """Insert what is new; gives what turned out to be here already."""
     in_order = [candidate for _, candidate in candidates.values()]
@@ -117,7 +197,8 @@ def _store_new(
         (place.study_instance_uid, place.series_instance_uid): place
         for place in _store.places(tx, _study_rows(in_order), _series_rows(in_order), now=now)
     }
-    stored = _store.store(tx, [_instance_row(each, places) for each in in_order], now=now)
+    rows = [_instance_row(each, places[each.series].series_key) for each in in_order]
+    stored = _store.store(tx, rows, now=now)
     for uid in stored:
         admissions[candidates[uid][0]] = Admission(uid, Outcome.STORED)
     new = [each for each in in_order if each.identity.sop_instance_uid in stored]
@@ -125,6 +206,9 @@ def _store_new(
         _drop_empty(tx, places.values(), new)
     disagreements = _supplement(tx, places, new)
     _announce(tx, actor, places, new, disagreements, now)
+    for each in new:
+        if each.identity.study_instance_uid not in disagreements:
+            familiar.meet(actor, each, places[each.series].series_key, now)
     return [entry for uid, entry in candidates.items() if uid not in stored]
 
 
@@ -161,11 +245,11 @@ def _series_rows(candidates: Sequence[_Candidate]) -> list[dict[str, Any]]:
     return rows
 
 
-def _instance_row(candidate: _Candidate, places: Mapping[SeriesId, _store.Place]) -> dict[str, Any]:
+def _instance_row(candidate: _Candidate, series_key: int) -> dict[str, Any]:
     received = candidate.received
     attributes = received.attributes
     return {
-        "series_key": places[candidate.series].series_key,
+        "series_key": series_key,
         "sop_instance_uid": candidate.identity.sop_instance_uid,
         "instance_number": model.integer_of(attributes, model.INSTANCE_NUMBER),
         "rows": model.integer_of(attributes, model.ROWS),
