@@ -7,9 +7,10 @@ one database.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from isocenter.errors import IsocenterError
 from isocenter.infra.clock import Clock
@@ -49,7 +50,7 @@ def _subscribers(router: Router, *, external: bool) -> Sequence[str]:
 
 
 class Dispatcher:
-    """Delivers what is due. Thread-safe; needs one connection per worker."""
+    """Delivers what is due. Thread-safe; ``run`` needs a connection per worker and one more."""
 
     def __init__(
         self,
@@ -91,44 +92,16 @@ class Dispatcher:
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until ``stop`` is set; what a worker has begun by then it finishes."""
+        steps = [partial(self._deliver, crew) for crew in self._crews for _ in range(crew.workers)]
         threads = [
-            threading.Thread(target=self._work, args=(crew, stop, number == 0), name="dispatch")
-            for crew in self._crews
-            for number in range(crew.workers)
+            threading.Thread(target=_work, args=(step, stop), name="dispatch")
+            for step in [self._fire_timer, *steps]
         ]
         for each in threads:
             each.start()
         stop.wait()
         for each in threads:
             each.join()
-
-    def _work(self, crew: _Crew, stop: threading.Event, fires_timers: bool) -> None:
-        """One thread: no pause while there is work, then ever longer ones up to a limit.
-
-        Nothing needs to wake it, so nothing can fail to: an idle worker looks again by itself.
-        """
-        pause_s = _POLL_FIRST_S
-        while not stop.is_set():
-            began = time.monotonic()
-            try:
-                busy = self._deliver(crew)
-                if fires_timers:
-                    busy = self._fire_timer() or busy
-            except (DatabaseUnavailable, DatabaseBusy) as error:
-                log.warning("dispatch_interrupted", error_kind=error.kind)
-                stop.wait(_AWAY_S)
-                continue
-            except Exception:
-                log.exception("dispatch_failed")
-                stop.wait(_AWAY_S)
-                continue
-            if busy:
-                pause_s = _POLL_FIRST_S
-                continue
-            pause_s = min(pause_s * 1.5, _POLL_MAX_S)
-            # Looking in vain must never become a load, whatever it costs at the moment.
-            looking_s = time.monotonic() - began
-            stop.wait(max(pause_s, _LOOKING_SHARE * looking_s))
 
     def _fire_timer(self) -> bool:
         with self._db.transaction() as tx:
@@ -204,3 +177,30 @@ def _usable(tx: Tx) -> bool:
     except (DatabaseUnavailable, DatabaseBusy):
         return False
     return True
+
+
+def _work(step: Callable[[], bool], stop: threading.Event) -> None:
+    """One thread: no pause while ``step`` finds work, then ever longer ones up to a limit.
+
+    Nothing needs to wake it, so nothing can fail to: an idle worker looks again by itself.
+    """
+    pause_s = _POLL_FIRST_S
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            busy = step()
+        except (DatabaseUnavailable, DatabaseBusy) as error:
+            log.warning("dispatch_interrupted", error_kind=error.kind)
+            stop.wait(_AWAY_S)
+            continue
+        except Exception:
+            log.exception("dispatch_failed")
+            stop.wait(_AWAY_S)
+            continue
+        if busy:
+            pause_s = _POLL_FIRST_S
+            continue
+        pause_s = min(pause_s * 1.5, _POLL_MAX_S)
+        # Looking in vain must never become a load, whatever it costs at the moment.
+        looking_s = time.monotonic() - began
+        stop.wait(max(pause_s, _LOOKING_SHARE * looking_s))
