@@ -5,6 +5,7 @@ What the bytes mean and who refers to them is not known here: a sweeper elsewher
 nobody does.
 """
 
+from isocenter.infra.blobs.mapping import mapped
 from isocenter.infra.blobs.opening import UnknownStorageUrl, open_store
 from isocenter.infra.blobs.store import (
     BlobMissing,
@@ -25,5 +26,6 @@ __all__ = [
     "StorageUnavailable",
     "StoredBlob",
     "UnknownStorageUrl",
+    "mapped",
     "open_store",
 ]

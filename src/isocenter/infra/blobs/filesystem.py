@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -33,6 +34,7 @@ from isocenter.infra.clock import Clock, utc_now
 from isocenter.infra.ids import new_id
 
 _UNFINISHED = "unfinished"
+_SHARD_BLOBS = 512
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 # Data and size, but not times: enough to read the file back.
 _sync_data = getattr(os, "fdatasync", os.fsync)
@@ -109,6 +111,8 @@ class FileStore:
         self.root = root
         self._clock = clock
         self._known: set[str] = set()
+        self._shard, self._shard_room = new_shard(), 0
+        self._shard_lock = threading.Lock()
         with _errors_of_storage():
             (root / _UNFINISHED).mkdir(parents=True, exist_ok=True)
 
@@ -134,7 +138,7 @@ class FileStore:
         """Moves the files to their places; ``wait`` makes them and their directory durable."""
         ours = [cast("FileWriter", each) for each in writers]
         now = self._clock()
-        shard = new_shard()
+        shard = self._shard_for(len(ours))
         keys = [new_key(now, shard) for _ in ours]
         directory = f"{self.root}/{now:%Y/%m/%d}/{shard}"
 
@@ -156,6 +160,14 @@ class FileStore:
         _all_or_none(ours, move)
         blobs = [each.stored(key) for each, key in zip(ours, keys, strict=True)]
         return Commitment(blobs, wait)
+
+    def _shard_for(self, blobs: int) -> str:
+        """A shard that is kept for some hundred blobs: making a new one waits for the disk."""
+        with self._shard_lock:
+            if self._shard_room < blobs:
+                self._shard, self._shard_room = new_shard(), _SHARD_BLOBS
+            self._shard_room -= blobs
+            return self._shard
 
     def put(self, data: Chunk) -> StoredBlob:
         """Store ``data`` as one blob."""
