@@ -8,7 +8,15 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from isocenter.errors import IsocenterError
-from isocenter.gateways.dicomweb import frames, rendered, retrieve, search, store
+from isocenter.gateways.dicomweb import (
+    bulkdata,
+    describe,
+    frames,
+    rendered,
+    retrieve,
+    search,
+    store,
+)
 from isocenter.gateways.dicomweb.context import Dicomweb
 from isocenter.gateways.dicomweb.options import DicomwebOptions
 from isocenter.gateways.dicomweb.problems import (
@@ -63,15 +71,16 @@ def _routes() -> list[Route]:
         for path in (_STUDY, _SERIES, _INSTANCE)
         for tail, handler in (
             ("", retrieve.instances),
-            ("/metadata", retrieve.metadata),
+            ("/metadata", describe.metadata),
             ("/rendered", rendered.rendered),
             ("/thumbnail", rendered.thumbnail),
         )
         if (path, tail) != (_INSTANCE, "/metadata")
     ]
     parts = [
-        Route(_INSTANCE + "/metadata", retrieve.one_instance_metadata),
-        Route(_INSTANCE + "/bulkdata/{path:path}", retrieve.bulk_data),
+        Route(_INSTANCE + "/metadata", describe.one_instance_metadata),
+        Route(_INSTANCE + "/bulkdata/{path:path}", bulkdata.bulk_data),
+        Route(_INSTANCE + "/pixeldata", frames.pixel_data),
         Route(_INSTANCE + "/frames/{frames}", frames.frames),
         Route(_INSTANCE + "/frames/{frame}/rendered", rendered.rendered),
         Route(_INSTANCE + "/frames/{frame}/thumbnail", rendered.thumbnail),

@@ -2,40 +2,25 @@
 
 from collections import OrderedDict
 from datetime import datetime, timedelta
-from typing import ClassVar, Final
+from typing import Final
 
 from starlette.requests import Request
 
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
-from isocenter.errors import IsocenterError, Kind
+from isocenter.gateways.dicomweb.errors import NobodyAsks
 from isocenter.gateways.dicomweb.options import DicomwebOptions
+from isocenter.gateways.dicomweb.pictures import FrameIndex
+from isocenter.gateways.dicomweb.single_flight import SingleFlight
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Tx
 from isocenter.infra.pools import Pool
 
+_Opening = tuple[str, str, str]  # name of the actor, where it comes from, Study Instance UID
 # Within this time the same person opening the same study again is one opening.
 _OPENING: Final = timedelta(minutes=10)
 _REMEMBERED_MAX: Final = 10_000
-
-
-class NobodyAsks(IsocenterError):
-    """The request reached us without an actor."""
-
-    kind: ClassVar[Kind] = Kind.FORBIDDEN
-
-
-class NothingThere(IsocenterError):
-    """No object of ours has these UIDs."""
-
-    kind: ClassVar[Kind] = Kind.NOT_FOUND
-
-
-class NotAcceptable(IsocenterError):
-    """Nothing that the client accepts can be made of what is stored."""
-
-    kind: ClassVar[Kind] = Kind.UNSUPPORTED
 
 
 class Dicomweb:
@@ -48,22 +33,28 @@ class Dicomweb:
         self.blobs = blobs
         self.options = options
         self.clock = clock
-        self._openings: OrderedDict[tuple[str, str, str], datetime] = OrderedDict()
+        self.frame_index = FrameIndex(blobs)
+        self.metadata = SingleFlight[bytes]()
+        self._openings: OrderedDict[_Opening, datetime] = OrderedDict()
+        self._recording = SingleFlight[None]()
 
     async def record_opening(self, actor: Actor, study_instance_uid: str) -> None:
-        """Put on record that ``actor`` reads the study, once in a while and not for each frame."""
+        """Put on record that ``actor`` reads the study, once in a while and not for each frame.
+
+        Nothing is shown before it is on record: requests that come together wait for one record.
+        """
         now = self.clock()
         key = (actor.name, actor.source, study_instance_uid)
         before = self._openings.get(key)
-        if before is not None and now - before < _OPENING:
-            return
+        if before is None or now - before >= _OPENING:
+            await self._recording.run(key, lambda: self._record(actor, key, now))
 
+    async def _record(self, actor: Actor, key: _Opening, now: datetime) -> None:
         def record(tx: Tx) -> None:
-            archive.record_study_access(
-                tx, actor, study_instance_uid, action="study.retrieve", now=now
-            )
+            archive.record_study_access(tx, actor, key[-1], action="study.retrieve", now=now)
 
         await self.pool.run(record)
+        self._openings.pop(key, None)
         self._openings[key] = now
         while len(self._openings) > _REMEMBERED_MAX:
             self._openings.popitem(last=False)

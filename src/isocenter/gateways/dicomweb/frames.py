@@ -1,61 +1,113 @@
-"""WADO-RS frames: one range read each where admission found the frame's bytes.
+"""WADO-RS frames and pixel data: range reads from the store to the socket.
 
-Frames are sent in the transfer syntax they are stored in, or decoded, as the client accepts. A
-single frame may be asked for in byte ranges, also inside its multipart body: the boundary is the
-same each time.
+Frames are sent in the transfer syntax they are stored in, or decoded, as the client accepts. What
+is sent as it is stored may be asked for in byte ranges, also inside its multipart body: the
+boundary is the same each time.
 
-Standard: PS3.18 10.4.1.1.6
+Standard: PS3.18 10.4.1.1.6, 10.4.1.1.7
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from isocenter.domain.archive.model import InstanceLocation
+from isocenter.gateways.dicomweb import bodies
+from isocenter.gateways.dicomweb.bodies import IMMUTABLE
 from isocenter.gateways.dicomweb.context import (
-    NotAcceptable,
-    NothingThere,
+    Dicomweb,
     actor_of,
     service_root,
 )
+from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
 from isocenter.gateways.dicomweb.metadata import instance_path
-from isocenter.gateways.dicomweb.pictures import decoded_frame, open_picture, stored_frame
+from isocenter.gateways.dicomweb.pictures import decoded_frame, open_picture
+from isocenter.gateways.dicomweb.pieces import Piece
 from isocenter.gateways.dicomweb.retrieve import accepted, found
 from isocenter.imaging.codecs import can_decode
 from isocenter.imaging.frames import Pixels
-from isocenter.infra.blobs import BlobStore
 from isocenter.standards.dicom import uids
 from isocenter.standards.dicomweb import media_types, multipart, params
 from isocenter.standards.dicomweb.media_types import OCTET_STREAM, Offer
 
-_IMMUTABLE = "private, max-age=3600, immutable"
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Frames of an instance, and how the client is to have them."""
+
+    location: InstanceLocation
+    numbers: Sequence[int]
+    offer: Offer
+    boundary: str
+    resource: str
+
+    @property
+    def part_type(self) -> str:
+        return f"{self.offer.name}; transfer-syntax={self.offer.transfer_syntax_uid}"
+
+    def head(self, number: int, *, first: bool) -> bytes:
+        headers = {
+            "Content-Type": self.part_type,
+            "Content-Location": f"{self.resource}/frames/{number}",
+        }
+        return multipart.part_head(self.boundary, headers, first=first)
 
 
 async def frames(request: Request) -> Response:
     """The frames that the path lists, in its order."""
-    context, locations = await found(request)
-    location = locations[0]
     numbers = params.parse_frames(request.path_params["frames"])
-    if max(numbers) > (location.number_of_frames or 1):
-        raise NothingThere(f"the instance has {location.number_of_frames or 1} frames")
-    await context.record_opening(actor_of(request), location.study_instance_uid)
+    context, locations = await found(request)
+    count = locations[0].number_of_frames or 1
+    if max(numbers) > count:
+        raise NothingThere(f"the instance has {count} frames")
+    return await send_frames(request, context, locations[0], numbers)
+
+
+async def pixel_data(request: Request) -> Response:
+    """All frames of the instance."""
+    context, locations = await found(request)
+    return await send_all_frames(request, context, locations[0])
+
+
+async def send_all_frames(
+    request: Request, context: Dicomweb, location: InstanceLocation
+) -> Response:
+    """The pixel data, a part for each frame; raises ``NothingThere`` where there are none."""
+    count = await context.pool.call(context.frame_index.count, location)
+    if not count:
+        raise NothingThere("the instance has no frames")
+    return await send_frames(request, context, location, range(1, count + 1))
+
+
+async def send_frames(
+    request: Request, context: Dicomweb, location: InstanceLocation, numbers: Sequence[int]
+) -> Response:
+    """The frames as the client accepts them; raises ``NotAcceptable``."""
     chosen = media_types.select(accepted(request), _offers(location, single=len(numbers) == 1))
     if chosen is None:
         raise NotAcceptable(
             f"the frames are stored in {location.transfer_syntax_uid}: "
             "accept transfer-syntax=* to have them as they are"
         )
-    read = _decoded if _is_decoded(chosen, location) else _stored
-    content = await context.pool.call(read, context.blobs, location, numbers)
-    if not chosen.multipart:
-        kind = f"{chosen.name}; transfer-syntax={chosen.transfer_syntax_uid}"
-        return _maybe_partial(request, content[0], kind)
-    boundary = multipart.stable_boundary(request.url.path)
+    await context.record_opening(actor_of(request), location.study_instance_uid)
+    tag = bodies.entity_tag(request.url.path, location.sha256, chosen)
+    current = bodies.not_modified(request, tag, IMMUTABLE)
+    if current is not None:
+        return current
     resource = service_root(request) + instance_path(location)
-    body = _body(content, numbers, chosen, boundary, resource)
-    return _maybe_partial(request, body, multipart.content_type(chosen.name, boundary))
+    boundary = multipart.stable_boundary(request.url.path)
+    wish = _Wish(location, numbers, chosen, boundary, resource)
+    if _is_decoded(chosen, location):
+        return await _send_decoded(request, context, wish, tag)
+    pieces = await context.pool.call(context.frame_index.pieces, location, numbers)
+    kind = wish.part_type
+    if chosen.multipart:
+        pieces = _with_heads(pieces, wish)
+        kind = multipart.content_type(chosen.name, boundary)
+    return await bodies.answer(request, pieces, kind, tag=tag, cache=IMMUTABLE)
 
 
 def _offers(location: InstanceLocation, *, single: bool) -> list[Offer]:
@@ -81,51 +133,49 @@ def _is_decoded(chosen: Offer, location: InstanceLocation) -> bool:
     )
 
 
-def _stored(blobs: BlobStore, location: InstanceLocation, numbers: Sequence[int]) -> list[bytes]:
-    return [stored_frame(blobs, location, number) for number in numbers]
+def _with_heads(pieces: Sequence[Piece], wish: _Wish) -> list[Piece]:
+    made: list[Piece] = []
+    for number, piece in zip(wish.numbers, pieces, strict=True):
+        made += [wish.head(number, first=not made), piece]
+    return [*made, multipart.closing(wish.boundary)]
 
 
-def _decoded(blobs: BlobStore, location: InstanceLocation, numbers: Sequence[int]) -> list[bytes]:
-    """The frames as native little endian pixels.
+async def _send_decoded(request: Request, context: Dicomweb, wish: _Wish, tag: str) -> Response:
+    """Frames as native little endian pixels, each decoded when its turn comes.
 
     Standard: PS3.5 8.2
     """
-    picture = open_picture(blobs, location)
-    return [_little_endian(decoded_frame(blobs, picture, number).pixels) for number in numbers]
+    if len(wish.numbers) > 1:
+        kind = multipart.content_type(wish.offer.name, wish.boundary)
+        headers = {"Cache-Control": IMMUTABLE, "ETag": tag}
+        chunks = _decoded_parts(context, wish)
+        return await bodies.stream(request, chunks, HTTPStatus.OK, headers, kind)
+    pieces: list[Piece] = [await context.pool.call(_only_frame, context, wish)]
+    kind = wish.part_type
+    if wish.offer.multipart:
+        pieces = _with_heads(pieces, wish)
+        kind = multipart.content_type(wish.offer.name, wish.boundary)
+    return await bodies.answer(request, pieces, kind, tag=tag, cache=IMMUTABLE)
+
+
+def _only_frame(context: Dicomweb, wish: _Wish) -> bytes:
+    return next(_decoded(context, wish))
+
+
+def _decoded(context: Dicomweb, wish: _Wish) -> Iterator[bytes]:
+    picture = open_picture(context.blobs, wish.location)
+    for number in wish.numbers:
+        frame = decoded_frame(context.blobs, context.frame_index, picture, number)
+        yield _little_endian(frame.pixels)
+
+
+def _decoded_parts(context: Dicomweb, wish: _Wish) -> Iterator[bytes]:
+    first = True
+    for number, frame in zip(wish.numbers, _decoded(context, wish), strict=True):
+        yield wish.head(number, first=first) + frame
+        first = False
+    yield multipart.closing(wish.boundary)
 
 
 def _little_endian(pixels: Pixels) -> bytes:
     return pixels.astype(pixels.dtype.newbyteorder("<"), copy=False).tobytes()
-
-
-def _body(
-    content: Sequence[bytes],
-    numbers: Sequence[int],
-    chosen: Offer,
-    boundary: str,
-    resource: str,
-) -> bytes:
-    kind = f"{chosen.name}; transfer-syntax={chosen.transfer_syntax_uid}"
-    pieces: list[bytes] = []
-    for number, data in zip(numbers, content, strict=True):
-        headers = {"Content-Type": kind, "Content-Location": f"{resource}/frames/{number}"}
-        pieces += [multipart.part_head(boundary, headers, first=not pieces), data]
-    return b"".join([*pieces, multipart.closing(boundary)])
-
-
-def _maybe_partial(request: Request, content: bytes, kind: str) -> Response:
-    """The whole answer, or the byte range of it that was asked for.
-
-    Standard: RFC 9110 14
-    """
-    headers = {"Accept-Ranges": "bytes", "Cache-Control": _IMMUTABLE}
-    try:
-        wanted = params.parse_byte_range(request.headers.get("range", ""), len(content))
-    except params.RangeNotSatisfiableError:
-        headers["Content-Range"] = f"bytes */{len(content)}"
-        return Response(None, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
-    if wanted is None:
-        return Response(content, HTTPStatus.OK, headers, kind)
-    end = wanted.start + wanted.length
-    headers["Content-Range"] = f"bytes {wanted.start}-{end - 1}/{len(content)}"
-    return Response(content[wanted.start : end], HTTPStatus.PARTIAL_CONTENT, headers, kind)

@@ -14,12 +14,15 @@ import msgspec
 from isocenter.domain.access.model import Actor, Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import InstanceLocation, Series
-from isocenter.infra.blobs import BlobStore
+from isocenter.gateways.dicomweb.pictures import read_head
+from isocenter.infra.blobs import BlobMissing, BlobStore
 from isocenter.infra.db import Database
+from isocenter.infra.log import get_logger
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.json_model import BulkDataUri, JsonObject, header_to_json
 
 ROOT_MARK: Final = b"isocenter-root:"
+_log = get_logger(__name__)
 _AVAILABLE_TRANSFER_SYNTAX_UID: Final = "00083002"
 _SOP_CLASS_UID: Final = "00080016"
 _SOP_INSTANCE_UID: Final = "00080018"
@@ -30,12 +33,22 @@ _SERIES_INSTANCE_UID: Final = "0020000E"
 def series_metadata(db: Database, blobs: BlobStore, viewer: Viewer, series: Series) -> bytes:
     """The JSON array of the series' instances, made and kept when there is none that is current."""
     if series.metadata_blob_key and series.metadata_instances == series.number_of_instances:
-        return blobs.read(series.metadata_blob_key)
+        try:
+            return blobs.read(series.metadata_blob_key)
+        except BlobMissing:
+            # It holds nothing that the instances do not hold.
+            _log.error("metadata_missing", series_instance_uid=series.series_instance_uid)
     with db.read() as tx:
         locations = archive.locate(
             tx, viewer, series.study_instance_uid, series.series_instance_uid
         )
     made = msgspec.json.encode([instance_metadata(blobs, each) for each in locations])
+    _keep(db, blobs, series, made, len(locations))
+    return made
+
+
+def _keep(db: Database, blobs: BlobStore, series: Series, made: bytes, instances: int) -> None:
+    """Name the object for those who ask later; the one before is left to the sweeper."""
     stored = blobs.put(made)
     with db.transaction() as tx:
         kept = archive.set_series_metadata(
@@ -44,22 +57,17 @@ def series_metadata(db: Database, blobs: BlobStore, viewer: Viewer, series: Seri
             series.study_instance_uid,
             series.series_instance_uid,
             blob_key=stored.key,
-            instances=len(locations),
+            instances=instances,
         )
     if not kept:
         blobs.delete(stored.key)
-    return made
 
 
 def instance_metadata(blobs: BlobStore, location: InstanceLocation) -> JsonObject:
     """The DICOM JSON of one instance; of one that cannot be read, what the archive knows of it."""
-    header_bytes = location.pixel_data_offset
-    if header_bytes is not None:
-        # Up to the value of the pixel data: its element header says what it is.
-        header_bytes = min(header_bytes + 12, location.size_bytes)
     try:
         model = header_to_json(
-            memoryview(blobs.read(location.blob_key, 0, header_bytes)),
+            memoryview(read_head(blobs, location)),
             transfer_syntax_uid=location.transfer_syntax_uid,
             start=location.dataset_offset,
             bulk_data_uri=_bulk_data_uri(location),

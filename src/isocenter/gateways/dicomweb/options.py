@@ -11,10 +11,12 @@ class DicomwebOptions:
         search_results_max: most rows of one search answer; more are announced by a Warning header.
         object_bytes_max: largest object that STOW-RS takes.
         objects_max: most objects in one STOW-RS request.
-        rendered_pixels_max: most pixels of one rendered image.
+        rendered_pixels_max: most pixels of an image that is rendered, and of its picture.
+        transcoded_bytes_max: files larger than this are sent as they are stored only.
     """
 
     search_results_max: int = 1000
     object_bytes_max: int = 4 << 30
     objects_max: int = 10_000
     rendered_pixels_max: int = 64 << 20
+    transcoded_bytes_max: int = 512 << 20

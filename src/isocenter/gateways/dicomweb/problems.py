@@ -11,6 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from isocenter.errors import IsocenterError, Kind
+from isocenter.gateways.dicomweb.errors import TooLarge, UnsupportedBody
+from isocenter.infra.blobs import BlobMissing
+from isocenter.infra.log import get_logger
 from isocenter.standards import RemoteProtocolError
 
 STATUS: Mapping[Kind, HTTPStatus] = {
@@ -23,7 +26,15 @@ STATUS: Mapping[Kind, HTTPStatus] = {
     Kind.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     Kind.FAULT: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
+# Situations for which HTTP has a word of its own.
+_SPECIAL: Mapping[type[IsocenterError], HTTPStatus] = {
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedBody: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    # What our rows name is missing: the client asked for something that should be here.
+    BlobMissing: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
 _RETRY_AFTER_S = "5"
+_log = get_logger(__name__)
 
 
 def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None = None) -> Response:
@@ -36,7 +47,9 @@ def answer_error(_request: Request, error: Exception) -> Response:
     """The answer for an anticipated failure of ours."""
     if not isinstance(error, IsocenterError):
         raise error
-    status = STATUS[error.kind]
+    status = _SPECIAL.get(type(error)) or STATUS[error.kind]
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("request_failed", error_type=type(error).__name__, http_status=int(status))
     busy = status is HTTPStatus.SERVICE_UNAVAILABLE
     return problem(status, error.message, {"Retry-After": _RETRY_AFTER_S} if busy else None)
 

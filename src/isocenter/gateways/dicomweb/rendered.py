@@ -5,7 +5,6 @@ Not for primary diagnosis: eight bits, one window, maybe compressed with loss.
 Standard: PS3.18 8.3.5, 10.4.1.1.3, 10.4.1.1.4
 """
 
-import hashlib
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -13,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from isocenter.domain.archive.model import InstanceLocation
-from isocenter.gateways.dicomweb.context import NotAcceptable, NothingThere, actor_of
-from isocenter.gateways.dicomweb.pictures import decoded_frame, open_picture
+from isocenter.gateways.dicomweb import bodies
+from isocenter.gateways.dicomweb.context import Dicomweb, actor_of
+from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere, TooLarge
+from isocenter.gateways.dicomweb.pictures import Picture, decoded_frame, frame_bytes, open_picture
 from isocenter.gateways.dicomweb.retrieve import accepted, found
 from isocenter.imaging.render import (
     JPEG_QUALITY,
@@ -24,7 +25,8 @@ from isocenter.imaging.render import (
     presentation_of,
     render_frame,
 )
-from isocenter.infra.blobs import BlobStore
+from isocenter.imaging.thumbnails import thumbnail as small_picture
+from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicomweb import media_types, params
 from isocenter.standards.dicomweb.media_types import JPEG, PNG, Offer
 from isocenter.standards.dicomweb.params import Viewport, Window
@@ -42,6 +44,7 @@ class _Wish:
     window: Window | None
     viewport: Viewport | None
     quality: int
+    is_thumbnail: bool
 
 
 async def rendered(request: Request) -> Response:
@@ -59,13 +62,13 @@ async def _answer(request: Request, default: Viewport | None) -> Response:
     context, locations = await found(request)
     location = _middle(locations)
     frame = wish.frame_number or ((location.number_of_frames or 1) + 1) // 2
-    state = f"{location.sha256.hex()} {frame} {wish!r}"
-    tag = f'"{hashlib.sha256(state.encode()).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": _KEEP}
+    tag = bodies.entity_tag(location.sha256, frame, wish)
     await context.record_opening(actor_of(request), location.study_instance_uid)
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    content = await context.pool.call(_draw, context.blobs, location, frame, wish)
+    current = bodies.not_modified(request, tag, _KEEP)
+    if current is not None:
+        return current
+    headers = {"ETag": tag, "Cache-Control": _KEEP}
+    content = await context.pool.call(_draw, context, location, frame, wish)
     return Response(content, HTTPStatus.OK, headers, wish.media_type)
 
 
@@ -83,6 +86,7 @@ def _wish(request: Request, default: Viewport | None) -> _Wish:
         window=params.parse_window(window) if window else None,
         viewport=params.parse_viewport(viewport) if viewport else default,
         quality=params.parse_quality(quality) if quality else JPEG_QUALITY,
+        is_thumbnail=default is not None and window is None,
     )
 
 
@@ -94,9 +98,12 @@ def _middle(locations: list[InstanceLocation]) -> InstanceLocation:
     return first[len(first) // 2]
 
 
-def _draw(blobs: BlobStore, location: InstanceLocation, frame: int, wish: _Wish) -> bytes:
-    picture = open_picture(blobs, location)
-    decoded = decoded_frame(blobs, picture, frame)
+def _draw(context: Dicomweb, location: InstanceLocation, frame: int, wish: _Wish) -> bytes:
+    picture = open_picture(context.blobs, location)
+    _check_size(picture, wish, context.options.rendered_pixels_max)
+    if wish.is_thumbnail and wish.media_type == JPEG:
+        return _draw_small(context, picture, frame, wish)
+    decoded = decoded_frame(context.blobs, context.frame_index, picture, frame)
     presentation = presentation_of(picture.header, frame)
     image = render_frame(decoded, presentation, picture.pixels, window=wish.window)
     if wish.viewport is not None:
@@ -104,3 +111,25 @@ def _draw(blobs: BlobStore, location: InstanceLocation, frame: int, wish: _Wish)
     if wish.media_type == PNG:
         return encode_png(image)
     return encode_jpeg(image, quality=wish.quality)
+
+
+def _draw_small(context: Dicomweb, picture: Picture, frame: int, wish: _Wish) -> bytes:
+    """A thumbnail, of which some encodings let us decode only as much as is shown."""
+    data = frame_bytes(context.blobs, context.frame_index, picture, frame)
+    try:
+        return small_picture(
+            data,
+            picture.pixels,
+            presentation_of(picture.header, frame),
+            viewport=wish.viewport,
+            quality=wish.quality,
+        )
+    except RemoteProtocolError as error:
+        raise NothingThere(f"frame {frame} cannot be decoded: {error}") from error
+
+
+def _check_size(picture: Picture, wish: _Wish, pixels_max: int) -> None:
+    """Refuse before the memory is taken."""
+    shown = wish.viewport.width * wish.viewport.height if wish.viewport else 0
+    if max(picture.pixels.rows * picture.pixels.columns, shown) > pixels_max:
+        raise TooLarge(f"images of more than {pixels_max} pixels are not rendered")

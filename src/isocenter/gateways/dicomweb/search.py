@@ -6,7 +6,6 @@ Standard: PS3.18 10.6
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, time
-from http import HTTPStatus
 from typing import Any, Final, cast
 
 import msgspec
@@ -15,13 +14,14 @@ from starlette.responses import Response
 
 from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.audit.service import record
+from isocenter.gateways.dicomweb.bodies import json_answer
 from isocenter.gateways.dicomweb.context import (
-    NotAcceptable,
     actor_of,
     context_of,
     service_root,
     viewer_of,
 )
+from isocenter.gateways.dicomweb.errors import NotAcceptable
 from isocenter.gateways.dicomweb.retrieve import accepted
 from isocenter.infra.db import Tx
 from isocenter.readmodels import study_list
@@ -104,8 +104,10 @@ async def _answer(request: Request, search: Search, level: str) -> Response:
     root = service_root(request)
     body = msgspec.json.encode([_object(row, root) for row in rows[:limit]])
     warnings = _warnings(query, level, truncated=more and query.limit != limit)
-    headers = {"Warning": ", ".join(f'299 {request.url.netloc} "{w}"' for w in warnings)}
-    return Response(body, HTTPStatus.OK, headers if warnings else None, chosen.name)
+    headers: dict[str, str] = {}
+    if warnings:
+        headers["Warning"] = ", ".join(f'299 {request.url.netloc} "{w}"' for w in warnings)
+    return await json_answer(request, body, chosen.name, headers)
 
 
 def _warnings(query: Query, level: str, *, truncated: bool) -> list[str]:

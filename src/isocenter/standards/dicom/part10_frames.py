@@ -57,12 +57,15 @@ class FrameRange(NamedTuple):
     first_bit: int = 0
 
 
-def frame_ranges(data: Buffer, scan: HeaderScan) -> list[FrameRange]:
+def frame_ranges(
+    data: Buffer, scan: HeaderScan, *, size_bytes: int | None = None
+) -> list[FrameRange]:
     """The byte range of each frame, in order; empty without pixel data and for video streams.
 
     Args:
         data: what was scanned, whole; for a deflated data set ``scan.inflated``.
         scan: its header.
+        size_bytes: of the whole, where ``data`` is only the header of native pixel data.
 
     Raises:
         TruncatedError: the pixel data ends early.
@@ -80,7 +83,8 @@ def frame_ranges(data: Buffer, scan: HeaderScan) -> list[FrameRange]:
         raise RemoteProtocolError(f"Number of Frames is {frames}")
     if pixel_data.length is None:
         return _encapsulated(data, scan, pixel_data, frames)
-    return _native(len(data), scan, pixel_data, frames)
+    size = len(data) if size_bytes is None else size_bytes
+    return _native(size, scan, pixel_data, frames)
 
 
 def _native(size: int, scan: HeaderScan, pixel_data: PixelData, frames: int) -> list[FrameRange]:

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from isocenter.domain.archive.model import INDEXED_TAGS, NotAnInstance, ReceivedInstance
-from isocenter.infra.blobs import BlobStore, StoredBlob
+from isocenter.infra.blobs import BlobStore, StoredBlob, mapped
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.part10 import FileMeta, HeaderScan, parse_file_meta, scan_header
 from isocenter.standards.dicom.part10_elements import Buffer, TruncatedError
@@ -110,7 +110,7 @@ def describe_file(
     frames = header.frame_ranges
     if header.needs_frame_index:
         frames = index_frames(
-            store.read(blob.key), meta.transfer_syntax_uid, dataset_offset=meta.dataset_offset
+            mapped(store, blob.key), meta.transfer_syntax_uid, dataset_offset=meta.dataset_offset
         )
     return ReceivedInstance(
         blob_key=blob.key,
@@ -154,6 +154,8 @@ def _native_ranges(scan: HeaderScan, dataset_offset: int) -> bytes | None:
     except RemoteProtocolError:
         return None
     size = bits // 8
+    if frames == 1 and not scan.encoding.little_endian:
+        size += size % 2  # 8 bit pixels in big endian words have the last one after the padding
     if pixel_data is None or bits % 8 or not 0 < frames <= _INDEXED_FRAMES_MAX:
         return None
     if size * frames > (pixel_data.length or 0):

@@ -1,0 +1,127 @@
+"""Bodies of answers: pieces in memory and ranges of blobs, sent without holding them whole.
+
+A body of known length may be asked for in byte ranges and by HEAD, and a client sees when it ends
+early. The first bytes are read before the answer begins, so that what cannot be read at all is
+answered as the failure it is; what fails later ends the connection.
+
+Standard: RFC 9110 8.8, 9.3.2, 13, 14
+"""
+
+import gzip
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from isocenter.gateways.dicomweb.context import context_of
+from isocenter.gateways.dicomweb.pieces import Piece, chunks, cut, length
+from isocenter.standards.dicomweb import params
+
+_COMPRESSED_BYTES_MIN: Final = 1400  # less fits into one packet anyway
+# Search results and metadata are the words of a patient's record; they change when images arrive.
+REVALIDATE: Final = "private, no-cache"
+# The bytes under a SOP Instance UID never change.
+IMMUTABLE: Final = "private, max-age=3600, immutable"
+
+
+def entity_tag(*state: object) -> str:
+    """A strong validator that is the same as long as ``state`` is.
+
+    Standard: RFC 9110 8.8.3
+    """
+    return f'"{hashlib.sha256(repr(state).encode()).hexdigest()[:32]}"'
+
+
+def not_modified(request: Request, tag: str, cache: str) -> Response | None:
+    """The answer to a client that has the current state already, if it has.
+
+    Standard: RFC 9110 13.1.2
+    """
+    given = request.headers.get("if-none-match", "")
+    # Weak comparison: a proxy that compresses makes weak validators of ours.
+    known = {each.strip().removeprefix("W/") for each in given.split(",")}
+    if tag not in known and "*" not in known:
+        return None
+    return Response(None, HTTPStatus.NOT_MODIFIED, {"ETag": tag, "Cache-Control": cache})
+
+
+async def answer(
+    request: Request, pieces: Sequence[Piece], media_type: str, *, tag: str, cache: str
+) -> Response:
+    """The pieces as one body, or the byte range of it that was asked for.
+
+    Standard: RFC 9110 14.2, 13.1.5
+    """
+    size = sum(map(length, pieces))
+    headers = {"Accept-Ranges": "bytes", "Cache-Control": cache, "ETag": tag}
+    wanted = None
+    if request.headers.get("if-range", tag) == tag:
+        try:
+            wanted = params.parse_byte_range(request.headers.get("range", ""), size)
+        except params.RangeNotSatisfiableError:
+            headers["Content-Range"] = f"bytes */{size}"
+            return Response(None, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
+    status = HTTPStatus.OK
+    if wanted is not None:
+        status = HTTPStatus.PARTIAL_CONTENT
+        end = wanted.start + wanted.length
+        headers["Content-Range"] = f"bytes {wanted.start}-{end - 1}/{size}"
+        pieces, size = cut(pieces, wanted.start, end), wanted.length
+    headers["Content-Length"] = str(size)
+    blobs = context_of(request).blobs
+    return await stream(request, chunks(blobs, pieces), status, headers, media_type)
+
+
+async def stream(
+    request: Request,
+    content: Iterator[bytes],
+    status: HTTPStatus,
+    headers: Mapping[str, str],
+    media_type: str,
+) -> Response:
+    """The content as it comes, after the first of them is there."""
+    if request.method == "HEAD":
+        return _head(status, headers, media_type)
+    first = await context_of(request).pool.call(next, content, b"")
+    return StreamingResponse(_resumed(first, content), status, headers, media_type)
+
+
+def _head(status: HTTPStatus, headers: Mapping[str, str], media_type: str) -> Response:
+    made = Response(None, status, headers, media_type)
+    if "Content-Length" not in headers:  # Starlette would say 0, which the body is not
+        del made.headers["Content-Length"]
+    return made
+
+
+def _resumed(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+async def json_answer(
+    request: Request, content: bytes, media_type: str, headers: Mapping[str, str]
+) -> Response:
+    """JSON text, compressed for clients that take it: it shrinks to a tenth.
+
+    Standard: RFC 9110 12.5.3
+    """
+    sent = {**headers, "Vary": "Accept, Accept-Encoding"}
+    if len(content) >= _COMPRESSED_BYTES_MIN and _takes_gzip(request):
+        content = await context_of(request).pool.call(_compressed, content)
+        sent["Content-Encoding"] = "gzip"
+    return Response(content, HTTPStatus.OK, sent, media_type)
+
+
+def _compressed(content: bytes) -> bytes:
+    return gzip.compress(content, compresslevel=1, mtime=0)
+
+
+def _takes_gzip(request: Request) -> bool:
+    for each in request.headers.get("accept-encoding", "").lower().split(","):
+        name, _, weight = each.partition(";")
+        if name.strip() in {"gzip", "*"}:
+            return weight.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False

@@ -1,0 +1,98 @@
+"""WADO-RS metadata: what instances are, without their pixels.
+
+Standard: PS3.18 10.4.1.1.2
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from isocenter.domain.access.model import Viewer
+from isocenter.domain.archive import service as archive
+from isocenter.domain.archive.model import Series
+from isocenter.gateways.dicomweb import bodies
+from isocenter.gateways.dicomweb.bodies import REVALIDATE
+from isocenter.gateways.dicomweb.context import (
+    Dicomweb,
+    actor_of,
+    context_of,
+    service_root,
+    viewer_of,
+)
+from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
+from isocenter.gateways.dicomweb.metadata import instance_metadata, series_metadata, with_root
+from isocenter.gateways.dicomweb.retrieve import accepted, found
+from isocenter.standards.dicomweb import media_types
+from isocenter.standards.dicomweb.media_types import DICOM_JSON, Offer
+
+_OFFERS: Final = (Offer(DICOM_JSON), Offer("application/json"))
+
+
+async def metadata(request: Request) -> Response:
+    """DICOM JSON of every instance of the study, or of one of its series."""
+    kind = _media_type(request)
+    context, viewer = context_of(request), viewer_of(request)
+    study: str = request.path_params["study"]
+    wanted: str | None = request.path_params.get("series")
+    series = [
+        each
+        for each in await context.pool.read(archive.series_of, viewer, study)
+        if wanted in {None, each.series_instance_uid}
+    ]
+    if not series:
+        raise NothingThere("there is no such study or series")
+    await context.record_opening(actor_of(request), study)
+    tag = bodies.entity_tag([
+        (each.series_instance_uid, each.number_of_instances) for each in series
+    ])
+    current = bodies.not_modified(request, tag, REVALIDATE)
+    if current is not None:
+        return current
+    parts = [await _series(context, viewer, each) for each in series]
+    return await _answer(request, _joined(parts), kind, tag)
+
+
+async def one_instance_metadata(request: Request) -> Response:
+    """DICOM JSON of one instance, in an array."""
+    kind = _media_type(request)
+    context, locations = await found(request)
+    location = locations[0]
+    await context.record_opening(actor_of(request), location.study_instance_uid)
+    tag = bodies.entity_tag(location.sha256)
+    current = bodies.not_modified(request, tag, REVALIDATE)
+    if current is not None:
+        return current
+    model = await context.pool.call(instance_metadata, context.blobs, location)
+    return await _answer(request, msgspec.json.encode([model]), kind, tag)
+
+
+async def _series(context: Dicomweb, viewer: Viewer, series: Series) -> bytes:
+    key = (series.study_instance_uid, series.series_instance_uid, series.number_of_instances)
+    return await context.metadata.run(
+        key,
+        lambda: context.pool.call(series_metadata, context.pool.db, context.blobs, viewer, series),
+    )
+
+
+def _joined(arrays: Sequence[bytes]) -> bytes:
+    """One JSON array of the elements of several: what is between their brackets is joined."""
+    if len(arrays) == 1:
+        return arrays[0]
+    return b"[" + b",".join(each[1:-1] for each in arrays if len(each) > len(b"[]")) + b"]"
+
+
+def _media_type(request: Request) -> str:
+    chosen = media_types.select(accepted(request), _OFFERS)
+    if chosen is None:
+        raise NotAcceptable("metadata is sent as application/dicom+json")
+    return chosen.name
+
+
+async def _answer(request: Request, content: bytes, kind: str, tag: str) -> Response:
+    # Weak: the same metadata is sent with and without compression.
+    headers = {"ETag": f"W/{tag}", "Cache-Control": REVALIDATE}
+    content = with_root(content, service_root(request))
+    return await bodies.json_answer(request, content, kind, headers)

@@ -1,0 +1,99 @@
+"""In which transfer syntax an instance is sent: as it is stored, or decoded.
+
+A client that says ``transfer-syntax=*`` (OHIF, dcmjs, most archives) gets the stored bytes. One
+that names a transfer syntax gets that one or 406. One that names none (``application/dicom`` alone,
+as dicomweb-client and simple scripts do) means Explicit VR Little Endian: whatever can be turned
+into it without harm is. What is kept with loss already, cannot be decoded here (video, private and
+damaged encodings) or is too large for it comes as it is stored, and its part says in which transfer
+syntax: the standard waives the default there, and one such instance must not cost the client the
+rest of the study.
+
+Standard: PS3.18 8.7.3, 8.7.8.2
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from isocenter.domain.archive.model import InstanceLocation
+from isocenter.gateways.dicomweb.errors import NotAcceptable
+from isocenter.imaging.codecs import can_decode
+from isocenter.imaging.transcode import transcode_file
+from isocenter.infra.blobs import BlobStore
+from isocenter.standards import RemoteProtocolError
+from isocenter.standards.dicom import uids
+from isocenter.standards.dicomweb import media_types
+from isocenter.standards.dicomweb.media_types import DICOM, Offer
+
+_DEFAULT: Final = uids.EXPLICIT_VR_LITTLE_ENDIAN
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """How one instance is to be sent.
+
+    Attributes:
+        transfer_syntax_uid: what is aimed at.
+        is_stored: that is how it is kept, so its bytes are sent untouched.
+        is_asked: the client named the transfer syntax, so nothing else will do.
+    """
+
+    transfer_syntax_uid: str
+    multipart: bool
+    is_stored: bool
+    is_asked: bool
+
+
+def choose(
+    accept: str | None, location: InstanceLocation, *, single: bool, transcoded_bytes_max: int
+) -> Representation:
+    """How ``location`` is sent to a client that accepts ``accept``.
+
+    Args:
+        accept: the header.
+        location: the instance.
+        single: it may also be sent as a body of its own, without parts.
+        transcoded_bytes_max: larger files are not decoded.
+
+    Raises:
+        NotAcceptable: in none of the ways that the client accepts.
+        MediaTypeError: the header is not well formed.
+    """
+    stored = location.transfer_syntax_uid
+    syntax = uids.transfer_syntax(stored)
+    can = can_decode(stored) and location.size_bytes <= transcoded_bytes_max
+    waived = syntax.may_lose_detail or not can
+    named = any(each.transfer_syntax == _DEFAULT for each in media_types.parse_accept(accept or ""))
+    syntaxes = [stored] if stored == _DEFAULT else [stored, _DEFAULT]
+    if named and not can:
+        syntaxes = [stored]
+    offers = [Offer(DICOM, each, multipart=True) for each in syntaxes]
+    if single:
+        offers += [Offer(DICOM, each) for each in syntaxes]
+    chosen = media_types.select(accept, offers)
+    if chosen is None:
+        raise NotAcceptable(
+            f"{location.sop_instance_uid} is stored in {stored}: "
+            "accept transfer-syntax=* to have it as it is"
+        )
+    aimed = chosen.transfer_syntax_uid
+    if aimed != stored and waived and not named:
+        aimed = stored
+    return Representation(aimed, chosen.multipart, aimed == stored, named)
+
+
+def transcoded(
+    blobs: BlobStore, location: InstanceLocation, representation: Representation
+) -> tuple[bytes, str]:
+    """The file in the transfer syntax that is aimed at, and the one it came out in.
+
+    Raises:
+        NotAcceptable: it cannot be decoded, and the client will have nothing else.
+    """
+    data = blobs.read(location.blob_key)
+    try:
+        return transcode_file(data, representation.transfer_syntax_uid), _DEFAULT
+    except RemoteProtocolError as error:
+        if representation.is_asked:
+            reason = f"{location.sop_instance_uid} cannot be decoded: {error}"
+            raise NotAcceptable(reason) from error
+    return data, location.transfer_syntax_uid

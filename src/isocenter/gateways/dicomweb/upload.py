@@ -1,0 +1,240 @@
+"""The objects of one STOW-RS request on their way into the archive, in the thread that writes them.
+
+Bytes go to the blob store while they arrive. Objects are admitted in batches, one transaction each,
+and count as stored only after it. One bad object never harms another. What ends the request (a body
+cut short, storage or database away) leaves whole batches behind or nothing; all of it may be sent
+again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from typing import Final
+
+from isocenter.domain.access.model import Actor
+from isocenter.domain.archive import service as archive
+from isocenter.domain.archive.model import (
+    SERIES_INSTANCE_UID,
+    SOP_CLASS_UID,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+    NotAnInstance,
+    Outcome,
+    ReceivedInstance,
+    identify,
+)
+from isocenter.domain.archive.service.description import describe_file
+from isocenter.gateways.dicomweb.context import Dicomweb
+from isocenter.gateways.dicomweb.errors import TooLarge
+from isocenter.infra.blobs import BlobWriter, StoredBlob
+from isocenter.infra.log import get_logger
+from isocenter.standards.dicomweb import media_types
+from isocenter.standards.dicomweb.media_types import DICOM
+from isocenter.standards.dicomweb.multipart import (
+    BodyEnd,
+    Event,
+    MultipartReader,
+    PartBegin,
+    PartData,
+    PartEnd,
+)
+
+_log = get_logger(__name__)
+_BATCH_OBJECTS: Final = 32  # each is an open file until it is admitted
+_NOT_NEEDED: Final = frozenset({Outcome.DUPLICATE, Outcome.REFUSED})
+
+# Failure Reason (0008,1197), PS3.18 Table I.2-2
+OUT_OF_RESOURCES: Final = 0xA700
+DOES_NOT_MATCH: Final = 0xA900
+CANNOT_UNDERSTAND: Final = 0xC000
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one object; ``failure`` is its Failure Reason, None when it is stored."""
+
+    study_instance_uid: str = ""
+    series_instance_uid: str = ""
+    sop_class_uid: str = ""
+    sop_instance_uid: str = ""
+    failure: int | None = None
+
+
+class Upload:
+    """Takes a body piece by piece, in whichever threads.
+
+    Args:
+        context: where objects are written and admitted.
+        actor: who sends them.
+        study_instance_uid: the only study whose objects are taken; None takes all.
+    """
+
+    def __init__(self, context: Dicomweb, actor: Actor, study_instance_uid: str | None) -> None:
+        self.fates: list[Fate] = []
+        self._context = context
+        self._actor = actor
+        self._study_instance_uid = study_instance_uid
+        self._waiting: list[BlobWriter] = []
+        self._current: BlobWriter | None = None
+        self._size_bytes = 0
+        self._reader: MultipartReader | None = None
+        self._part_name = DICOM
+        self._lock = Lock()
+
+    def expect_parts(self, boundary: str, part_name: str) -> None:
+        """The body is multipart; ``part_name`` is the type of parts that do not say theirs.
+
+        Raises:
+            MultipartError: there is no such boundary.
+        """
+        self._reader = MultipartReader(boundary)
+        self._part_name = part_name
+
+    def expect_one(self) -> None:
+        """The body is one object."""
+        self._begin()
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Take the next bytes of the body.
+
+        Raises:
+            MultipartError: the body breaks the rules of multipart.
+            TooLarge: it holds more objects than are taken at once.
+            IsocenterError: storage or database refuse.
+        """
+        with self._lock:
+            if self._reader is None:
+                self._write(data)
+                return
+            for event in self._reader.receive(data):
+                self._take(event)
+
+    def finish(self) -> None:
+        """The body is complete: admit what waits.
+
+        Raises:
+            MultipartError: its last boundary is missing.
+            IsocenterError: storage or database refuse.
+        """
+        with self._lock:
+            if self._reader is not None:
+                self._reader.close()
+            else:
+                self._end()
+            self._settle()
+
+    def abandon(self) -> None:
+        """Forget what is not admitted, once no other thread is at work on it."""
+        with self._lock:
+            for writer in [*self._waiting, *([self._current] if self._current else [])]:
+                writer.abort()
+            self._waiting, self._current = [], None
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case PartBegin(headers):
+                self._begin_part(headers.get("content-type", self._part_name))
+            case PartData(data):
+                self._write(data)
+            case PartEnd():
+                self._end()
+            case BodyEnd():
+                pass
+
+    def _begin_part(self, content_type: str) -> None:
+        # A part that does not say what it is is taken for DICOM: its bytes tell.
+        if media_types.parse_media_type(content_type).name in {DICOM, "*/*"}:
+            self._begin()
+        else:
+            self._refuse("UnsupportedPart", CANNOT_UNDERSTAND)
+
+    def _begin(self) -> None:
+        most = self._context.options.objects_max
+        if len(self.fates) + len(self._waiting) >= most:
+            stored = sum(each.failure is None for each in self.fates)
+            raise TooLarge(
+                f"more than {most} objects in one request; the first {stored} are stored"
+            )
+        self._current, self._size_bytes = self._context.blobs.writer(), 0
+
+    def _write(self, data: bytes | memoryview) -> None:
+        if self._current is None:
+            return
+        self._size_bytes += len(data)
+        if self._size_bytes > self._context.options.object_bytes_max:
+            self._current.abort()
+            self._current = None
+            self._refuse("TooLarge", OUT_OF_RESOURCES)
+            return
+        self._current.write(data)
+
+    def _end(self) -> None:
+        if self._current is None:
+            return
+        self._waiting.append(self._current)
+        self._current = None
+        if len(self._waiting) >= _BATCH_OBJECTS:
+            self._settle()
+
+    def _refuse(self, error_type: str, failure: int) -> None:
+        _log.warning("instance_refused", peer_name=self._actor.name, error_type=error_type)
+        self.fates.append(Fate(failure=failure))
+
+    def _settle(self) -> None:
+        """Make what waits durable and visible, and note what became of each object."""
+        batch, self._waiting = self._waiting, []
+        if batch:
+            self.fates += self._admit(batch)
+
+    def _admit(self, batch: Sequence[BlobWriter]) -> list[Fate]:
+        blobs, now = self._context.blobs, self._context.clock()
+        fates: dict[int, Fate] = {}
+        received: dict[int, ReceivedInstance] = {}
+        for index, blob in enumerate(blobs.commit_all(batch)):
+            found = self._describe(blob, now)
+            if isinstance(found, Fate):
+                fates[index] = found
+                blobs.delete(blob.key)
+            else:
+                received[index] = found
+        if received:
+            # When this fails the blobs stay: the commit may have succeeded before its answer was
+            # lost. A sweeper removes those that nothing refers to.
+            admissions = self._context.pool.run_here(
+                lambda tx: archive.admit(tx, self._actor, list(received.values()), now=now)
+            )
+            for (index, instance), admission in zip(received.items(), admissions, strict=True):
+                refused = admission.outcome is Outcome.REFUSED
+                fates[index] = _fate(instance, CANNOT_UNDERSTAND if refused else None)
+                if admission.outcome in _NOT_NEEDED:
+                    blobs.delete(instance.blob_key)
+        return [fates[index] for index in range(len(batch))]
+
+    def _describe(self, blob: StoredBlob, now: datetime) -> ReceivedInstance | Fate:
+        """The object ready to be admitted, or why it is refused."""
+        try:
+            instance = describe_file(
+                self._context.blobs, blob, calling_ae_title=self._actor.name, received_at=now
+            )
+        except NotAnInstance:
+            _log.warning("instance_refused", peer_name=self._actor.name, error_type="NotAnInstance")
+            return Fate(failure=CANNOT_UNDERSTAND)
+        try:
+            identity = identify(instance.attributes)
+        except NotAnInstance:
+            return _fate(instance, CANNOT_UNDERSTAND)
+        if self._study_instance_uid not in {None, identity.study_instance_uid}:
+            return _fate(instance, DOES_NOT_MATCH)
+        return instance
+
+
+def _fate(instance: ReceivedInstance, failure: int | None) -> Fate:
+    attributes = instance.attributes
+    return Fate(
+        study_instance_uid=attributes.get(STUDY_INSTANCE_UID, ""),
+        series_instance_uid=attributes.get(SERIES_INSTANCE_UID, ""),
+        sop_class_uid=attributes.get(SOP_CLASS_UID, ""),
+        sop_instance_uid=attributes.get(SOP_INSTANCE_UID, ""),
+        failure=failure,
+    )
