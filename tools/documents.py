@@ -1,0 +1,122 @@
+"""``make docs``: writes the generated parts of the documents anew and checks every link in them.
+
+A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. It comes from the
+tables that the program itself works by, so it cannot say anything else. ``--check`` changes nothing
+and fails when a part is out of date.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from isocenter.app.settings import About, Settings
+from isocenter.domain.monitoring.model import EXPECTATIONS
+from isocenter.gateways.hl7.translate_adt import EVENTS
+from isocenter.gateways.hl7.translate_orders import CONTROLS
+from isocenter.standards.hl7v2.decision import DECISIONS
+
+ROOT = Path(__file__).parent.parent
+PART = re.compile(r"(<!-- generated: (?P<name>[a-z0-9-]+) -->\n).*?(<!-- end -->)", re.S)
+LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)\s#]+)(?:#[^)]*)?\)")
+
+
+def _table(head: Sequence[str], rows: Iterator[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
+
+
+def _adt_events() -> str:
+    rows = ((f"ADT^{name}", event.title, event.effect.value) for name, event in EVENTS.items())
+    return _table(["event", "meaning", "effect"], rows)
+
+
+def _order_controls() -> str:
+    rows = (
+        (control, status or "any other", entry.title, entry.verb.value)
+        for (control, status), entry in CONTROLS.items()
+    )
+    return _table(["ORC-1", "ORC-5", "meaning", "effect"], rows)
+
+
+def _decisions() -> str:
+    rows = (
+        (
+            outcome.value.replace("_", " "),
+            decision.action.value,
+            "closed" if decision.close_connection else "kept",
+        )
+        for outcome, decision in DECISIONS.items()
+    )
+    return _table(["what came back", "the message is", "the connection is"], rows)
+
+
+def _expectations() -> str:
+    rows = (
+        (hop.value, expectation.within, expectation.urgent_within or expectation.within)
+        for hop, expectation in EXPECTATIONS.items()
+    )
+    return _table(["hop", "late after", "STAT exams"], rows)
+
+
+def _settings() -> str:
+    hints = get_type_hints(Settings, include_extras=True)
+    rows: list[Sequence[object]] = []
+    for field in fields(Settings):
+        about = next(
+            each
+            for each in getattr(hints[field.name], "__metadata__", ())
+            if isinstance(each, About)
+        )
+        default: Any = field.default
+        shown = "required" if "MISSING" in repr(default) else default
+        shown = "" if default is None else shown
+        rows.append((
+            f"`ISOCENTER_{field.name.upper()}`",
+            f"`{shown}`" if shown != "" else "",
+            about.meaning,
+        ))
+    return _table(["setting", "default", "meaning"], iter(rows))
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "adt-events": _adt_events,
+    "order-controls": _order_controls,
+    "delivery-decisions": _decisions,
+    "expectations": _expectations,
+    "settings": _settings,
+}
+
+
+def rewritten(text: str) -> str:
+    """``text`` with each generated part as the program's tables say now."""
+    return PART.sub(lambda found: found[1] + PARTS[found["name"]]() + found[3], text)
+
+
+def broken_links(path: Path, text: str) -> Iterator[str]:
+    """Links of a document to files that are not there."""
+    for target in LINK.findall(text):
+        if not (path.parent / target).exists():
+            yield f"{path.relative_to(ROOT)}: {target} is not there"
+
+
+def main() -> int:
+    """Rewrite or check all documents; return the exit code."""
+    only_check = "--check" in sys.argv[1:]
+    findings: list[str] = []
+    for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]):
+        text = path.read_text(encoding="utf-8")
+        fresh = rewritten(text)
+        if fresh != text and only_check:
+            findings.append(f"{path.relative_to(ROOT)}: out of date: run `make docs`")
+        elif fresh != text:
+            path.write_text(fresh, encoding="utf-8")
+        findings += broken_links(path, fresh)
+    sys.stdout.write("".join(f"{finding}\n" for finding in findings))
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
