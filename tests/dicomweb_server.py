@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import requests
@@ -31,17 +31,27 @@ MULTIPART = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
 
 @dataclass
 class DicomwebServer:
-    """A server of its own thread and event loop. ``url`` is the service root."""
+    """A server of its own thread and event loop. ``url`` is the service root.
+
+    ``knows_its_url`` sets ``public_url``, which clients need that send Host without the port.
+    """
 
     database: Database
     blobs: BlobStore
     options: DicomwebOptions = field(default_factory=DicomwebOptions)
     upload_bytes_max: int = 8_000_000_000
+    knows_its_url: bool = False
 
     def __post_init__(self) -> None:
         self.clock = FixedClock()
         self.pool = Pool(self.database, threads=4)
         self._tokens: dict[Role, str] = {}
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/dicomweb"
+        if self.knows_its_url:
+            self.options = replace(self.options, public_url=f"http://127.0.0.1:{self.port}")
         self._application = create_application(
             pool=self.pool,
             blobs=self.blobs,
@@ -52,10 +62,6 @@ class DicomwebServer:
             metrics=lambda: "# none\n",
             clock=self.clock,
         )
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}/dicomweb"
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

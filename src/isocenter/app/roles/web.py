@@ -51,7 +51,10 @@ async def _serve(runtime: Runtime) -> None:
             _DICOMWEB_PATH: dicomweb(
                 runtime.pool,
                 runtime.blobs,
-                options=DicomwebOptions(object_bytes_max=settings.object_size_max_bytes),
+                options=DicomwebOptions(
+                    public_url=settings.public_url or "",
+                    object_bytes_max=settings.object_size_max_bytes,
+                ),
                 clock=runtime.clock,
             )
         },

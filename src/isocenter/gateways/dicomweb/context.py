@@ -80,5 +80,7 @@ def viewer_of(request: Request) -> Viewer:
 
 
 def service_root(request: Request) -> str:
-    """The URL below which our resources are, as the client reached them."""
-    return f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
+    """The URL below which our resources are, as the client reached them or should have."""
+    known = context_of(request).options.public_url.rstrip("/")
+    origin = known or f"{request.url.scheme}://{request.url.netloc}"
+    return origin + request.scope.get("root_path", "")

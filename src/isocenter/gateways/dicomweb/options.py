@@ -8,6 +8,8 @@ class DicomwebOptions:
     """Choices and limits of one deployment, the same in every ``web`` process.
 
     Attributes:
+        public_url: what clients put before our path where the Host of their requests does not tell
+            (behind a proxy that ends TLS; from clients that leave out the port); else empty.
         search_results_max: most rows of one search answer; more are announced by a Warning header.
         object_bytes_max: largest object that STOW-RS takes.
         objects_max: most objects in one STOW-RS request.
@@ -15,6 +17,7 @@ class DicomwebOptions:
         transcoded_bytes_max: files larger than this are sent as they are stored only.
     """
 
+    public_url: str = ""
     search_results_max: int = 1000
     object_bytes_max: int = 4 << 30
     objects_max: int = 10_000
