@@ -41,11 +41,11 @@ class DicomwebServer:
     options: DicomwebOptions = field(default_factory=DicomwebOptions)
     upload_bytes_max: int = 8_000_000_000
     knows_its_url: bool = False
+    tokens: dict[Role, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.clock = FixedClock()
         self.pool = Pool(self.database, threads=4)
-        self._tokens: dict[Role, str] = {}
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -92,7 +92,7 @@ class DicomwebServer:
 
     def token(self, role: Role) -> str:
         """A bearer token of a user with this one role."""
-        if role not in self._tokens:
+        if role not in self.tokens:
             with self.database.transaction() as tx:
                 name = role.value.replace("_", "")
                 access.add_user(
@@ -103,16 +103,18 @@ class DicomwebServer:
                     password=PASSWORD,
                     now=self.clock(),
                 )
-                self._tokens[role] = access.create_token(
+                self.tokens[role] = access.create_token(
                     tx, SYSTEM, name, ttl_s=10**7, now=self.clock()
                 )
-        return self._tokens[role]
+        return self.tokens[role]
 
     def session_of(self, role: Role) -> requests.Session:
         """A program of a user with this role; it tries again while the socket is not open yet."""
         session = requests.Session()
         retries = requests.adapters.HTTPAdapter(
-            max_retries=requests.adapters.Retry(connect=20, read=0, backoff_factor=0.05)
+            max_retries=requests.adapters.Retry(
+                connect=20, read=0, backoff_factor=0.05, respect_retry_after_header=False
+            )
         )
         session.mount("http://", retries)
         session.headers["Authorization"] = f"Bearer {self.token(role)}"
