@@ -308,3 +308,10 @@ def test_every_transfer_syntax_is_stored_and_comes_back_as_it_was_sent(
             "2.25.40401", "2.25.40402", uid, media_types=("image/png",)
         )
         assert rendered[:8] == b"\x89PNG\r\n\x1a\n", dataset.file_meta.TransferSyntaxUID.name
+
+
+def test_the_logs_of_the_story_hold_no_patient_data(product: Product):
+    log = product.log
+    assert "child_started" in log
+    for mark in ("Phantom", "PHANTOM", "E2E01", "E2E03", "E2E05", "19600229", "No fracture"):
+        assert mark not in log, mark
