@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
 
 from isocenter.domain.access.model import Role
 from isocenter.infra.db import Database
@@ -102,3 +104,21 @@ def test_a_large_object_is_streamed_in_and_out(server):
     assert len(answer.read()) < 3 * 64 * 64 * 2
     assert peak_bytes() - before < GROWTH_BYTES_MAX
     connection.close()
+
+
+def test_frames_in_fragments_of_a_large_object_are_found(server):
+    frames = [b"\xff\xd8" + number.to_bytes(4, "big") + bytes(65_530) for number in range(1100)]
+    ds = pydicom.dcmread(io.BytesIO(a_slice("A1", 1, 1, name="Phantom^Ada", study_uid="1.2")))
+    ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    ds.NumberOfFrames = len(frames)
+    ds.PixelData = encapsulate(frames, fragments_per_frame=2)
+    ds["PixelData"].is_undefined_length = True
+    stream = io.BytesIO()
+    ds.save_as(stream)
+    assert server.store(stream.getvalue()).status_code == 200
+    path = INSTANCE.removeprefix("/dicomweb") + "/frames/"
+    for number in (1000, 1, 1100):
+        answer = server.get(f"{path}{number}", "image/jpeg")
+        assert answer.status_code == 200
+        assert answer.content == frames[number - 1]
+    assert server.get(f"{path}1101").status_code == 404

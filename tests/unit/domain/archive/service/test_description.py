@@ -9,7 +9,13 @@ from isocenter.domain.archive.service.description import index_frames, read_head
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.part10 import parse_file_meta
 
-NATIVE = ("CT_small.dcm", "MR_small_implicit.dcm", "MR_small_bigendian.dcm", "rtdose.dcm")
+NATIVE = (
+    "SC_rgb_small_odd_big_endian.dcm",
+    "CT_small.dcm",
+    "MR_small_implicit.dcm",
+    "MR_small_bigendian.dcm",
+    "rtdose.dcm",
+)
 ENCAPSULATED = ("MR_small_RLE.dcm", "JPEG2000.dcm", "SC_rgb_rle_2frame.dcm")
 
 
