@@ -146,9 +146,12 @@ def peak_resident_mb(process_id: int) -> dict[str, float]:
     """Return the peak resident memory, in MB, of each dimse process below ``process_id``."""
     peaks: dict[str, float] = {}
     for child in _descendants(process_id):
-        command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-        if re.search(r"\brun dimse\b", command):
+        try:
+            command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
             status = Path(f"/proc/{child}/status").read_text()
+        except FileNotFoundError:  # a database process that ended just now
+            continue
+        if re.search(r"\brun dimse\b", command):
             peak = re.search(r"VmHWM:\s+(\d+) kB", status)
             peaks[f"dimse {child}"] = int(peak[1]) / 1024 if peak else 0.0
     return peaks
