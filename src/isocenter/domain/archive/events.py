@@ -1,4 +1,4 @@
-"""What happened to the images. One event per committed batch of a series, none per instance."""
+"""What happened to the images. None per instance; a series at most once a second."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class InstancesAdmitted:
-    """``count`` new instances of one series are visible.
+    """New instances of one series are visible: ``count`` in this batch; more may follow unannounced.
 
     Attributes:
         first: these are the first instances of the study.
