@@ -6,7 +6,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class InstancesAdmitted:
-    """New instances of one series are visible: ``count`` in this batch; more may follow unannounced.
+    """New instances of one series are visible: ``count`` now; more may follow unannounced.
 
     Attributes:
         first: these are the first instances of the study.
