@@ -11,8 +11,17 @@ from typing import Any
 import pytest
 
 from isocenter.domain.archive.model import SOP_INSTANCE_UID, Admission, Outcome
+from isocenter.gateways.dimse import ports as dimse_ports
 from isocenter.gateways.dimse.limits import Limits
-from isocenter.gateways.dimse.ports import Arrival, Caller, Grant, QueryRequest, Service
+from isocenter.gateways.dimse.ports import (
+    Arrival,
+    Caller,
+    Grant,
+    NormalizedClass,
+    Operation,
+    QueryRequest,
+    Service,
+)
 from isocenter.gateways.dimse.query import (
     MODALITY_WORKLIST_FIND,
     PATIENT_ROOT_FIND,
@@ -20,9 +29,11 @@ from isocenter.gateways.dimse.query import (
 )
 from isocenter.gateways.dimse.server import DimseServer, Ports
 from isocenter.infra.blobs import BlobStore, open_store
+from isocenter.standards.dicom.dimse.messages import NCreateRequest, NGetRequest, NSetRequest
 from isocenter.standards.dicom.values import DataSet
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+PERFORMED_PROCEDURE_STEP = "1.2.840.10008.3.1.2.3.3"
 PEERS = {
     "SCU": frozenset(Service),
     "READER": frozenset({Service.FIND}),
@@ -81,6 +92,20 @@ class Answers:
 
 
 @dataclass
+class Performer:
+    """Performs every N- operation as a test tells it to."""
+
+    outcome: Callable[[Operation], dimse_ports.Outcome] = lambda operation: dimse_ports.Outcome(
+        status=0
+    )
+    operations: list[Operation] = field(default_factory=list)
+
+    def __call__(self, operation: Operation) -> dimse_ports.Outcome:
+        self.operations.append(operation)
+        return self.outcome(operation)
+
+
+@dataclass
 class Running:
     """A server and all that it works with."""
 
@@ -90,6 +115,7 @@ class Running:
     archive: Archive = field(default_factory=Archive)
     policy: Policy = field(default_factory=Policy)
     answers: Answers = field(default_factory=Answers)
+    performer: Performer = field(default_factory=Performer)
     server: DimseServer = field(init=False)
     port: int = 0
 
@@ -124,7 +150,17 @@ def start(loop, tmp_path) -> Iterator[Callable[..., Running]]:
         queries = dict.fromkeys(
             (PATIENT_ROOT_FIND, STUDY_ROOT_FIND, MODALITY_WORKLIST_FIND), running.answers
         )
-        ports = Ports(running.policy, running.store, running.archive, lambda: NOW, queries)
+        performed = NormalizedClass(
+            Service.MPPS, frozenset({NCreateRequest, NSetRequest, NGetRequest}), running.performer
+        )
+        ports = Ports(
+            running.policy,
+            running.store,
+            running.archive,
+            lambda: NOW,
+            queries,
+            {PERFORMED_PROCEDURE_STEP: performed},
+        )
         running.server = DimseServer(
             frozenset({"ARCHIVE"}), ports, limits or Limits(free_bytes_min=0)
         )

@@ -16,6 +16,7 @@ class Limits:
         operations_max: operations that a peer may have outstanding on one association.
         dataset_bytes_max: the largest object.
         identifier_bytes_max: the largest C-FIND identifier.
+        operation_bytes_max: the largest data set of an N- request.
         header_bytes: how much of an object is kept in memory to read its header without its file.
         header_reread_bytes_max: how much is read back when the header is longer than that.
         batch_instances_max: instances that share one commit.
@@ -24,6 +25,7 @@ class Limits:
         idle_timeout_s: without any message under way.
         stall_timeout_s: without a byte in the middle of a message.
         query_threads: queries at a time; more wait.
+        operation_threads: N- operations at a time; more wait.
         response_bytes: pending C-FIND responses are written in lots of about this size.
     """
 
@@ -35,6 +37,7 @@ class Limits:
     operations_max: int = 16
     dataset_bytes_max: int = 64 << 30
     identifier_bytes_max: int = 1 << 20
+    operation_bytes_max: int = 8 << 20
     header_bytes: int = 1 << 16
     header_reread_bytes_max: int = 16 << 20
     batch_instances_max: int = 64
@@ -43,4 +46,5 @@ class Limits:
     idle_timeout_s: float = 600.0
     stall_timeout_s: float = 60.0
     query_threads: int = 4
+    operation_threads: int = 2
     response_bytes: int = 1 << 16

@@ -29,3 +29,6 @@ BATCH_INSTANCES: Final = metrics.histogram(
 QUERIES: Final = metrics.counter(
     "dimse_queries", "C-FIND requests, by the status that ended them", ["status"]
 )
+OPERATIONS: Final = metrics.counter(
+    "dimse_operations", "N- requests, by the status that was answered", ["status"]
+)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from isocenter.domain.archive.model import Admission, ReceivedInstance
+from isocenter.standards.dicom.dimse.messages import Request
 from isocenter.standards.dicom.values import DataSet
 
 
@@ -116,3 +117,67 @@ class Query(Protocol):
         An ``IsocenterError`` ends the query with the status of its kind.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One request of DIMSE-N.
+
+    Attributes:
+        request: an ``N...Request``; its UIDs and type identifiers are as received.
+        data_set: decoded; empty when there was none.
+    """
+
+    caller: Caller
+    grant: Grant
+    request: Request
+    data_set: DataSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of an operation.
+
+    Attributes:
+        comment: one short sentence for the peer's log.
+        error_id: of the application, where the service class defines one.
+        attribute_identifiers: tags of the attributes that are at fault, or that were changed.
+        affected_sop_instance_uid: where it differs from the one that was asked for.
+        data_set: goes with the response.
+
+    Standard: PS3.7 Annex C.4, C.5
+    """
+
+    status: int
+    comment: str = ""
+    error_id: int | None = None
+    attribute_identifiers: tuple[int, ...] = ()
+    affected_sop_instance_uid: str = ""
+    data_set: DataSet | None = None
+
+
+class Perform(Protocol):
+    """Performs the operations of one SOP class, in an operation thread."""
+
+    def __call__(self, operation: Operation, /) -> Outcome:
+        """What became of it.
+
+        An ``IsocenterError`` is answered with the status of its kind.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class NormalizedClass:
+    """A SOP class of DIMSE-N that is served.
+
+    Attributes:
+        service: what a peer must be allowed to do to use it.
+        operations: the requests that it knows; others are refused as unrecognized.
+        scu: we may be the SCU as well, as when a peer reports an event to us.
+    """
+
+    service: Service
+    operations: frozenset[type[Request]]
+    perform: Perform
+    scu: bool = False

@@ -13,7 +13,8 @@ from typing import Final
 from isocenter.gateways.dimse.admission import AdmissionQueue
 from isocenter.gateways.dimse.association import Association, Shared
 from isocenter.gateways.dimse.limits import Limits
-from isocenter.gateways.dimse.ports import Admit, Policy, Query
+from isocenter.gateways.dimse.n_services import NormalizedService
+from isocenter.gateways.dimse.ports import Admit, NormalizedClass, Policy, Query
 from isocenter.gateways.dimse.query import FindService
 from isocenter.gateways.dimse.services import EchoService
 from isocenter.gateways.dimse.storage import StoreService
@@ -37,6 +38,7 @@ class Ports:
 
     Attributes:
         queries: by SOP class UID of the information model, such as ``query.STUDY_ROOT_FIND``.
+        normalized: SOP classes of DIMSE-N by their UID.
     """
 
     policy: Policy
@@ -44,6 +46,7 @@ class Ports:
     admit: Admit
     clock: Clock
     queries: Mapping[str, Query] = field(default_factory=lambda: MappingProxyType({}))
+    normalized: Mapping[str, NormalizedClass] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class DimseServer:
@@ -82,6 +85,7 @@ class DimseServer:
         limits, ports = self._limits, self._ports
         self._admission = AdmissionQueue(ports.store, ports.admit, ports.clock, limits)
         self._find = FindService(ports.queries, limits)
+        self._normalized = NormalizedService(ports.normalized, limits)
         self._shared = Shared(
             ae_titles=self._ae_titles,
             local=LocalInformation(
@@ -96,6 +100,7 @@ class DimseServer:
             services=(
                 EchoService(),
                 self._find,
+                self._normalized,
                 StoreService(ports.store, self._admission, limits),
             ),
         )
@@ -137,5 +142,6 @@ class DimseServer:
         for association in list(shared.connections):
             association.cut()
         self._find.close()
+        self._normalized.close()
         await asyncio.to_thread(self._admission.close)
         _log.info("dimse_stopped")

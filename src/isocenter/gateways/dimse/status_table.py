@@ -1,6 +1,6 @@
 """The one table from kinds of failure to DIMSE status codes.
 
-Standard: PS3.7 Annex C; PS3.4 B.2.3, C.4.1.1.4
+Standard: PS3.7 Annex C, 10.1; PS3.4 B.2.3, C.4.1.1.4
 """
 
 from collections.abc import Mapping
@@ -30,4 +30,15 @@ FIND: Final[Mapping[Kind, Status]] = MappingProxyType({
     Kind.BUSY: Status.OUT_OF_RESOURCES,
     Kind.UNAVAILABLE: Status.OUT_OF_RESOURCES,
     Kind.FAULT: Status.CANNOT_UNDERSTAND,  # C000 to CFFF: unable to process
+})
+
+NORMALIZED: Final[Mapping[Kind, Status]] = MappingProxyType({
+    Kind.INCORRECT: Status.INVALID_ATTRIBUTE_VALUE,
+    Kind.NOT_FOUND: Status.NO_SUCH_SOP_INSTANCE,
+    Kind.CONFLICT: Status.PROCESSING_FAILURE,
+    Kind.FORBIDDEN: Status.NOT_AUTHORIZED,
+    Kind.UNSUPPORTED: Status.UNRECOGNIZED_OPERATION,
+    Kind.BUSY: Status.RESOURCE_LIMITATION,
+    Kind.UNAVAILABLE: Status.RESOURCE_LIMITATION,
+    Kind.FAULT: Status.PROCESSING_FAILURE,
 })
