@@ -87,7 +87,7 @@ def test_an_unknown_transfer_syntax_is_accepted_as_proposed(running, connect):
 def test_what_is_no_storage_class_is_refused(running, connect):
     association = connect(
         running,
-        ("1.2.840.10008.3.1.2.3.3", [ImplicitVRLittleEndian]),  # MPPS
+        ("1.2.840.10008.5.1.1.9", [ImplicitVRLittleEndian]),  # Basic Grayscale Print
         ("1.2.840.10008.5.1.4.1.2.2.2", [ImplicitVRLittleEndian]),  # Study Root MOVE
         ("1.2.840.10008.1.1", [ImplicitVRLittleEndian]),
     )
