@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from isocenter.app.settings import Settings
 from isocenter.domain.access.model import Actor
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import Admission, Outcome, ReceivedInstance
 from isocenter.domain.archive.service.description import describe_file
 from isocenter.errors import IsocenterError, Kind
-from isocenter.infra.blobs import BlobStore, open_store
+from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Database
 
@@ -43,11 +42,6 @@ class ImportReport:
             "conflicting": self.conflicting,
             "refused": [{"file": str(file), "reason": reason} for file, reason in self.refused],
         }
-
-
-def open_blobs(settings: Settings) -> BlobStore:
-    """The object store that the settings name."""
-    return open_store(settings.effective_storage_url)
 
 
 def import_paths(

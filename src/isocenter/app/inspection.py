@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
-from isocenter.app.importing import open_blobs
+from isocenter.app.object_stores import open_blobs
 from isocenter.app.settings import Settings
 from isocenter.app.settings_reader import EffectiveSettings, declared_settings
 from isocenter.errors import IsocenterError
@@ -90,18 +90,22 @@ def _schema(url: str, where: str) -> Finding:
 
 
 def _storage(settings: Settings) -> Finding:
-    store = open_blobs(settings)
-    blob = store.put(b"isocenter doctor")
-    returned = store.read(blob.key)
-    store.delete(blob.key)
-    if returned != b"isocenter doctor":
-        return Finding("object store", "failed", "gives back other bytes than were written")
-    free = store.free_bytes()
-    if free is None:
-        return Finding("object store", "ok", "writes and reads")
-    low = free < settings.storage_free_bytes_min
-    detail = f"writes and reads; {free / _GIB:.1f} GiB free"
-    return Finding("object store", "warning" if low else "ok", detail)
+    blobs = open_blobs(settings)
+    details: list[str] = []
+    low = False
+    for name in blobs.names:
+        store = blobs.named(name)
+        blob = store.put(b"isocenter doctor")
+        returned = store.read(blob.key)
+        store.delete(blob.key)
+        if returned != b"isocenter doctor":
+            detail = f"{name} gives back other bytes than were written"
+            return Finding("object store", "failed", detail)
+        free = store.free_bytes()
+        room = "" if free is None else f", {free / _GIB:.1f} GiB free"
+        low |= free is not None and free < settings.storage_free_bytes_min
+        details.append(f"{name} writes and reads{room}")
+    return Finding("object store", "warning" if low else "ok", "; ".join(details))
 
 
 def _ports(settings: Settings) -> Finding:

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
+from isocenter.app.object_stores import open_blobs
 from isocenter.app.settings import Settings
 from isocenter.app.settings_reader import lifeline_descriptor
 from isocenter.app.subscriptions import router
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra import embedded_postgres
-from isocenter.infra.blobs import BlobStore, open_store
+from isocenter.infra.blobs.several import SeveralStores
 from isocenter.infra.clock import Clock, utc_now
 from isocenter.infra.db import Database
 from isocenter.infra.db.migrate import require_current
@@ -40,7 +41,7 @@ class Runtime:
     settings: Settings
     db: Database
     pool: Pool
-    blobs: BlobStore
+    blobs: SeveralStores
     clock: Clock
 
 
@@ -76,7 +77,7 @@ def opened(settings: Settings, *, process: str) -> Generator[Runtime]:
         )
         pool = Pool(db, threads=settings.threads_max)
         try:
-            blobs = open_store(settings.effective_storage_url)
+            blobs = open_blobs(settings)
             publisher = Publisher(settings.metrics_folder, f"{process}-{os.getpid()}")
             try:
                 yield Runtime(settings, db, pool, blobs, utc_now)

@@ -161,3 +161,18 @@ def seconds_by_name(value: object) -> Mapping[str, float]:
         except ValueError as error:
             raise ValueError(f"{name!r} {error}") from None
     return found
+
+
+def urls_by_name(value: object) -> Mapping[str, str]:
+    """URLs by name, from a TOML table or ``name=URL,name=URL``."""
+    if isinstance(value, dict):
+        pairs = [(str(name), given) for name, given in cast("dict[object, object]", value).items()]
+    else:
+        parts = [part for part in text(value).split(",") if part.strip()]
+        pairs = [
+            (name.strip(), given) for name, _, given in (part.partition("=") for part in parts)
+        ]
+    found = {name: text(given) for name, given in pairs}
+    if not all(found) or not all("://" in each for each in found.values()):
+        raise ValueError("must give each name a URL, as archive=s3://bucket/prefix")
+    return found

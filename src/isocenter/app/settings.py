@@ -47,6 +47,22 @@ class Settings:
     storage_free_bytes_min: Annotated[
         int, About(v.whole_number(0, 1 << 60), "refuse images when less is free")
     ] = 2 * _GIB
+    stores: Annotated[
+        Mapping[str, str],
+        About(v.urls_by_name, "further object stores: name=URL, or a table", secret=True),
+    ] = field(default_factory=dict[str, str])
+    store_current: Annotated[
+        str, About(v.text, "store that new images go to; main is the storage_url")
+    ] = "main"
+    store_copy: Annotated[
+        str, About(v.text, "store that gets a second copy of every complete study; empty: none")
+    ] = ""
+    scrub_pass_days: Annotated[
+        int, About(v.whole_number(0, 3650), "days in which all objects are read back; 0: never")
+    ] = 30
+    scrub_bytes_per_s_max: Annotated[
+        int, About(v.whole_number(64 * _KIB, 16 * _GIB), "pace at which objects are read back")
+    ] = 16 * _MIB
 
     # what listens
     bind: Annotated[str, About(v.text, "address that the listeners bind to")] = "127.0.0.1"

@@ -119,8 +119,8 @@ def as_environment(settings: Settings) -> dict[str, str]:
         if value is None or value in (declared.default, {}):
             continue
         if isinstance(value, Mapping):
-            pairs = cast("Mapping[str, float]", value).items()
-            value = ",".join(f"{name}={duration_s}" for name, duration_s in pairs)
+            pairs = cast("Mapping[str, object]", value).items()
+            value = ",".join(f"{name}={given}" for name, given in pairs)
         elif isinstance(value, Path):
             value = value.absolute()
         found[PREFIX + declared.name.upper()] = str(value)
@@ -149,6 +149,13 @@ def _refuse_contradictions(settings: Settings) -> None:
     if len(set(ports.values())) < len(ports):
         shown = ", ".join(f"{name} {port}" for name, port in ports.items())
         raise SettingsError(f"each listener needs a port of its own: {shown}")
+    known = {"main", *settings.stores}
+    for setting, name in (
+        ("store_current", settings.store_current),
+        ("store_copy", settings.store_copy or "main"),
+    ):
+        if name not in known:
+            raise SettingsError(f"{setting} names the store {name}, which stores does not have")
     for protocol in ("http", "dicom", "hl7"):
         certificate, key = (
             cast("Path | None", getattr(settings, f"{protocol}_tls_{part}"))

@@ -12,16 +12,20 @@ import pytest
 from isocenter.errors import Kind
 from isocenter.infra.blobs import BlobMissing, BlobStore, StorageUnavailable, open_store
 from isocenter.infra.blobs.s3 import S3Store
+from isocenter.infra.blobs.several import SeveralStores, UnknownStore, store_of
 from isocenter.infra.clock import utc_now
 from tests.component.infra.s3_server import S3Server
 
 SIZES = [0, 1, 4096, 525_000, 9 * 1024 * 1024 + 1]  # the last is above S3's size of one part
 
 
-@pytest.fixture(params=["file", "s3"])
+@pytest.fixture(params=["file", "several", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     if request.param == "file":
         return open_store(f"file://{tmp_path}/objects%20here")
+    if request.param == "several":
+        stores = {name: open_store(f"file://{tmp_path}/{name}") for name in ("main", "archive")}
+        return SeveralStores(stores, current="archive")
     server: S3Server = request.getfixturevalue("s3_server")
     return open_store(server.url(f"run-{random.getrandbits(64):x}"), credentials=server.credentials)
 
@@ -193,3 +197,32 @@ def test_an_s3_server_that_is_away_is_unavailable() -> None:
     )
     with pytest.raises(StorageUnavailable):
         store.put(b"x")
+
+
+def test_blobs_are_read_where_they_are_whichever_store_is_current(tmp_path: Path) -> None:
+    stores = {name: open_store(f"file://{tmp_path}/{name}") for name in ("main", "archive")}
+    before = SeveralStores(stores)
+    old = before.put(b"old").key
+    now = SeveralStores(stores, current="archive")
+    writers = [now.writer(), now.writer()]
+    for number, writer in enumerate(writers):
+        writer.write(b"new %d" % number)
+    new = [each.key for each in now.commit_all(writers)]
+    beside = now.writer_in("main")
+    beside.write(b"beside")
+    back = beside.commit().key
+    assert [store_of(each) for each in (old, *new, back)] == ["main", "archive", "archive", "main"]
+    assert [before.read(each) for each in (old, *new, back)] == [
+        b"old", b"new 0", b"new 1", b"beside",
+    ]  # fmt: skip
+    assert set(now.keys()) == {old, *new, back}
+    assert ":" not in old  # as it was before there were several
+    now.delete(new[0])
+    with pytest.raises(BlobMissing):
+        now.read(new[0])
+    with pytest.raises(BlobMissing):
+        SeveralStores({"main": stores["main"]}).read(new[1])
+    with pytest.raises(UnknownStore):
+        SeveralStores(stores, current="elsewhere")
+    with pytest.raises(UnknownStore):
+        SeveralStores({"main": stores["main"], "Not:a:name": stores["archive"]})

@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from isocenter.app import importing, inspection, settings_reader, verification
 from isocenter.app.cli import exit_codes, session
+from isocenter.app.object_stores import open_blobs
 from isocenter.infra.clock import utc_now
 from isocenter.infra.db import migrate as migrations
 
@@ -87,7 +88,7 @@ def import_files(
         task = progress.add_task("Importing", total=None, done="")
         report = importing.import_paths(
             db,
-            importing.open_blobs(chosen),
+            open_blobs(chosen),
             session.actor(),
             paths,
             clock=utc_now,
@@ -119,7 +120,7 @@ def verify(*, as_json: AsJson = False) -> None:
         task = progress.add_task("Verifying", total=None, done="")
         report = verification.verify(
             db,
-            importing.open_blobs(chosen),
+            open_blobs(chosen),
             session.actor(),
             on_progress=lambda count, total: progress.update(
                 task, completed=count, total=total, done=f"{count} of {total} objects"

@@ -1,0 +1,170 @@
+"""Several named stores that look like one: new blobs go to one of them, each is read where it is.
+
+A key of the store ``main`` is the bare key that it made; the key of any other begins with its name
+and a colon. So what was written before there were several stays valid, and whoever keeps a key
+keeps the place with it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import BinaryIO, ClassVar, Final, cast
+
+from isocenter.errors import IsocenterError, Kind
+from isocenter.infra.blobs.store import (
+    BlobMissing,
+    BlobStore,
+    BlobWriter,
+    Chunk,
+    Commitment,
+    StoredBlob,
+)
+
+MAIN: Final = "main"
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+class UnknownStore(IsocenterError):
+    """No store has this name."""
+
+    kind: ClassVar[Kind] = Kind.INCORRECT
+
+
+def is_store_name(name: str) -> bool:
+    """Whether a store may be called so: lower case, digits and hyphens, at most 32 characters."""
+    return _NAME.fullmatch(name) is not None
+
+
+def store_of(key: str) -> str:
+    """The name of the store that a key belongs to."""
+    name, colon, _ = key.partition(":")
+    return name if colon else MAIN
+
+
+class SeveralStores:
+    """A ``BlobStore`` over named ones. Thread-safe when they are."""
+
+    def __init__(self, stores: Mapping[str, BlobStore], *, current: str = MAIN) -> None:
+        """New blobs go to ``current``. Raises ``UnknownStore``, also for a name that none may have.
+
+        Listing goes through the stores in the order given.
+        """
+        for name in (*stores, current):
+            if not is_store_name(name) or name not in stores:
+                raise UnknownStore(f"no object store is called {name}")
+        self._stores = dict(stores)
+        self.current = current
+        self._current = self._stores[current]
+        self._prefix = _prefix(current)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of all stores."""
+        return list(self._stores)
+
+    def named(self, name: str) -> BlobStore:
+        """The store itself, with its own keys. Raises ``UnknownStore``."""
+        try:
+            return self._stores[name]
+        except KeyError:
+            raise UnknownStore(f"no object store is called {name}") from None
+
+    def writer(self) -> BlobWriter:
+        """A new, empty blob in the current store."""
+        inner = self._current.writer()
+        return _NamedWriter(inner, self._prefix) if self._prefix else inner
+
+    def writer_in(self, name: str) -> BlobWriter:
+        """A new, empty blob in the store ``name``: commit it alone. Raises ``UnknownStore``."""
+        return _NamedWriter(self.named(name).writer(), _prefix(name))
+
+    def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
+        """As ``commit`` of each, of writers of the current store."""
+        return self._prefixed(self._current.commit_all(self._inner(writers)))
+
+    def begin_commit(self, writers: Sequence[BlobWriter]) -> Commitment:
+        """As ``commit_all``; the answer's ``wait`` makes them durable."""
+        commitment = self._current.begin_commit(self._inner(writers))
+        if not self._prefix:
+            return commitment
+        return Commitment(self._prefixed(commitment.blobs), commitment.wait)
+
+    def put(self, data: Chunk) -> StoredBlob:
+        """Store ``data`` as one blob of the current store."""
+        return self._prefixed([self._current.put(data)])[0]
+
+    def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """The bytes from ``start``: ``length`` of them, or fewer at the end."""
+        store, inner = self._place(key)
+        return store.read(inner, start, length)
+
+    def open(self, key: str) -> BinaryIO:
+        """A seekable stream of the blob."""
+        store, inner = self._place(key)
+        return store.open(inner)
+
+    def size_bytes(self, key: str) -> int:
+        """The blob's size."""
+        store, inner = self._place(key)
+        return store.size_bytes(inner)
+
+    def delete(self, key: str) -> None:
+        """Remove the blob; one that is not there is no error."""
+        store, inner = self._place(key)
+        store.delete(inner)
+
+    def keys(self, older_than: datetime | None = None) -> Iterator[str]:
+        """All keys of all stores, one store after the other."""
+        for name, store in self._stores.items():
+            prefix = _prefix(name)
+            for key in store.keys(older_than):
+                yield prefix + key
+
+    def discard_unfinished(self, older_than: datetime) -> int:
+        """The number of writers' leftovers removed from all stores."""
+        return sum(each.discard_unfinished(older_than) for each in self._stores.values())
+
+    def free_bytes(self) -> int | None:
+        """Room left in the current store."""
+        return self._current.free_bytes()
+
+    def _place(self, key: str) -> tuple[BlobStore, str]:
+        name, colon, inner = key.partition(":")
+        if not colon:
+            name, inner = MAIN, key
+        try:
+            return self._stores[name], inner
+        except KeyError:
+            raise BlobMissing(f"the object store {name} is not set up here") from None
+
+    def _inner(self, writers: Sequence[BlobWriter]) -> Sequence[BlobWriter]:
+        if not self._prefix:
+            return writers
+        return [cast("_NamedWriter", each).inner for each in writers]
+
+    def _prefixed(self, blobs: list[StoredBlob]) -> list[StoredBlob]:
+        prefix = self._prefix
+        if not prefix:
+            return blobs
+        return [StoredBlob(prefix + each.key, each.size_bytes, each.sha256) for each in blobs]
+
+
+class _NamedWriter:
+    """A writer whose blob is known by a key with its store's name."""
+
+    __slots__ = ("_prefix", "abort", "inner", "write")
+
+    def __init__(self, inner: BlobWriter, prefix: str) -> None:
+        self.inner = inner
+        self._prefix = prefix
+        self.write = inner.write
+        self.abort = inner.abort
+
+    def commit(self) -> StoredBlob:
+        """Make all bytes durable and readable under a new key."""
+        blob = self.inner.commit()
+        return StoredBlob(self._prefix + blob.key, blob.size_bytes, blob.sha256)
+
+
+def _prefix(name: str) -> str:
+    return "" if name == MAIN else f"{name}:"
