@@ -13,32 +13,49 @@ _DRAWN_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class InsertedProcedure:
-    """A procedure of an order that was just inserted."""
+    """A procedure of an order that was just inserted.
 
+    Attributes:
+        position: of the order among those to insert.
+    """
+
+    position: int
     order_key: int
     accession_number: str
-    procedure_key: int | None
-    study_instance_uid: str | None
+    procedure_key: int
+    study_instance_uid: str
 
 
-def lock_orders(tx: Tx, reference: OrderReference) -> list[Order]:
+def lock_orders(tx: Tx, references: Sequence[OrderReference]) -> list[Order]:
     """The orders that any of the numbers belongs to, locked in order of their keys."""
+    placers = [each for each in references if each.placer_order_number]
+    fillers = [each for each in references if each.filler_order_number]
     return tx.all(
         Order,
         """
         select * from orders.imaging_order
-         where (placer_order_number = %(placer)s and placer_namespace = %(placer_namespace)s)
-            or (filler_order_number = %(filler)s and filler_namespace = %(filler_namespace)s)
-            or accession_number = %(accession_number)s
+         where order_key in (
+               select order_key
+                 from unnest(%(placers)s::text[], %(placer_namespaces)s::text[])
+                      as said (placer_order_number, placer_namespace)
+                 join orders.imaging_order using (placer_order_number, placer_namespace)
+                union all
+               select order_key
+                 from unnest(%(fillers)s::text[], %(filler_namespaces)s::text[])
+                      as said (filler_order_number, filler_namespace)
+                 join orders.imaging_order using (filler_order_number, filler_namespace)
+                union all
+               select order_key from orders.imaging_order
+                where accession_number = any(%(accession_numbers)s))
          order by order_key
            for no key update
         """,
         {
-            "placer": reference.placer_order_number,
-            "placer_namespace": reference.placer_namespace,
-            "filler": reference.filler_order_number,
-            "filler_namespace": reference.filler_namespace,
-            "accession_number": reference.accession_number,
+            "placers": [each.placer_order_number for each in placers],
+            "placer_namespaces": [each.placer_namespace for each in placers],
+            "fillers": [each.filler_order_number for each in fillers],
+            "filler_namespaces": [each.filler_namespace for each in fillers],
+            "accession_numbers": [e.accession_number for e in references if e.accession_number],
         },
     )
 
@@ -85,57 +102,63 @@ def exam_of_study(tx: Tx, study_instance_uid: str) -> str | None:
     )
 
 
-def insert_order(
+def insert_orders(
     tx: Tx,
-    columns: Mapping[str, Any],
-    procedures: Sequence[Mapping[str, Any]],
+    orders: Sequence[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]],
     form: AccessionFormat,
+    now: datetime,
 ) -> list[InsertedProcedure]:
-    """A new order with its procedures, in their order; nothing when a number of it is taken.
+    """New orders of (columns, procedures) each, with the procedures in their order.
 
-    Without an accession number it gets the next of the sequence that no order has; nothing happens
-    when the next thousand are taken.
+    An order of which a number is taken is left out. Without an accession number it gets the next of
+    the sequence that no order has; it is left out when the next thousand are taken.
     """
     return tx.all(
         InsertedProcedure,
         """
-        with number as (
-            select coalesce(%(accession_number)s::text, (
-                select drawn.accession_number
-                  from (select %(prefix)s || lpad(drawn::text,
-                               greatest(%(digits)s, length(drawn::text)), '0') as accession_number
-                          from (select nextval('orders.accession_number_issue') as drawn
-                                  from generate_series(1, %(at_once)s)) numbers) drawn
-                 where not exists (select from orders.imaging_order taken
-                                    where taken.accession_number = drawn.accession_number)
-                 limit 1)) as accession_number
+        with numbered as materialized (
+            select nextval('orders.imaging_order_order_key_seq') as order_key,
+                   coalesce(f.accession_number_said, orders.issue_accession_number(
+                       %(prefix)s, %(digits)s, %(at_once)s)) as accession_number, f.*
+              from jsonb_to_recordset(%(orders)s) as f (
+                   position int, placer_order_number text, placer_namespace text,
+                   filler_order_number text, filler_namespace text, accession_number_said text,
+                   accession_issuer text, patient_key bigint, priority text,
+                   ordering_provider_name text, referring_physician_name text,
+                   clinical_information text, reason_for_study text, danger_code text,
+                   admission_id text, patient_class text, location text,
+                   transport_arrangements text, special_needs text, allergies text,
+                   pregnancy_status smallint, patient_weight_kg double precision,
+                   ordered_at timestamptz, source_peer text, asserted_at timestamptz,
+                   said_at jsonb)
         ), placed as (
             insert into orders.imaging_order
-                   (placer_order_number, placer_namespace, filler_order_number, filler_namespace,
-                    accession_number, accession_issuer, patient_key, priority,
+                   (order_key, placer_order_number, placer_namespace, filler_order_number,
+                    filler_namespace, accession_number, accession_issuer, patient_key, priority,
                     ordering_provider_name, referring_physician_name, clinical_information,
                     reason_for_study, danger_code, admission_id, patient_class, location,
                     transport_arrangements, special_needs, allergies, pregnancy_status,
                     patient_weight_kg, ordered_at, source_peer, state_changed_at, placed_at,
                     asserted_at, said_at, updated_at)
-            select %(placer_order_number)s, %(placer_namespace)s, %(filler_order_number)s,
-                    %(filler_namespace)s, number.accession_number, %(accession_issuer)s,
-                    %(patient_key)s, %(priority)s, %(ordering_provider_name)s,
-                    %(referring_physician_name)s, %(clinical_information)s, %(reason_for_study)s,
-                    %(danger_code)s, %(admission_id)s, %(patient_class)s, %(location)s,
-                    %(transport_arrangements)s, %(special_needs)s, %(allergies)s,
-                    %(pregnancy_status)s, %(patient_weight_kg)s, %(ordered_at)s, %(source_peer)s,
-                    %(now)s, %(now)s, %(asserted_at)s, %(said_at)s, %(now)s
-              from number
-             where number.accession_number is not null
+            select order_key, placer_order_number, placer_namespace, filler_order_number,
+                   filler_namespace, accession_number, accession_issuer, patient_key, priority,
+                   ordering_provider_name, referring_physician_name, clinical_information,
+                   reason_for_study, danger_code, admission_id, patient_class, location,
+                   transport_arrangements, special_needs, allergies, pregnancy_status,
+                   patient_weight_kg, ordered_at, source_peer, %(now)s, %(now)s,
+                   asserted_at, said_at, %(now)s
+              from numbered
+             where accession_number is not null
+             order by placer_order_number, placer_namespace, accession_number
                 on conflict do nothing
-            returning order_key, accession_number
-        ), said as (
+            returning order_key
+        ), said as materialized (
             select nextval('orders.requested_procedure_procedure_key_seq') as procedure_key, f.*
               from jsonb_to_recordset(%(procedures)s) as f (
-                   position int, requested_procedure_id text, study_instance_uid text,
-                   study_instance_uid_issued boolean, code_value text, code_scheme text,
-                   code_meaning text, description text, laterality text, said_at jsonb)
+                   of_position int, position int, requested_procedure_id text,
+                   study_instance_uid text, study_instance_uid_issued boolean, code_value text,
+                   code_scheme text, code_meaning text, description text, laterality text,
+                   said_at jsonb)
         ), added as (
             insert into orders.requested_procedure
                    (procedure_key, order_key, requested_procedure_id, study_instance_uid,
@@ -146,21 +169,31 @@ def insert_order(
                    said.study_instance_uid, said.study_instance_uid_issued, said.code_value,
                    said.code_scheme, said.code_meaning, said.description, said.laterality,
                    said.said_at
-              from placed cross join said
-            returning procedure_key
+              from placed
+              join numbered using (order_key)
+              join said on said.of_position = numbered.position
+             order by said.study_instance_uid
+            returning procedure_key, order_key
         )
-        select placed.order_key, placed.accession_number, said.procedure_key,
+        select numbered.position, order_key, numbered.accession_number, procedure_key,
                said.study_instance_uid
-          from placed left join said on true left join added using (procedure_key)
-         order by said.position
+          from added join numbered using (order_key) join said using (procedure_key)
+         order by numbered.position, said.position
         """,
         {
-            **columns,
             "prefix": form.prefix,
             "digits": form.digits,
             "at_once": _DRAWN_AT_ONCE,
-            "said_at": jsonb(columns["said_at"]),
-            "procedures": jsonb(list(procedures)),
+            "orders": jsonb([
+                {**columns, "position": position}
+                for position, (columns, _) in enumerate(orders)
+            ]),
+            "procedures": jsonb([
+                {**each, "of_position": position}
+                for position, (_, procedures) in enumerate(orders)
+                for each in procedures
+            ]),
+            "now": now,
         },
     )
 

@@ -103,3 +103,18 @@ class OrderCompleted:
     def subject(self) -> str:
         """The order."""
         return f"order/{self.order_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReopened:
+    """An order that counted as begun or finished waits again: it was taken by mistake."""
+
+    name: ClassVar[str] = "orders.order_reopened"
+
+    order_key: int
+    accession_number: str
+
+    @property
+    def subject(self) -> str:
+        """The order."""
+        return f"order/{self.order_key}"

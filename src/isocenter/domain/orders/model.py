@@ -38,8 +38,6 @@ class OrderVerb(StrEnum):
     REVISE = "revise"
     CANCEL = "cancel"
     DISCONTINUE = "discontinue"
-    START = "start"
-    COMPLETE = "complete"
 
 
 CLOSED = frozenset({OrderState.CANCELLED, OrderState.DISCONTINUED})
@@ -52,22 +50,15 @@ TRANSITIONS: Mapping[tuple[OrderState, OrderVerb], OrderState] = {
     (_PLACED, OrderVerb.REVISE): _PLACED,
     (_PLACED, OrderVerb.CANCEL): _CANCELLED,
     (_PLACED, OrderVerb.DISCONTINUE): _STOPPED,
-    (_PLACED, OrderVerb.START): _BEGUN,
-    (_PLACED, OrderVerb.COMPLETE): _DONE,
     (_BEGUN, OrderVerb.PLACE): _BEGUN,
     (_BEGUN, OrderVerb.REVISE): _BEGUN,
     (_BEGUN, OrderVerb.DISCONTINUE): _STOPPED,
-    (_BEGUN, OrderVerb.START): _BEGUN,
-    (_BEGUN, OrderVerb.COMPLETE): _DONE,
     (_DONE, OrderVerb.PLACE): _DONE,
     (_DONE, OrderVerb.REVISE): _DONE,
-    (_DONE, OrderVerb.START): _DONE,
-    (_DONE, OrderVerb.COMPLETE): _DONE,
     (_CANCELLED, OrderVerb.CANCEL): _CANCELLED,
     (_CANCELLED, OrderVerb.DISCONTINUE): _CANCELLED,
     (_STOPPED, OrderVerb.CANCEL): _STOPPED,
     (_STOPPED, OrderVerb.DISCONTINUE): _STOPPED,
-    (_STOPPED, OrderVerb.COMPLETE): _STOPPED,
 }
 
 
@@ -136,6 +127,16 @@ def after(state: OrderState, verb: OrderVerb) -> OrderState:
     if following is None:
         raise StateForbids(state, verb)
     return following
+
+
+def order_state(procedures: Sequence[OrderState]) -> OrderState:
+    """Where an order is whose procedures are there, unless it was cancelled or discontinued."""
+    waiting, done = OrderState.PLACED, {OrderState.COMPLETED, *CLOSED}
+    if procedures and all(each in done for each in procedures):
+        return OrderState.COMPLETED if OrderState.COMPLETED in procedures else waiting
+    if all(each == waiting or each in CLOSED for each in procedures):
+        return waiting
+    return OrderState.IN_PROGRESS
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ afterwards. Locks are taken in the order patient, order, step.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from isocenter.domain.orders.events import (
     OrderCompleted,
     OrderDiscontinued,
     OrderPlaced,
+    OrderReopened,
     OrderRevised,
     OrderStarted,
 )
@@ -40,10 +42,10 @@ from isocenter.domain.orders.model import (
     Placement,
     Procedure,
     ProcedureFacts,
-    StateForbids,
     StudyInstanceUidFixed,
     after,
     check_facts,
+    order_state,
     paired,
 )
 from isocenter.infra import ids, outbox
@@ -73,32 +75,108 @@ def place(
 
     Standard: IHE RAD TF-2 4.2, 4.3, 4.4, 4.13
     """
-    authorize(actor, Action.ORDER_WRITE)
-    check_facts(facts)
-    procedures = facts.requested()
-    asserted_at = not_from_the_future(facts.asserted_at, now)
+    request = PlacementRequest(actor, patient_key, facts)
+    return place_all(tx, [request], now=now, accession_format=accession_format)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacementRequest:
+    """An order to be placed or revised."""
+
+    actor: Actor
+    patient_key: int
+    facts: OrderFacts
+
+
+def place_all(
+    tx: Tx,
+    requests: Sequence[PlacementRequest],
+    *,
+    now: datetime,
+    accession_format: AccessionFormat = ACCESSION_FORMAT,
+) -> list[Placement]:
+    """As ``place`` for each of the requests, in two statements when all orders are new.
+
+    No two requests share a number of their orders. What one of them raises concerns all.
+    """
+    for each in requests:
+        authorize(each.actor, Action.ORDER_WRITE)
+        check_facts(each.facts)
+    done: dict[int, Placement] = {}
     try:
         for _ in range(_ATTEMPTS_MAX):
-            known = _the_order(store.lock_orders(tx, facts.reference()), facts.reference())
-            if known is not None:
-                return _revise(tx, actor, known, patient_key, facts, now=now)
-            columns = _new_columns(facts, asserted_at) | {
-                "accession_number": facts.accession_number or None,
-                "patient_key": patient_key,
-                "source_peer": actor.name,
-                "now": now,
-            }
-            fresh = _new_procedures(procedures, asserted_at)
-            rows = store.insert_order(tx, columns, fresh, accession_format)
-            if rows:
-                return _placed(tx, actor, patient_key, procedures, rows, now=now)
-            # A number of it was taken a moment ago, and the order that took it is visible now; or
-            # the next thousand numbers to issue were all taken by messages.
+            waiting = {p: each for p, each in enumerate(requests) if p not in done}
+            if not waiting:
+                break
+            fresh = _revise_known(tx, waiting, done, now=now)
+            _place_fresh(tx, fresh, done, accession_format, now=now)
+            # What is not done: a number of it was taken a moment ago, and the order that took it is
+            # visible now; another request changed its order, which is read anew; or the next
+            # thousand numbers to issue were all taken by messages.
     except UniqueViolation as taken:
         raise StudyInstanceUidFixed(
             "another procedure has this Study Instance UID or requested procedure ID"
         ) from taken
-    raise AccessionConflict("no free accession number was found")
+    if len(done) < len(requests):
+        raise AccessionConflict("no free accession number was found")
+    return [done[position] for position in range(len(requests))]
+
+
+def _revise_known(
+    tx: Tx,
+    waiting: Mapping[int, PlacementRequest],
+    done: dict[int, Placement],
+    *,
+    now: datetime,
+) -> dict[int, PlacementRequest]:
+    """Revise each order that is known, once; gives the requests whose order is not."""
+    locked = store.lock_orders(tx, [each.facts.reference() for each in waiting.values()])
+    concerned: set[int] = set()
+    fresh: dict[int, PlacementRequest] = {}
+    for position, each in waiting.items():
+        reference = each.facts.reference()
+        known = _the_order([e for e in locked if _is_meant(e, reference)], reference)
+        if known is None:
+            fresh[position] = each
+        elif known.order_key not in concerned:
+            concerned.add(known.order_key)
+            done[position] = _revise(tx, each.actor, known, each.patient_key, each.facts, now=now)
+    return fresh
+
+
+def _place_fresh(
+    tx: Tx,
+    fresh: Mapping[int, PlacementRequest],
+    done: dict[int, Placement],
+    accession_format: AccessionFormat,
+    *,
+    now: datetime,
+) -> None:
+    """Insert the orders, without those of which a number was taken a moment ago."""
+    if not fresh:
+        return
+    positions, orders = list(fresh), [_new_order(each, now) for each in fresh.values()]
+    inserted: dict[int, list[store.InsertedProcedure]] = {}
+    for row in store.insert_orders(tx, orders, accession_format, now):
+        inserted.setdefault(positions[row.position], []).append(row)
+    for position, rows in inserted.items():
+        done[position] = _placed(tx, fresh[position], rows, now=now)
+
+
+def _is_meant(order: Order, reference: OrderReference) -> bool:
+    placer = (order.placer_order_number, order.placer_namespace)
+    filler = (order.filler_order_number, order.filler_namespace)
+    return (
+        (
+            order.placer_order_number is not None
+            and placer == (reference.placer_order_number, reference.placer_namespace)
+        )
+        or (
+            order.filler_order_number is not None
+            and filler == (reference.filler_order_number, reference.filler_namespace)
+        )
+        or order.accession_number == reference.accession_number
+    )
 
 
 def _the_order(found: Sequence[Order], reference: OrderReference) -> Order | None:
@@ -115,6 +193,20 @@ def _the_order(found: Sequence[Order], reference: OrderReference) -> Order | Non
     if given and order.accession_number != given:
         raise AccessionConflict("the order has another accession number already")
     return order
+
+
+def _new_order(
+    request: PlacementRequest, now: datetime
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The columns of a new order, and those of its procedures."""
+    facts = request.facts
+    asserted_at = not_from_the_future(facts.asserted_at, now)
+    columns = _new_columns(facts, asserted_at) | {
+        "accession_number_said": facts.accession_number or None,
+        "patient_key": request.patient_key,
+        "source_peer": request.actor.name,
+    }
+    return columns, _new_procedures(facts.requested(), asserted_at)
 
 
 def _new_columns(facts: OrderFacts, asserted_at: datetime) -> dict[str, Any]:
@@ -164,23 +256,22 @@ def _new_procedures(
 
 def _placed(
     tx: Tx,
-    actor: Actor,
-    patient_key: int,
-    procedures: Sequence[ProcedureFacts],
+    request: PlacementRequest,
     rows: Sequence[store.InsertedProcedure],
     *,
     now: datetime,
 ) -> Placement:
-    uids = tuple(each.study_instance_uid for each in rows if each.study_instance_uid)
+    uids = [each.study_instance_uid for each in rows]
     order_key, number = rows[0].order_key, rows[0].accession_number
-    outbox.append(tx, OrderPlaced(order_key, number, list(uids), patient_key), now=now)
-    audit.record(tx, _entry(actor, "order.place", number, {"procedures": len(uids)}), now=now)
+    outbox.append(tx, OrderPlaced(order_key, number, uids, request.patient_key), now=now)
+    entry = _entry(request.actor, "order.place", number, {"procedures": len(uids)})
+    audit.record(tx, entry, now=now)
     return Placement(
         order_key=order_key,
         accession_number=number,
-        study_instance_uids=uids,
-        procedure_keys=tuple(each.procedure_key for each in rows if each.procedure_key),
-        step_facts=tuple(each.steps for each in procedures),
+        study_instance_uids=tuple(uids),
+        procedure_keys=tuple(each.procedure_key for each in rows),
+        step_facts=tuple(each.steps for each in request.facts.requested()),
         created=True,
         changed=("order",),
         closed=False,
@@ -402,64 +493,52 @@ def _lock(tx: Tx, reference: OrderReference) -> Order:
     return order
 
 
-def start(
-    tx: Tx,
-    actor: Actor,
-    accession_number: str,
-    *,
-    study_instance_uid: str | None = None,
-    now: datetime,
-) -> Exam | None:
-    """The exam after the procedure of this study was begun; None when it cannot be any more.
+def locked_exam(tx: Tx, accession_number: str) -> Exam:
+    """The exam, its order locked until the transaction ends. Raises ``OrderUnknown``.
 
-    Without a study, or with one that no procedure was ordered with, every procedure is begun.
-    Raises ``OrderUnknown``.
+    For the stages that move exams on: it audits nothing.
+    """
+    order = _lock(tx, OrderReference(accession_number=accession_number))
+    return Exam(order, tuple(store.procedures_of(tx, order.order_key)))
+
+
+def progress(
+    tx: Tx, actor: Actor, exam: Exam, states: Mapping[int, OrderState], *, now: datetime
+) -> None:
+    """Have the procedures (by key) of a locked exam be where their steps are, and the order too.
+
+    The order is completed when all its procedures are; what is cancelled or discontinued stays so.
     """
     authorize(actor, Action.SCHEDULE_WRITE)
-    return _advance(tx, accession_number, study_instance_uid, OrderVerb.START, now=now)
-
-
-def complete(
-    tx: Tx,
-    actor: Actor,
-    accession_number: str,
-    *,
-    study_instance_uid: str | None = None,
-    now: datetime,
-) -> Exam | None:
-    """As ``start``, for finishing; the order is complete when all its procedures are."""
-    authorize(actor, Action.SCHEDULE_WRITE)
-    return _advance(tx, accession_number, study_instance_uid, OrderVerb.COMPLETE, now=now)
-
-
-def _advance(
-    tx: Tx,
-    accession_number: str,
-    study_instance_uid: str | None,
-    verb: OrderVerb,
-    *,
-    now: datetime,
-) -> Exam | None:
-    order = _lock(tx, OrderReference(accession_number=accession_number))
-    procedures = store.procedures_of(tx, order.order_key)
-    concerned = [e for e in procedures if e.study_instance_uid == study_instance_uid] or procedures
-    try:
-        states = {e.procedure_key: after(OrderState(e.state), verb) for e in concerned}
-        target = after(OrderState(order.state), verb)
-    except StateForbids:
-        return None
-    moving = [e for e in concerned if states[e.procedure_key] != e.state]
-    for state in sorted({states[e.procedure_key] for e in moving}):
-        keys = [e.procedure_key for e in moving if states[e.procedure_key] == state]
-        store.set_procedure_states(tx, keys, state)
-    left = [e for e in procedures if states.get(e.procedure_key, e.state) not in _FINISHED]
-    if verb is OrderVerb.COMPLETE and left:
-        target = OrderState.IN_PROGRESS
+    order = exam.order
+    if OrderState(order.state) in CLOSED:
+        return
+    for state in sorted(set(states.values())):
+        keys = [
+            each.procedure_key
+            for each in exam.procedures
+            if states.get(each.procedure_key) == state
+            and each.state != state
+            and OrderState(each.state) not in CLOSED
+        ]
+        if keys:
+            store.set_procedure_states(tx, keys, state)
+    target = order_state([
+        states.get(e.procedure_key, OrderState(e.state)) for e in exam.procedures
+    ])
     if target != order.state:
         store.set_order_state(tx, order.order_key, target, reason=None, said_at=None, now=now)
-        event = OrderCompleted if target is OrderState.COMPLETED else OrderStarted
+        event = _PROGRESS_EVENTS[target]
         outbox.append(tx, event(order.order_key, order.accession_number), now=now)
-    return Exam(order, tuple(e for e in procedures if e in concerned))
+
+
+_PROGRESS_EVENTS: Mapping[
+    OrderState, type[OrderStarted] | type[OrderCompleted] | type[OrderReopened]
+] = {
+    OrderState.PLACED: OrderReopened,
+    OrderState.IN_PROGRESS: OrderStarted,
+    OrderState.COMPLETED: OrderCompleted,
+}
 
 
 def exam(tx: Tx, accession_number: str) -> Exam | None:

@@ -22,7 +22,8 @@ def lock_steps(tx: Tx, accession_number: str) -> list[Step]:
         select step_key, procedure_key, accession_number, scheduled_procedure_step_id, modality,
                station_ae_titles, station_name, location, start_at, performing_physician_name,
                description, pre_medication, requested_contrast_agent, protocol_codes, status,
-               status_changed_at, said_at, booked_at, updated_at
+               waiting_status, imaged_status, performed_status, closed, status_changed_at, said_at,
+               booked_at, updated_at
           from scheduling.scheduled_procedure_step
          where accession_number = %s order by step_key for no key update
         """,
@@ -92,16 +93,34 @@ def update_step(tx: Tx, step_key: int, columns: Mapping[str, Any], now: datetime
     )
 
 
-def set_statuses(tx: Tx, step_keys: Sequence[int], status: str, now: datetime) -> None:
-    """Move steps to a status."""
+def set_statuses(tx: Tx, steps: Sequence[Step], now: datetime) -> None:
+    """Write the statuses of steps and what they follow from."""
     tx.run(
         """
-        update scheduling.scheduled_procedure_step
-           set status = %s, status_changed_at = %s, updated_at = %s
-         where step_key = any(%s)
+        update scheduling.scheduled_procedure_step step
+           set status = said.status, waiting_status = said.waiting_status,
+               imaged_status = said.imaged_status, performed_status = said.performed_status,
+               closed = said.closed, updated_at = %(now)s,
+               status_changed_at = case when step.status = said.status
+                                        then step.status_changed_at else %(now)s end
+          from jsonb_to_recordset(%(rows)s) as said (
+               step_key bigint, status text, waiting_status text, imaged_status text,
+               performed_status text, closed boolean)
+         where step.step_key = said.step_key
         """,
-        (status, now, now, list(step_keys)),
+        {"rows": jsonb([_status_row(each) for each in steps]), "now": now},
     )
+
+
+def _status_row(step: Step) -> dict[str, Any]:
+    return {
+        "step_key": step.step_key,
+        "status": step.status,
+        "waiting_status": step.waiting_status,
+        "imaged_status": step.imaged_status,
+        "performed_status": step.performed_status,
+        "closed": step.closed,
+    }
 
 
 def accession_number_of(tx: Tx, step_key: int) -> str | None:

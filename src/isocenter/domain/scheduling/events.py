@@ -53,7 +53,11 @@ class StepCancelled:
 
 @dataclass(frozen=True, slots=True)
 class StepStatusChanged:
-    """Steps of an exam went on to ``status``: ARRIVED, READY, STARTED or COMPLETED."""
+    """Steps of an exam are in ``status`` now: ARRIVED, READY, STARTED, COMPLETED or DISCONTINUED.
+
+    SCHEDULED is one too: a step waits again that was taken by mistake. DISCONTINUED here is what
+    its modality says; an order that is discontinued makes ``StepCancelled``.
+    """
 
     name: ClassVar[str] = "scheduling.step_status_changed"
 

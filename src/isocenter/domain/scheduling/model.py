@@ -4,13 +4,13 @@ What a message says about a step (``StepFacts``) is part of what it says about a
 defined there.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from isocenter.domain.orders.model import StepFacts
+from isocenter.domain.orders.model import OrderState, StepFacts
 from isocenter.errors import IsocenterError, Kind
 
 
@@ -29,17 +29,17 @@ class StepStatus(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-# From which states a step goes on to another one. What is not here stays where it is.
-_WAITING = frozenset({StepStatus.SCHEDULED, StepStatus.ARRIVED, StepStatus.READY})
-SOURCES: Mapping[StepStatus, frozenset[StepStatus]] = {
-    StepStatus.ARRIVED: frozenset({StepStatus.SCHEDULED}),
-    StepStatus.READY: frozenset({StepStatus.SCHEDULED, StepStatus.ARRIVED}),
-    StepStatus.STARTED: _WAITING,
-    StepStatus.COMPLETED: _WAITING | {StepStatus.STARTED},
-    StepStatus.CANCELLED: _WAITING,
-    StepStatus.DISCONTINUED: _WAITING | {StepStatus.STARTED},
+WAITING = frozenset({StepStatus.SCHEDULED, StepStatus.ARRIVED, StepStatus.READY})
+OPEN = WAITING | {StepStatus.STARTED}
+# How far a step is; what is said of it never takes it back, except by the modality itself.
+_RANKS: Mapping[str | None, int] = {
+    None: 0,
+    StepStatus.SCHEDULED: 0,
+    StepStatus.ARRIVED: 1,
+    StepStatus.READY: 2,
+    StepStatus.STARTED: 3,
+    StepStatus.COMPLETED: 4,
 }
-OPEN = _WAITING | {StepStatus.STARTED}
 
 
 class ExamUnknown(IsocenterError):
@@ -87,7 +87,15 @@ class ClosedOrder:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One scheduled procedure step. ``start_at`` is when it is to begin."""
+    """One scheduled procedure step. ``start_at`` is when it is to begin.
+
+    Attributes:
+        status: where it is now, which follows from the next four: see ``settled``.
+        waiting_status: SCHEDULED, ARRIVED or READY, as people and messages say.
+        imaged_status: STARTED or COMPLETED, as images let suppose.
+        performed_status: STARTED, COMPLETED or DISCONTINUED, as its modality says.
+        closed: its order was cancelled or discontinued before it was done.
+    """
 
     step_key: int
     procedure_key: int
@@ -104,6 +112,10 @@ class Step:
     requested_contrast_agent: str | None
     protocol_codes: list[dict[str, str]]
     status: str
+    waiting_status: str
+    imaged_status: str | None
+    performed_status: str | None
+    closed: bool
     status_changed_at: datetime
     said_at: dict[str, int]
     booked_at: datetime
@@ -123,6 +135,53 @@ COLUMNS: tuple[str, ...] = (
     "requested_contrast_agent",
     "protocol_codes",
 )
+
+
+def further(known: str | None, said: StepStatus) -> StepStatus:
+    """The status that is further on."""
+    return said if known is None or _RANKS[said] > _RANKS[known] else StepStatus(known)
+
+
+def settled(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps of an exam with the status that follows from all that is known of each.
+
+    What a modality says goes before what images let suppose: they may be quiet because the next
+    series takes long. That holds for every step of a procedure of which a modality tells one.
+
+    Standard: IHE RAD TF-2 4.6, 4.7
+    """
+    told = {each.procedure_key for each in steps if each.performed_status is not None}
+    return tuple(
+        each
+        if each.closed
+        else replace(
+            each,
+            status=each.performed_status
+            or (None if each.procedure_key in told else each.imaged_status)
+            or each.waiting_status,
+        )
+        for each in steps
+    )
+
+
+def procedure_states(steps: Iterable[Step]) -> dict[int, OrderState]:
+    """Where the procedures of the steps are, by key; those are left out whose steps are all closed.
+
+    A step that its modality discontinued is no end: somebody books it again or cancels the order.
+    """
+    statuses: dict[int, set[str]] = {}
+    for each in steps:
+        if not each.closed:
+            statuses.setdefault(each.procedure_key, set()).add(each.status)
+    states: dict[int, OrderState] = {}
+    for procedure_key, found in statuses.items():
+        if found <= WAITING:
+            states[procedure_key] = OrderState.PLACED
+        elif StepStatus.COMPLETED in found <= {StepStatus.COMPLETED, StepStatus.DISCONTINUED}:
+            states[procedure_key] = OrderState.COMPLETED
+        else:
+            states[procedure_key] = OrderState.IN_PROGRESS
+    return states
 
 
 def said_of(facts: StepFacts) -> dict[str, Any]:

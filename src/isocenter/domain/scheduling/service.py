@@ -4,7 +4,8 @@ One transaction registers the patient, places the order and books its steps: a m
 whole or not at all. Locks are taken in the order patient, order, step.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -35,8 +36,7 @@ from isocenter.domain.scheduling.events import (
 )
 from isocenter.domain.scheduling.model import (
     COLUMNS,
-    OPEN,
-    SOURCES,
+    WAITING,
     ClosedOrder,
     ExamUnknown,
     PlacedOrder,
@@ -44,8 +44,11 @@ from isocenter.domain.scheduling.model import (
     StepNotMovable,
     StepStatus,
     StepUnknown,
+    further,
     paired,
+    procedure_states,
     said_of,
+    settled,
 )
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
@@ -188,20 +191,16 @@ def discontinue_order(
 
 def _closed(tx: Tx, exam: Exam, status: StepStatus, *, now: datetime) -> ClosedOrder:
     number = exam.order.accession_number
-    steps = [each for each in store.lock_steps(tx, number) if each.status in OPEN]
-    keys = _move_on(tx, steps, status, now=now)
+    steps = [
+        replace(each, status=status, closed=True)
+        for each in store.lock_steps(tx, number)
+        if not each.closed and each.status != StepStatus.COMPLETED
+    ]
+    keys = [each.step_key for each in steps]
     if keys:
+        store.set_statuses(tx, steps, now)
         outbox.append(tx, StepCancelled(number, keys, status), now=now)
     return ClosedOrder(exam.order.order_key, number, changed=bool(keys))
-
-
-def _move_on(tx: Tx, steps: Iterable[Step], status: StepStatus, *, now: datetime) -> list[int]:
-    """Move those steps that may go there to ``status``; gives their keys."""
-    sources = SOURCES[status]
-    keys = [each.step_key for each in steps if StepStatus(each.status) in sources]
-    if keys:
-        store.set_statuses(tx, keys, status, now)
-    return keys
 
 
 def arrive(tx: Tx, actor: Actor, accession_number: str, *, now: datetime) -> list[int]:
@@ -210,10 +209,12 @@ def arrive(tx: Tx, actor: Actor, accession_number: str, *, now: datetime) -> lis
     steps = store.lock_steps(tx, accession_number)
     if not steps:
         raise ExamUnknown("no steps are booked under this accession number")
-    keys = _move_on(tx, steps, StepStatus.ARRIVED, now=now)
+    arrived = [
+        replace(each, waiting_status=further(each.waiting_status, StepStatus.ARRIVED))
+        for each in steps
+    ]
+    keys = _settle(tx, accession_number, steps, arrived, now=now)
     if keys:
-        event = StepStatusChanged(accession_number, keys, StepStatus.ARRIVED)
-        outbox.append(tx, event, now=now)
         audit.record(tx, _entry(actor, "schedule.arrive", accession_number), now=now)
     return keys
 
@@ -228,7 +229,7 @@ def move(tx: Tx, actor: Actor, step_key: int, facts: StepFacts, *, now: datetime
     step = next((e for e in store.lock_steps(tx, number or "") if e.step_key == step_key), None)
     if step is None:
         raise StepUnknown("there is no such step")
-    if StepStatus(step.status) not in SOURCES[StepStatus.CANCELLED]:
+    if StepStatus(step.status) not in WAITING:
         raise StepNotMovable("the step is begun, done or cancelled")
     changed = _revise(tx, step, facts, (now, step.start_at), now=now)
     if changed:
@@ -246,13 +247,12 @@ def start(
     study_instance_uid: str | None = None,
     now: datetime,
 ) -> list[int]:
-    """Note that an exam was begun: its order is in progress, its steps are STARTED.
+    """Note that images of an exam are here: its steps are STARTED unless a modality tells more.
 
     With a study, only the procedure that was ordered with it. Gives the steps that this changed:
     none for a repetition or a cancelled order. Raises ``OrderUnknown``.
     """
-    exam = orders.start(tx, actor, accession_number, study_instance_uid=study_instance_uid, now=now)
-    return _advance(tx, exam, StepStatus.STARTED, now=now)
+    return _imaged(tx, actor, accession_number, study_instance_uid, StepStatus.STARTED, now=now)
 
 
 def complete(
@@ -263,23 +263,88 @@ def complete(
     study_instance_uid: str | None = None,
     now: datetime,
 ) -> list[int]:
-    """As ``start``, for an exam that is finished."""
-    exam = orders.complete(
-        tx, actor, accession_number, study_instance_uid=study_instance_uid, now=now
-    )
-    return _advance(tx, exam, StepStatus.COMPLETED, now=now)
+    """As ``start``, for images of which no more are expected."""
+    return _imaged(tx, actor, accession_number, study_instance_uid, StepStatus.COMPLETED, now=now)
 
 
-def _advance(tx: Tx, exam: Exam | None, status: StepStatus, *, now: datetime) -> list[int]:
-    if exam is None:
-        return []
-    number = exam.order.accession_number
-    concerned = {each.procedure_key for each in exam.procedures}
-    steps = [e for e in store.lock_steps(tx, number) if e.procedure_key in concerned]
-    keys = _move_on(tx, steps, status, now=now)
-    if keys:
-        outbox.append(tx, StepStatusChanged(number, keys, status), now=now)
+def _imaged(
+    tx: Tx,
+    actor: Actor,
+    accession_number: str,
+    study_instance_uid: str | None,
+    status: StepStatus,
+    *,
+    now: datetime,
+) -> list[int]:
+    authorize(actor, Action.SCHEDULE_WRITE)
+    exam = orders.locked_exam(tx, accession_number)
+    found = [e for e in exam.procedures if e.study_instance_uid == study_instance_uid]
+    concerned = {each.procedure_key for each in found or exam.procedures}
+    steps = store.lock_steps(tx, exam.order.accession_number)
+    said = [
+        replace(each, imaged_status=further(each.imaged_status, status))
+        if each.procedure_key in concerned
+        else each
+        for each in steps
+    ]
+    return _progress(tx, actor, exam, steps, said, now=now)
+
+
+def forget_images(tx: Tx, actor: Actor, accession_number: str, *, now: datetime) -> list[int]:
+    """Take back what was noted of images: those that there are were not this exam's.
+
+    Whoever calls it notes those that are left. Gives the steps that this changed.
+    """
+    authorize(actor, Action.SCHEDULE_WRITE)
+    exam = orders.locked_exam(tx, accession_number)
+    steps = store.lock_steps(tx, exam.order.accession_number)
+    said = [replace(each, imaged_status=None) for each in steps]
+    return _progress(tx, actor, exam, steps, said, now=now)
+
+
+def perform(
+    tx: Tx,
+    actor: Actor,
+    accession_number: str,
+    statuses: Callable[[Exam, Sequence[Step]], Mapping[int, StepStatus]],
+    *,
+    now: datetime,
+) -> list[int]:
+    """Note what the modalities say of an exam's steps; gives the steps that this changed.
+
+    ``statuses`` is asked once the exam is locked, so that nothing it reads can change: it gives
+    STARTED, COMPLETED or DISCONTINUED by step key, and leaves out steps of which nothing is said.
+    Raises ``OrderUnknown``.
+    """
+    authorize(actor, Action.SCHEDULE_WRITE)
+    exam = orders.locked_exam(tx, accession_number)
+    steps = store.lock_steps(tx, exam.order.accession_number)
+    performed = statuses(exam, steps)
+    said = [replace(each, performed_status=performed.get(each.step_key)) for each in steps]
+    return _progress(tx, actor, exam, steps, said, now=now)
+
+
+def _progress(
+    tx: Tx, actor: Actor, exam: Exam, steps: Sequence[Step], said: Sequence[Step], *, now: datetime
+) -> list[int]:
+    keys = _settle(tx, exam.order.accession_number, steps, said, now=now)
+    orders.progress(tx, actor, exam, procedure_states(settled(said)), now=now)
     return keys
+
+
+def _settle(
+    tx: Tx, accession_number: str, steps: Sequence[Step], said: Sequence[Step], *, now: datetime
+) -> list[int]:
+    """Write what is said of the steps now; gives those whose status it changed."""
+    after = settled(said)
+    written = [new for old, new in zip(steps, after, strict=True) if new != old]
+    if written:
+        store.set_statuses(tx, written, now)
+    changed = [new for old, new in zip(steps, after, strict=True) if new.status != old.status]
+    for status in sorted({each.status for each in changed}):
+        keys = [each.step_key for each in changed if each.status == status]
+        outbox.append(tx, StepStatusChanged(accession_number, keys, status), now=now)
+    return [each.step_key for each in changed]
 
 
 def steps_of(tx: Tx, accession_number: str) -> list[Step]:
