@@ -87,6 +87,17 @@ select order_key from reconcile.reconciliation_case c
   join orders.requested_procedure p using (study_instance_uid)
  where c.state = 'open'
 """
+# Orders of studies whose stored bytes are damaged.
+_DAMAGED: Final[LiteralString] = """
+select order_key from archive.integrity_finding join reconcile.link using (study_instance_uid)
+ where settled_at is null
+union
+select order_key from archive.integrity_finding f
+  join archive.study s using (study_instance_uid)
+  join orders.imaging_order o
+    on upper(btrim(o.accession_number)) = upper(btrim(s.accession_number))
+ where f.settled_at is null
+"""
 _BEGUN: Final[LiteralString] = """
 select order_key from orders.imaging_order where state = 'in_progress'
 union
@@ -301,6 +312,7 @@ _ORDERS_AT_RISK: Final[LiteralString] = " union ".join((
   where delivery.state = 'refused' limit %(most)s)
 """,
     _IN_CASE,
+    _DAMAGED,
 ))
 
 _STUDIES_AT_RISK: Final[LiteralString] = "".join((
@@ -309,7 +321,9 @@ select study_key from archive.study s
  where s.study_instance_uid in (
        select study_instance_uid from reconcile.reconciliation_case where state = 'open'
        union
-       select study_instance_uid from archive.study where completed_at is null)
+       select study_instance_uid from archive.study where completed_at is null
+       union
+       select study_instance_uid from archive.integrity_finding where settled_at is null)
    and """,
     _UNCLAIMED,
     "limit %(most)s",

@@ -25,6 +25,7 @@ class ExamFacts:
         claims: studies that name this order and are not linked to it.
         match_case: reason of the open case that keeps a study from its order, if there is one.
         other_case: reason of another open case.
+        damaged: images whose stored bytes were found damaged or missing, and are not repaired.
         queued, sent, acknowledged, refused: deliveries of the newest signed version.
         trouble_*: the delivery that has been failing longest.
     """
@@ -60,6 +61,8 @@ class ExamFacts:
     match_case_at: datetime | None
     other_case: str | None
     other_case_at: datetime | None
+    damaged: int
+    damaged_at: datetime | None
     report_state: str | None
     drafted_at: datetime | None
     signed_at: datetime | None
@@ -88,6 +91,7 @@ select o.order_key as exam_key, o.accession_number, '' as study_instance_uid,
        images.incomplete, images.completed_at, images.linked_at, images.claims,
        matters.match_reason as match_case, matters.match_opened_at as match_case_at,
        matters.other_reason as other_case, matters.other_opened_at as other_case_at,
+       coalesce(integrity.damaged, 0) as damaged, integrity.damaged_at,
        report.state as report_state, report.created_at as drafted_at, report.signed_at,
        coalesce(sending.deliveries, 0) as deliveries, coalesce(sending.unsent, 0) as unsent,
        coalesce(sending.unacknowledged, 0) as unacknowledged,
@@ -153,6 +157,12 @@ select o.order_key as exam_key, o.accession_number, '' as study_instance_uid,
                  join reconcile.reconciliation_case using (study_instance_uid)
                 where state = 'open') open_case
        ) matters on images.uids is not null
+  left join lateral (
+       select count(*)::int as damaged, min(found_at) as damaged_at
+         from unnest(images.uids) as study_instance_uid
+         join archive.integrity_finding using (study_instance_uid)
+        where settled_at is null and kind <> 'copy'
+       ) integrity on images.uids is not null
   left join reporting.report on report.order_key = o.order_key
   left join lateral (
        select count(*) as deliveries, count(*) filter (where sent_at is null) as unsent,
@@ -187,6 +197,7 @@ select s.study_key as exam_key, coalesce(s.accession_number, '') as accession_nu
        null::timestamptz as linked_at, 1 as claims,
        matching.reason as match_case, matching.opened_at as match_case_at,
        other.reason as other_case, other.opened_at as other_case_at,
+       integrity.damaged, integrity.damaged_at,
        null as report_state, null::timestamptz as drafted_at, null::timestamptz as signed_at,
        0 as deliveries, 0 as unsent, 0 as unacknowledged, 0 as refused,
        null::timestamptz as queued_at, null::timestamptz as sent_at,
@@ -204,6 +215,10 @@ select s.study_key as exam_key, coalesce(s.accession_number, '') as accession_nu
         where state = 'open' and c.study_instance_uid = s.study_instance_uid
           and kind in ('conflicting_instance', 'inconsistent_study')
         order by opened_at, case_key limit 1) other on true
+ cross join lateral (
+       select count(*)::int as damaged, min(found_at) as damaged_at from archive.integrity_finding f
+        where settled_at is null and kind <> 'copy'
+          and f.study_instance_uid = s.study_instance_uid) integrity
  where s.study_key = any(%s)
 """
 

@@ -236,6 +236,10 @@ def _images(sight: _Sight) -> tuple[Hop, ...]:
         facts.last_received_at,
         lambda age: f"The last image came {age} ago and the study is not taken for complete.",
     )
+    if facts.damaged:
+        what = "1 image is" if facts.damaged == 1 else f"{facts.damaged} images are"
+        reason = f"{what} damaged or missing in the object store, and no copy is sound."
+        complete = Hop(HopName.COMPLETE, None, HopState.FAILED, reason, facts.damaged_at)
     return (
         Hop(
             HopName.STARTED,

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from isocenter.app.expectations import expectations
 from isocenter.app.jobs import Job, run_jobs
 from isocenter.app.runtime import Runtime, opened, say_ready
+from isocenter.app.scrubbing import Scrubber
 from isocenter.app.settings import Settings
 from isocenter.app.subscriptions import router
 from isocenter.domain.access.model import Action, Actor, Viewer
@@ -22,6 +23,7 @@ from isocenter.readmodels import exam_ledger
 
 _ACTOR = Actor.system("worker")
 _SEAL_S, _ALARMS_S, _SWEEP_S, _PRUNE_S = 5.0, 15.0, 3_600.0, 3_600.0
+_SCRUB_S = 15.0
 _EVENTS_KEPT = timedelta(days=90)
 # Where processors are short, whoever waits for an answer goes before the reactions to it.
 _NICENESS = 5
@@ -40,9 +42,15 @@ def run(settings: Settings) -> None:
             target=run_jobs, args=(_jobs(runtime), stop), name="jobs", daemon=True
         )
         clockwork.start()
+        # Reading everything back takes days: on a thread of its own it delays no other job.
+        slow = threading.Thread(
+            target=run_jobs, args=(_slow_jobs(runtime, stop), stop), name="slow-jobs", daemon=True
+        )
+        slow.start()
         say_ready(stop.set)
         dispatcher.run(stop)
         clockwork.join(settings.drain_timeout_s)
+        slow.join(settings.drain_timeout_s)
 
 
 def _jobs(runtime: Runtime) -> list[Job]:
@@ -83,6 +91,23 @@ def _jobs(runtime: Runtime) -> list[Job]:
         Job("sweep_blobs", _SWEEP_S, sweep),
         Job("prune_events", _PRUNE_S, prune),
     ]
+
+
+def _slow_jobs(runtime: Runtime, stop: threading.Event) -> list[Job]:
+    settings = runtime.settings
+    if settings.scrub_pass_days == 0:
+        return []
+    scrubber = Scrubber(
+        runtime.db,
+        runtime.blobs,
+        _ACTOR,
+        runtime.clock,
+        interval=timedelta(days=settings.scrub_pass_days),
+        bytes_per_s=settings.scrub_bytes_per_s_max,
+        wait=stop.wait,
+        stopped=stop.is_set,
+    )
+    return [Job("scrub", _SCRUB_S, scrubber.run)]
 
 
 class _MetadataBuilder:

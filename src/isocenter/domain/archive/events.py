@@ -59,3 +59,35 @@ class StudyCompleted:
     def subject(self) -> str:
         """The study."""
         return f"study/{self.study_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectDamaged:
+    """An object was read back and is not what was admitted; ``fault`` says in what way."""
+
+    name: ClassVar[str] = "archive.object_damaged"
+
+    study_instance_uid: str
+    sop_instance_uid: str
+    fault: str
+
+    @property
+    def subject(self) -> str:
+        """The study."""
+        return f"study/{self.study_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRepaired:
+    """A damaged object was replaced by sound bytes from another store."""
+
+    name: ClassVar[str] = "archive.object_repaired"
+
+    study_instance_uid: str
+    sop_instance_uid: str
+    source: str
+
+    @property
+    def subject(self) -> str:
+        """The study."""
+        return f"study/{self.study_instance_uid}"
