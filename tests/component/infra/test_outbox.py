@@ -19,6 +19,7 @@ from isocenter.infra.outbox import (
     Router,
     Subscription,
     append,
+    append_all,
     cancel_timer,
     count_waiting,
     dead_letters,
@@ -71,7 +72,7 @@ class Rig:
 
     def append(self, *events: Counted | Echoed) -> list[int]:
         with self.db.transaction() as tx:
-            return [append(tx, each, now=self.clock()) for each in events]
+            return list(append_all(tx, events, now=self.clock()))
 
     def state_of(self, event_id: int) -> str:
         with self.db.read() as tx:
@@ -477,8 +478,8 @@ def test_the_feed_never_passes_an_uncommitted_lower_id(make_database: MakeDataba
     with rig.db.transaction() as slow:
         slow.value("select pg_current_xact_id()")
         with rig.db.transaction() as slower:
-            first = append(slower, Counted("slower", 1), now=rig.clock())
-            second = append(slow, Counted("slow", 1), now=rig.clock())
+            (first,) = append_all(slower, [Counted("slower", 1)], now=rig.clock())
+            (second,) = append_all(slow, [Counted("slow", 1)], now=rig.clock())
             (third,) = rig.append(Counted("fast", 1))
             assert before < first < second < third
             with rig.db.transaction() as tx:
@@ -498,7 +499,7 @@ def test_the_feed_passes_ids_that_were_rolled_back(make_database: MakeDatabase) 
         with pytest.raises(ZeroDivisionError), tx.savepoint():
             append(tx, Counted("undone", 1), now=rig.clock())
             raise ZeroDivisionError
-        kept = append(tx, Counted("kept", 1), now=rig.clock())
+        (kept,) = append_all(tx, [Counted("kept", 1)], now=rig.clock())
         with rig.db.transaction() as other:
             assert feed(other, 0, 10) == []
     with rig.db.transaction() as tx:

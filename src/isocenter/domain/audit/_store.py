@@ -9,36 +9,39 @@ from isocenter.infra.db import Tx, jsonb
 
 _SEAL_LOCK = 0x15_0CE1_0002
 
-_INSERT = """
-    insert into audit.record (recorded_at, action, outcome, actor, actor_kind, source,
-                              object_type, object_id, patient_id, detail)
-    values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
 
-
-def _parameters(entry: AuditEntry, now: datetime) -> tuple[Any, ...]:
-    return (
-        now,
-        entry.action,
-        entry.outcome,
-        entry.actor,
-        entry.actor_kind,
-        entry.source,
-        entry.object_type,
-        entry.object_id,
-        entry.patient_id,
-        jsonb(dict(entry.detail)),
+def insert_all(tx: Tx, entries: Sequence[tuple[AuditEntry, datetime]]) -> None:
+    """Add records of (act, when it was done), in their order."""
+    tx.run(
+        """
+        insert into audit.record (recorded_at, action, outcome, actor, actor_kind, source,
+                                  object_type, object_id, patient_id, detail)
+        select recorded_at, action, outcome, actor, actor_kind, source, object_type, object_id,
+               patient_id, detail
+          from jsonb_to_recordset(%s) as said (
+               position int, recorded_at timestamptz, action text, outcome text, actor text,
+               actor_kind text, source text, object_type text, object_id text, patient_id text,
+               detail jsonb)
+         order by position
+        """,
+        (jsonb([_row(position, *each) for position, each in enumerate(entries)]),),
     )
 
 
-def insert(tx: Tx, entry: AuditEntry, now: datetime) -> None:
-    """Add a record."""
-    tx.run(_INSERT, _parameters(entry, now))
-
-
-def insert_many(tx: Tx, entries: Sequence[AuditEntry], now: datetime) -> None:
-    """Add several records in one round trip."""
-    tx.run_many(_INSERT, [_parameters(entry, now) for entry in entries])
+def _row(position: int, entry: AuditEntry, now: datetime) -> dict[str, Any]:
+    return {
+        "position": position,
+        "recorded_at": now,
+        "action": entry.action,
+        "outcome": entry.outcome,
+        "actor": entry.actor,
+        "actor_kind": entry.actor_kind,
+        "source": entry.source,
+        "object_type": entry.object_type,
+        "object_id": entry.object_id,
+        "patient_id": entry.patient_id,
+        "detail": dict(entry.detail),
+    }
 
 
 def lock_chain(tx: Tx) -> None:

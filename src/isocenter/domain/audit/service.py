@@ -17,14 +17,17 @@ _PAGE_MAX = 500
 
 
 def record(tx: Tx, entry: AuditEntry, *, now: datetime) -> None:
-    """Keep that something was done; it stays exactly when the transaction does."""
-    store.insert(tx, entry, now)
+    """Keep that something was done; it stays exactly when the transaction does.
+
+    It is written at the end of a ``gathered`` part where there is one.
+    """
+    tx.add(store.insert_all, (entry, now))
 
 
 def record_many(tx: Tx, entries: Sequence[AuditEntry], *, now: datetime) -> None:
-    """Keep several acts in one round trip."""
+    """Keep several acts in one statement."""
     if entries:
-        store.insert_many(tx, entries, now)
+        store.insert_all(tx, [(entry, now) for entry in entries])
 
 
 def seal(tx: Tx, *, limit: int = _BATCH) -> int:

@@ -17,9 +17,12 @@ class IdentifiedRow:
     """A patient row with one of the identifiers it was found by.
 
     Attributes:
-        holds_another: the patient has another identifier of the first one's authority and type.
+        position: of the set of identifiers that it was looked for by.
+        holds_another: the patient has another identifier of the set's first one's authority and
+            type.
     """
 
+    position: int
     assigning_authority: str
     value: str
     holds_another: bool
@@ -46,80 +49,110 @@ class CurrentRow:
     identifiers: list[dict[str, Any]]
 
 
-def lock_by_identifiers(tx: Tx, identifiers: Sequence[PatientIdentifier]) -> list[IdentifiedRow]:
-    """The patients that have any of the identifiers, locked in order of their keys."""
-    first = identifiers[0]
+def lock_by_identifiers(
+    tx: Tx, identifier_sets: Sequence[Sequence[PatientIdentifier]]
+) -> list[IdentifiedRow]:
+    """The patients that have any of the identifiers of each set, locked in order of their keys."""
+    said = [
+        (position, each, identifiers[0])
+        for position, identifiers in enumerate(identifier_sets)
+        for each in identifiers
+    ]
     return tx.all(
         IdentifiedRow,
         """
-        select i.assigning_authority, i.value,
+        select said.position, i.assigning_authority, i.value,
                exists (select from identity.patient_identifier other
                         where other.patient_key = i.patient_key
-                          and other.assigning_authority = %(authority)s
-                          and other.type_code = %(type_code)s
-                          and other.value <> %(value)s) as holds_another,
+                          and other.assigning_authority = said.first_authority
+                          and other.type_code = said.first_type_code
+                          and other.value <> said.first_value) as holds_another,
                p.patient_key, p.person_name, p.birth_date, p.sex, p.address, p.phone,
                p.survivor_key, p.said_at
-          from identity.patient_identifier i
+          from unnest(%(positions)s::int[], %(authorities)s::text[], %(values)s::text[],
+                      %(first_authorities)s::text[], %(first_values)s::text[],
+                      %(first_type_codes)s::text[])
+               as said (position, assigning_authority, value, first_authority, first_value,
+                        first_type_code)
+          join identity.patient_identifier i using (assigning_authority, value)
           join identity.patient p using (patient_key)
-         where (i.assigning_authority, i.value) in
-               (select * from unnest(%(authorities)s::text[], %(values)s::text[]))
          order by p.patient_key
            for no key update of p
         """,
         {
-            "authority": first.assigning_authority,
-            "type_code": first.type_code,
-            "value": first.value,
-            "authorities": [each.assigning_authority for each in identifiers],
-            "values": [each.value for each in identifiers],
+            "positions": [position for position, _, _ in said],
+            "authorities": [each.assigning_authority for _, each, _ in said],
+            "values": [each.value for _, each, _ in said],
+            "first_authorities": [first.assigning_authority for _, _, first in said],
+            "first_values": [first.value for _, _, first in said],
+            "first_type_codes": [first.type_code for _, _, first in said],
         },
     )
 
 
-def insert_patient(
-    tx: Tx, identifiers: Sequence[PatientIdentifier], columns: Mapping[str, Any]
-) -> int | None:
-    """The key of a new patient; None when somebody else has just taken the first identifier."""
-    return tx.value(
+@dataclass(frozen=True, slots=True)
+class InsertedPatient:
+    """A new patient, and the position of its description."""
+
+    position: int
+    patient_key: int
+
+
+def insert_patients(
+    tx: Tx, patients: Sequence[tuple[Sequence[PatientIdentifier], Mapping[str, Any]]]
+) -> list[InsertedPatient]:
+    """New patients of (identifiers, columns) each, without those whose first identifier is taken.
+
+    Identifiers are taken in one order everywhere: two transactions never wait for each other.
+    """
+    rows = [
+        {
+            **columns,
+            "position": position,
+            "assigning_authority": identifiers[0].assigning_authority,
+            "value": identifiers[0].value,
+            "type_code": identifiers[0].type_code,
+            "further": identifiers[1:],
+        }
+        for position, (identifiers, columns) in enumerate(patients)
+    ]
+    return tx.all(
+        InsertedPatient,
         """
-        with fresh as (
-            select nextval('identity.patient_patient_key_seq') as patient_key
+        with said as (
+            select nextval('identity.patient_patient_key_seq') as patient_key, f.*
+              from jsonb_to_recordset(%s) as f (
+                   position int, assigning_authority text, value text, type_code text,
+                   further jsonb, person_name text, name_normalised text, name_phonetic text,
+                   birth_date date, sex text, address text, phone text, asserted_at timestamptz,
+                   said_at jsonb, now timestamptz)
         ), first as (
             insert into identity.patient_identifier
                    (assigning_authority, value, type_code, patient_key)
-            select %(authority)s, %(value)s, %(type_code)s, patient_key from fresh
+            select assigning_authority, value, type_code, patient_key from said order by 1, 2
                 on conflict do nothing
             returning patient_key
         ), further as (
             insert into identity.patient_identifier
                    (assigning_authority, value, type_code, patient_key)
-            select said.assigning_authority, said.value, said.type_code, first.patient_key
-              from first,
-                   unnest(%(authorities)s::text[], %(values)s::text[], %(type_codes)s::text[])
-                       as said (assigning_authority, value, type_code)
+            select f.assigning_authority, f.value, f.type_code, first.patient_key
+              from first join said using (patient_key)
+             cross join lateral jsonb_to_recordset(said.further)
+                   as f (assigning_authority text, value text, type_code text)
              order by 1, 2
                 on conflict do nothing
+        ), created as (
+            insert into identity.patient
+                   (patient_key, person_name, name_normalised, name_phonetic, birth_date, sex,
+                    address, phone, asserted_at, said_at, created_at, updated_at)
+            select patient_key, person_name, name_normalised, name_phonetic, birth_date, sex,
+                   address, phone, asserted_at, said_at, now, now
+              from first join said using (patient_key)
+            returning patient_key
         )
-        insert into identity.patient
-               (patient_key, person_name, name_normalised, name_phonetic, birth_date, sex, address,
-                phone, asserted_at, said_at, created_at, updated_at)
-        select patient_key, %(person_name)s, %(name_normalised)s, %(name_phonetic)s,
-               %(birth_date)s, %(sex)s, %(address)s, %(phone)s, %(asserted_at)s, %(said_at)s,
-               %(now)s, %(now)s
-          from first
-        returning patient_key
+        select said.position, patient_key from created join said using (patient_key)
         """,
-        {
-            **columns,
-            "said_at": jsonb(columns["said_at"]),
-            "authority": identifiers[0].assigning_authority,
-            "value": identifiers[0].value,
-            "type_code": identifiers[0].type_code,
-            "authorities": [each.assigning_authority for each in identifiers[1:]],
-            "values": [each.value for each in identifiers[1:]],
-            "type_codes": [each.type_code for each in identifiers[1:]],
-        },
+        (jsonb(rows),),
     )
 
 

@@ -6,6 +6,7 @@ not done here.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +30,7 @@ from isocenter.domain.identity.model import (
     PatientUnidentified,
     PatientUnknown,
     Registered,
+    Revision,
     SelfMerge,
     distinct,
     not_from_the_future,
@@ -56,24 +58,75 @@ def register(tx: Tx, actor: Actor, facts: PatientFacts, *, now: datetime) -> Reg
     to that patient, unless that patient already has another number of the first one's authority.
     Raises ``PatientUnidentified``. The patient's row is locked afterwards.
     """
+    return register_all(tx, [(actor, facts)], now=now)[0]
+
+
+def register_all(
+    tx: Tx, requests: Sequence[tuple[Actor, PatientFacts]], *, now: datetime
+) -> list[Registered]:
+    """As ``register`` for each of the requests, in two statements when all is new.
+
+    No two requests share an identifier. What one of them raises concerns all.
+    """
+    wanted = [_wanted(actor, facts, now) for actor, facts in requests]
+    done: dict[int, Registered] = {}
+    for _ in range(_ATTEMPTS_MAX):
+        waiting = [position for position in range(len(wanted)) if position not in done]
+        if not waiting:
+            return [done[position] for position in range(len(wanted))]
+        _register_round(tx, wanted, waiting, done, now=now)
+        # What is not done: somebody registered the same patient a moment ago, whose row is visible
+        # now; or another request changed the patient, who is read anew.
+    if len(done) < len(wanted):
+        raise PatientUnknown("the patient's identifiers change hands too quickly")
+    return [done[position] for position in range(len(wanted))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A registration to be done."""
+
+    actor: Actor
+    facts: PatientFacts
+    identifiers: tuple[PatientIdentifier, ...]
+    asserted_at: datetime
+
+
+def _wanted(actor: Actor, facts: PatientFacts, now: datetime) -> _Wanted:
     authorize(actor, Action.PATIENT_WRITE)
     identifiers = distinct(facts.identifiers)
     if not identifiers:
         raise PatientUnidentified("a patient needs at least one identifier")
-    asserted_at = not_from_the_future(facts.asserted_at, now)
-    for _ in range(_ATTEMPTS_MAX):
-        rows = store.lock_by_identifiers(tx, identifiers)
-        row = _named(rows, identifiers)
-        if row is not None:
-            outcome = _update(tx, row, facts, asserted_at, now=now)
-            disputed = _claim(tx, row, rows, identifiers)
-            return _told(tx, actor, identifiers, outcome, disputed, now=now)
-        outcome = _create(tx, identifiers, facts, asserted_at, now=now)
-        if outcome is not None:
-            owners = sorted({each.patient_key for each in rows})
-            return _told(tx, actor, identifiers, outcome, (0, owners), now=now)
-        # Somebody registered the same patient a moment ago: its row is visible now.
-    raise PatientUnknown("the patient's identifiers change hands too quickly")
+    return _Wanted(actor, facts, identifiers, not_from_the_future(facts.asserted_at, now))
+
+
+def _register_round(
+    tx: Tx,
+    wanted: Sequence[_Wanted],
+    waiting: Sequence[int],
+    done: dict[int, Registered],
+    *,
+    now: datetime,
+) -> None:
+    found: dict[int, list[store.IdentifiedRow]] = {position: [] for position in waiting}
+    for row in store.lock_by_identifiers(tx, [wanted[each].identifiers for each in waiting]):
+        found[waiting[row.position]].append(row)
+    concerned: set[int] = set()
+    fresh: list[int] = []
+    for position, rows in found.items():
+        each = wanted[position]
+        row = _named(rows, each.identifiers)
+        keys = {known.patient_key for known in rows}
+        if row is None:
+            fresh.append(position)
+        elif concerned.isdisjoint(keys):
+            concerned |= keys
+            outcome = _update(tx, row, each, now=now)
+            disputed = _claim(tx, row, rows, each.identifiers)
+            done[position] = _told(tx, each, outcome, disputed, now=now)
+    for position, outcome in _create(tx, wanted, fresh, now=now).items():
+        owners = sorted({each.patient_key for each in found[position]})
+        done[position] = _told(tx, wanted[position], outcome, (0, owners), now=now)
 
 
 def _named(
@@ -88,33 +141,36 @@ def _named(
 
 
 def _create(
-    tx: Tx,
-    identifiers: Sequence[PatientIdentifier],
-    facts: PatientFacts,
-    asserted_at: datetime,
-    *,
-    now: datetime,
-) -> Registered | None:
-    first = revised(_UNSAID, {}, facts.said(), asserted_at)
-    columns = _columns({**_UNSAID, **first.values}, first.said_at, asserted_at, now)
-    key = store.insert_patient(tx, identifiers, columns)
-    if key is None:
-        return None
-    return Registered(key, key, created=True, changed=(*sorted(first.values), "identifiers"))
+    tx: Tx, wanted: Sequence[_Wanted], fresh: Sequence[int], *, now: datetime
+) -> dict[int, Registered]:
+    """Position -> outcome, of those whose first identifier was free."""
+    if not fresh:
+        return {}
+    said = [(wanted[position], wanted[position].facts.said()) for position in fresh]
+    firsts = [revised(_UNSAID, {}, values, each.asserted_at) for each, values in said]
+    rows = [
+        (each.identifiers, _columns(first, each.asserted_at, now))
+        for (each, _), first in zip(said, firsts, strict=True)
+    ]
+    outcomes: dict[int, Registered] = {}
+    for row in store.insert_patients(tx, rows):
+        changed = (*sorted(firsts[row.position].values), "identifiers")
+        outcomes[fresh[row.position]] = Registered(
+            row.patient_key, row.patient_key, created=True, changed=changed
+        )
+    return outcomes
 
 
-def _update(
-    tx: Tx, row: store.IdentifiedRow, facts: PatientFacts, asserted_at: datetime, *, now: datetime
-) -> Registered:
+def _update(tx: Tx, row: store.IdentifiedRow, wanted: _Wanted, *, now: datetime) -> Registered:
     known = {name: getattr(row, name) for name in _UNSAID}
     # An empty date is stored as null, so "there is none" said again is no change.
     said = {
         name: None if name == "birth_date" and value == "" else value
-        for name, value in facts.said().items()
+        for name, value in wanted.facts.said().items()
     }
-    after = revised(known, row.said_at, said, asserted_at)
+    after = revised(known, row.said_at, said, wanted.asserted_at)
     if after.newer:
-        columns = _columns({**known, **after.values}, after.said_at, asserted_at, now)
+        columns = _columns(after, wanted.asserted_at, now, known=known)
         store.update_patient(tx, row.patient_key, columns)
     return Registered(
         row.patient_key,
@@ -125,15 +181,20 @@ def _update(
 
 
 def _columns(
-    values: Mapping[str, Any], said_at: Mapping[str, int], asserted_at: datetime, now: datetime
+    revision: Revision,
+    asserted_at: datetime,
+    now: datetime,
+    *,
+    known: Mapping[str, Any] = _UNSAID,
 ) -> dict[str, Any]:
+    values = {**known, **revision.values}
     name = values["person_name"] or ""
     return {
         **values,
         "birth_date": values["birth_date"] or None,
         "name_normalised": person_name_key(name),
         "name_phonetic": " ".join(phonetic_keys(name)),
-        "said_at": dict(said_at),
+        "said_at": revision.said_at,
         "asserted_at": asserted_at,
         "now": now,
     }
@@ -157,13 +218,7 @@ def _claim(
 
 
 def _told(
-    tx: Tx,
-    actor: Actor,
-    identifiers: Sequence[PatientIdentifier],
-    outcome: Registered,
-    claim: tuple[int, list[int]],
-    *,
-    now: datetime,
+    tx: Tx, wanted: _Wanted, outcome: Registered, claim: tuple[int, list[int]], *, now: datetime
 ) -> Registered:
     gained, owner_keys = claim
     changed = (*outcome.changed, "identifiers") if gained else outcome.changed
@@ -177,7 +232,8 @@ def _told(
     else:
         outbox.append(tx, PatientUpdated(outcome.patient_key, list(changed)), now=now)
     verb = "patient.register" if outcome.created else "patient.update"
-    audit.record(tx, _entry(actor, verb, identifiers[0], {"changed": list(changed)}), now=now)
+    detail = {"changed": list(changed)}
+    audit.record(tx, _entry(wanted.actor, verb, wanted.identifiers[0], detail), now=now)
     return Registered(outcome.patient_key, outcome.current_key, outcome.created, changed)
 
 
@@ -241,7 +297,7 @@ def _merge_one(
     *,
     now: datetime,
 ) -> list[int]:
-    rows = store.lock_by_identifiers(tx, (prior,))
+    rows = store.lock_by_identifiers(tx, [(prior,)])
     if rows:
         prior_key = rows[0].patient_key
     else:

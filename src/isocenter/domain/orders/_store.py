@@ -185,8 +185,7 @@ def insert_orders(
             "digits": form.digits,
             "at_once": _DRAWN_AT_ONCE,
             "orders": jsonb([
-                {**columns, "position": position}
-                for position, (columns, _) in enumerate(orders)
+                {**columns, "position": position} for position, (columns, _) in enumerate(orders)
             ]),
             "procedures": jsonb([
                 {**each, "of_position": position}

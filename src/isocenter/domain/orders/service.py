@@ -164,19 +164,8 @@ def _place_fresh(
 
 
 def _is_meant(order: Order, reference: OrderReference) -> bool:
-    placer = (order.placer_order_number, order.placer_namespace)
-    filler = (order.filler_order_number, order.filler_namespace)
-    return (
-        (
-            order.placer_order_number is not None
-            and placer == (reference.placer_order_number, reference.placer_namespace)
-        )
-        or (
-            order.filler_order_number is not None
-            and filler == (reference.filler_order_number, reference.filler_namespace)
-        )
-        or order.accession_number == reference.accession_number
-    )
+    by_accession = order.accession_number == reference.accession_number
+    return by_accession or _shares_number(order, reference)
 
 
 def _the_order(found: Sequence[Order], reference: OrderReference) -> Order | None:
@@ -328,7 +317,7 @@ def _revise(
     )
 
 
-def _shares_number(order: Order, facts: OrderFacts) -> bool:
+def _shares_number(order: Order, facts: OrderFacts | OrderReference) -> bool:
     placer = (order.placer_order_number, order.placer_namespace)
     filler = (order.filler_order_number, order.filler_namespace)
     return (
@@ -487,7 +476,7 @@ _FINISHED = frozenset({OrderState.COMPLETED, *CLOSED})
 def _lock(tx: Tx, reference: OrderReference) -> Order:
     if reference.is_empty():
         raise OrderUnidentified("an order is named by its placer, filler or accession number")
-    order = _the_order(store.lock_orders(tx, reference), reference)
+    order = _the_order(store.lock_orders(tx, [reference]), reference)
     if order is None:
         raise OrderUnknown("no order has this number")
     return order

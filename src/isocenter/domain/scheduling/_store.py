@@ -63,7 +63,12 @@ def insert_steps(tx: Tx, rows: Sequence[Mapping[str, Any]], now: datetime) -> li
         )
         select step_key from added join said using (step_key) order by said.position
         """,
-        {"rows": jsonb([{**row, **_derived(row)} for row in rows]), "now": now},
+        {
+            "rows": jsonb([
+                {**row, **_derived(row), "position": position} for position, row in enumerate(rows)
+            ]),
+            "now": now,
+        },
     )
 
 

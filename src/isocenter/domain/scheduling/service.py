@@ -5,8 +5,9 @@ whole or not at all. Locks are taken in the order patient, order, step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from isocenter.domain.access.model import Action, Actor, authorize
@@ -53,6 +54,7 @@ from isocenter.domain.scheduling.model import (
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
+PlacementRequest = orders.PlacementRequest
 ACCESSION_FORMAT = orders.ACCESSION_FORMAT
 
 
@@ -75,17 +77,37 @@ def place_order(
     """
     authorize(actor, Action.ORDER_WRITE)
     registered = identity.register(tx, actor, patient, now=now)
-    placement = orders.place(
-        tx, actor, registered.patient_key, order, now=now, accession_format=accession_format
-    )
-    changed = () if placement.closed else _book(tx, order, placement, now=now)
-    return PlacedOrder(
-        order_key=placement.order_key,
-        accession_number=placement.accession_number,
-        study_instance_uids=placement.study_instance_uids,
-        created=placement.created,
-        changed=(*placement.changed, *changed),
-    )
+    request = PlacementRequest(actor, registered.patient_key, order)
+    return place_orders(tx, [request], now=now, accession_format=accession_format)[0]
+
+
+def place_orders(
+    tx: Tx,
+    requests: Sequence[PlacementRequest],
+    *,
+    now: datetime,
+    accession_format: AccessionFormat = ACCESSION_FORMAT,
+) -> list[PlacedOrder]:
+    """As ``place_order`` for orders whose patients are registered and locked, all at once.
+
+    No two requests share a number of their orders. What one of them raises concerns all.
+    """
+    placements = orders.place_all(tx, requests, now=now, accession_format=accession_format)
+    plans = [
+        _Plan() if placement.closed else _plan(tx, request.facts, placement, now=now)
+        for request, placement in zip(requests, placements, strict=True)
+    ]
+    _book(tx, [(p.accession_number, plan) for p, plan in zip(placements, plans, strict=True)], now)
+    return [
+        PlacedOrder(
+            order_key=placement.order_key,
+            accession_number=placement.accession_number,
+            study_instance_uids=placement.study_instance_uids,
+            created=placement.created,
+            changed=(*placement.changed, *plan.changed),
+        )
+        for placement, plan in zip(placements, plans, strict=True)
+    ]
 
 
 def revise_order(
@@ -104,12 +126,30 @@ def revise_order(
     return place_order(tx, actor, patient, order, now=now, accession_format=accession_format)
 
 
-def _book(tx: Tx, order: OrderFacts, placement: Placement, *, now: datetime) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What becomes of the steps of one order: rows of new ones, and what changed of known ones."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    moved: dict[int, set[str]] = field(default_factory=dict[int, set[str]])
+
+    @property
+    def names(self) -> list[str]:
+        """What changed of known steps."""
+        return sorted({name for each in self.moved.values() for name in each})
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """What is to be told of it."""
+        return (*(("steps",) if self.rows else ()), *self.names)
+
+
+def _plan(tx: Tx, order: OrderFacts, placement: Placement, *, now: datetime) -> _Plan:
+    """Move the known steps, and say which are to be booked."""
     asserted_at = not_from_the_future(order.asserted_at, now)
     default_start = order.ordered_at or asserted_at
     known = [] if placement.created else store.lock_steps(tx, placement.accession_number)
-    rows: list[dict[str, Any]] = []
-    moved: dict[int, set[str]] = {}
+    plan = _Plan()
     for procedure_key, said in zip(placement.procedure_keys, placement.step_facts, strict=True):
         own = [each for each in known if each.procedure_key == procedure_key]
         # Steps of which nothing is said are concerned too: of when the exam was asked for.
@@ -117,24 +157,27 @@ def _book(tx: Tx, order: OrderFacts, placement: Placement, *, now: datetime) -> 
         for facts, step in zip(steps, paired(steps, own), strict=True):
             if step is None:
                 row = _new_row(facts, asserted_at, default_start)
-                row |= {
-                    "position": len(rows),
-                    "procedure_key": procedure_key,
-                    "accession_number": placement.accession_number,
-                }
-                rows.append(row)
+                row["procedure_key"] = procedure_key
+                row["accession_number"] = placement.accession_number
+                plan.rows.append(row)
             else:
                 names = _revise(tx, step, facts, (asserted_at, default_start), now=now)
                 if names:
-                    moved[step.step_key] = names
-    if rows:
-        keys = store.insert_steps(tx, rows, now)
-        outbox.append(tx, StepBooked(placement.accession_number, keys), now=now)
-    names = sorted({name for each in moved.values() for name in each})
-    if moved:
-        event = StepMoved(placement.accession_number, sorted(moved), names)
-        outbox.append(tx, event, now=now)
-    return (*(("steps",) if rows else ()), *names)
+                    plan.moved[step.step_key] = names
+    return plan
+
+
+def _book(tx: Tx, plans: Sequence[tuple[str, _Plan]], now: datetime) -> None:
+    """Insert the new steps of several exams, and tell of these and of the moved ones."""
+    rows = [row for _, plan in plans for row in plan.rows]
+    keys = iter(store.insert_steps(tx, rows, now) if rows else [])
+    for accession_number, plan in plans:
+        if plan.rows:
+            booked = StepBooked(accession_number, list(islice(keys, len(plan.rows))))
+            outbox.append(tx, booked, now=now)
+        if plan.moved:
+            moved = StepMoved(accession_number, sorted(plan.moved), plan.names)
+            outbox.append(tx, moved, now=now)
 
 
 def _new_row(facts: StepFacts, asserted_at: datetime, default_start: datetime) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Statements are constants (LiteralString, checked by the type checker) or compose
 like the columns. Committing is not here: whoever opened the transaction commits it.
 """
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString, Protocol, TypeAlias, TypeVar
 
@@ -50,6 +50,10 @@ class Router(Protocol):
         ...
 
 
+Writer: TypeAlias = Callable[["Tx", Sequence[Any]], object]
+"""Writes rows of one kind in one statement. It adds none itself."""
+
+
 class _NoRoutes:
     def for_event(self, name: str) -> Sequence[Route]:
         del name
@@ -67,10 +71,11 @@ class Tx:
     of the transaction may follow.
     """
 
-    __slots__ = ("_connection", "router")
+    __slots__ = ("_connection", "_gathered", "router")
 
     def __init__(self, connection: psycopg.Connection[Any], router: Router = NO_ROUTES) -> None:
         self._connection = connection
+        self._gathered: dict[Writer, list[Any]] | None = None
         self.router = router
 
     def run(self, statement: Sql, params: Params = ()) -> int:
@@ -127,11 +132,42 @@ class Tx:
         except psycopg.Error as error:
             raise translated(error) from error
 
+    def add(self, write: Writer, row: Any) -> None:
+        """Have ``write`` write ``row``: at once, or at the end of the ``gathered`` part around."""
+        if self._gathered is None:
+            write(self, [row])
+        else:
+            self._gathered.setdefault(write, []).append(row)
+
+    @contextmanager
+    def gathered(self) -> Generator[None, None, None]:
+        """A part of the transaction that writes what was added in it at its end, in few statements.
+
+        Whatever only follows from what is done (events, audit records) is added and not waited for.
+        It is written while all locks are held and in the order in which it was added, but the
+        part's own statements do not see it. Of parts in each other the outermost writes.
+        """
+        if self._gathered is not None:
+            yield
+            return
+        self._gathered = {}
+        try:
+            yield
+            for write, rows in self._gathered.items():
+                write(self, rows)
+        finally:
+            self._gathered = None
+
     @contextmanager
     def savepoint(self) -> Generator[None, None, None]:
         """A part of the transaction that is undone alone when the block raises."""
+        before = {write: len(rows) for write, rows in (self._gathered or {}).items()}
         try:
             with self._connection.transaction():
                 yield
-        except psycopg.Error as error:
-            raise translated(error) from error
+        except BaseException as error:
+            for write, rows in (self._gathered or {}).items():
+                del rows[before.get(write, 0) :]
+            if isinstance(error, psycopg.Error):
+                raise translated(error) from error
+            raise

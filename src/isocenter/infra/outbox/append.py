@@ -3,46 +3,67 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from isocenter.infra.db import Tx
-from isocenter.infra.outbox.events import Event, to_data
+from isocenter.infra.db import Tx, jsonb
+from isocenter.infra.outbox.events import Event
 
+# A trigger gives the ids in the order of insertion: by them the events are told apart.
 _APPEND = """
 with appended as (
     insert into outbox.event (name, subject, occurred_at, data)
-    values (%(name)s, %(subject)s, %(now)s, %(data)s::jsonb)
+    select said.name, said.subject, said.occurred_at, said.data
+    from jsonb_to_recordset(%(events)s)
+        as said (position int, name text, subject text, occurred_at timestamptz, data jsonb)
+    order by said.position
     returning id
+), numbered as (
+    select id, row_number() over (order by id) as position from appended
 ), routed as (
     insert into outbox.delivery (event_id, subscriber, lane, due_at)
-    select appended.id, route.subscriber, route.lane, %(now)s
-    from appended
-    cross join unnest(%(subscribers)s::text[], %(lanes)s::text[]) as route (subscriber, lane)
+    select numbered.id, route.subscriber, route.lane, route.due_at
+    from jsonb_to_recordset(%(routes)s)
+        as route (position int, subscriber text, lane text, due_at timestamptz)
+    join numbered using (position)
 )
-select id from appended
+select id from numbered order by id
 """
 
 
-def append(tx: Tx, event: Event, *, now: datetime) -> int:
-    """The id of ``event`` in the log, after recording it and its deliveries.
+def append(tx: Tx, event: Event, *, now: datetime) -> None:
+    """Record ``event`` and its deliveries, at the end of a ``gathered`` part where there is one.
 
     The caller holds the row lock of the event's subject.
     """
-    routes = tx.router.for_event(event.name)
-    return tx.value(
-        _APPEND,
-        {
-            "name": event.name,
-            "subject": event.subject,
-            "now": now,
-            "data": to_data(event).decode(),
-            "subscribers": [route.subscriber for route in routes],
-            "lanes": [route.lane_of(event) for route in routes],
-        },
-    )
+    tx.add(_write, (event, now))
 
 
 def append_all(tx: Tx, events: Iterable[Event], *, now: datetime) -> Sequence[int]:
-    """The ids of ``events``, recorded in their order."""
-    return [append(tx, event, now=now) for event in events]
+    """The ids of ``events``, recorded at once and in their order."""
+    rows = [(event, now) for event in events]
+    return _write(tx, rows) if rows else []
+
+
+def _write(tx: Tx, rows: Sequence[tuple[Event, datetime]]) -> Sequence[int]:
+    events = [
+        {
+            "position": position,
+            "name": event.name,
+            "subject": event.subject,
+            "occurred_at": now,
+            "data": event,
+        }
+        for position, (event, now) in enumerate(rows, 1)
+    ]
+    routes = [
+        {
+            "position": position,
+            "subscriber": route.subscriber,
+            "lane": route.lane_of(event),
+            "due_at": now,
+        }
+        for position, (event, now) in enumerate(rows, 1)
+        for route in tx.router.for_event(event.name)
+    ]
+    return tx.values(_APPEND, {"events": jsonb(events), "routes": jsonb(routes)})
 
 
 _PRUNE = """
