@@ -14,7 +14,7 @@ from typing import Final, LiteralString, TypeVar
 
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.infra.db import Tx
-from isocenter.infra.db.where import Column, supported, where
+from isocenter.infra.db.where import Column, Items, supported, where
 from isocenter.standards.dicom.matching import Condition
 
 ROWS_MAX: Final = 5000
@@ -38,13 +38,19 @@ class StudyRow:
     patient_birth_date: date | None
     patient_sex: str | None
     study_id: str | None
+    timezone_offset_from_utc: str | None
     number_of_study_related_series: int
     number_of_study_related_instances: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesRow(StudyRow):
-    """A series, with its study."""
+    """A series, with its study.
+
+    Attributes:
+        request_attributes: ids of requested procedures and scheduled steps; known once the
+            series' metadata was made.
+    """
 
     series_instance_uid: str
     modality: str | None
@@ -60,6 +66,7 @@ class SeriesRow(StudyRow):
     protocol_name: str | None
     performed_procedure_step_start_date: date | None
     performed_procedure_step_start_time: time | None
+    request_attributes: list[dict[str, str]]
     number_of_series_related_instances: int
 
 
@@ -95,6 +102,7 @@ _STUDY_COLUMNS: Final = {
     0x0010_0030: Column("study.patient_birth_date", "date"),
     0x0010_0040: Column("study.patient_sex"),
     0x0020_0010: Column("study.study_id"),
+    0x0008_0201: Column("study.timezone_offset_from_utc"),
     0x0020_1206: Column("study.number_of_series", "number"),
     0x0020_1208: Column("study.number_of_instances", "number"),
 }
@@ -115,6 +123,13 @@ _SERIES_COLUMNS: Final = {
     0x0040_0244: Column("series.performed_procedure_step_start_date", "date"),
     0x0040_0245: Column("series.performed_procedure_step_start_time", "time"),
     0x0020_1209: Column("series.number_of_instances", "number"),
+    0x0040_0275: Items(
+        {
+            0x0040_0009: Column("request ->> 'scheduled_procedure_step_id'"),
+            0x0040_1001: Column("request ->> 'requested_procedure_id'"),
+        },
+        source="jsonb_array_elements(series.request_attributes) as request",
+    ),
 }
 _INSTANCE_COLUMNS: Final = {
     **_SERIES_COLUMNS,
@@ -137,7 +152,8 @@ select study.study_instance_uid, study.study_date, study.study_time, study.acces
        study.modalities as modalities_in_study, study.sop_classes as sop_classes_in_study,
        study.referring_physician_name, study.study_description, study.patient_name,
        study.patient_id, study.issuer_of_patient_id, study.patient_birth_date, study.patient_sex,
-       study.study_id, study.number_of_series as number_of_study_related_series,
+       study.study_id, study.timezone_offset_from_utc,
+       study.number_of_series as number_of_study_related_series,
        study.number_of_instances as number_of_study_related_instances"""
 _OF_SERIES: Final[LiteralString] = """,
        series.series_instance_uid, series.modality, series.series_number,
@@ -145,6 +161,7 @@ _OF_SERIES: Final[LiteralString] = """,
        series.body_part_examined, series.laterality, series.station_name, series.manufacturer,
        series.manufacturer_model_name, series.protocol_name,
        series.performed_procedure_step_start_date, series.performed_procedure_step_start_time,
+       series.request_attributes,
        series.number_of_instances as number_of_series_related_instances"""
 _OF_INSTANCE: Final[LiteralString] = """,
        instance.sop_instance_uid, instance.sop_class_uid, instance.instance_number, instance.rows,

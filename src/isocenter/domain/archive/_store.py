@@ -14,6 +14,7 @@ from isocenter.domain.archive.model import (
     InstanceLocation,
     KeptConflict,
     Series,
+    SeriesMetadata,
     StoredDigest,
     Study,
 )
@@ -379,18 +380,38 @@ def existing(tx: Tx, study_instance_uids: Sequence[str]) -> list[str]:
 
 
 _SET_METADATA = """
-update archive.series
-   set metadata_blob_key = %(blob_key)s, metadata_instances = %(instances)s
-  from archive.study
- where study.study_key = series.study_key and study_instance_uid = %(study)s
-   and series_instance_uid = %(series)s and metadata_instances < %(instances)s
+with described as (
+    update archive.series
+       set metadata_blob_key = %(blob_key)s, metadata_instances = %(instances)s,
+           request_attributes = %(request_attributes)s,
+           timezone_offset_from_utc = %(timezone_offset_from_utc)s
+      from archive.study
+     where study.study_key = series.study_key and study_instance_uid = %(study)s
+       and series_instance_uid = %(series)s and metadata_instances < %(instances)s
+       and series.number_of_instances >= %(instances)s
+    returning series.study_key
+), of_study as (
+    update archive.study
+       set timezone_offset_from_utc = %(timezone_offset_from_utc)s
+      from described
+     where study.study_key = described.study_key and %(timezone_offset_from_utc)s::text is not null
+       and study.timezone_offset_from_utc is distinct from %(timezone_offset_from_utc)s
+)
+select count(*) from described
 """
 
 
-def set_metadata(tx: Tx, study: str, series: str, *, blob_key: str, instances: int) -> bool:
+def set_metadata(tx: Tx, study: str, series: str, made: SeriesMetadata) -> bool:
     """Whether the object is newer than what was named before, and is named now."""
-    params = {"study": study, "series": series, "blob_key": blob_key, "instances": instances}
-    return tx.run(_SET_METADATA, params) > 0
+    params = {
+        "study": study,
+        "series": series,
+        "blob_key": made.blob_key,
+        "instances": made.instances,
+        "request_attributes": jsonb(made.request_attributes),
+        "timezone_offset_from_utc": made.timezone_offset_from_utc,
+    }
+    return tx.value(_SET_METADATA, params) > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ that breaks its VR's rules is left out of the index and stays in the stored byte
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from enum import StrEnum
@@ -309,6 +309,23 @@ def series_attributes(attributes: Mapping[int, str]) -> SeriesAttributes:
         performed_procedure_step_start_date=date_of(attributes, PERFORMED_START_DATE),
         performed_procedure_step_start_time=time_of(attributes, PERFORMED_START_TIME),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesMetadata:
+    """A blob of DICOM JSON, and what making it brought to light about the series.
+
+    Attributes:
+        instances: how many instances the blob describes.
+        request_attributes: of each item of the Request Attributes Sequence the
+            ``requested_procedure_id`` and the ``scheduled_procedure_step_id``, where it has them.
+        timezone_offset_from_utc: as the instances say it; None when they do not.
+    """
+
+    blob_key: str
+    instances: int
+    request_attributes: Sequence[Mapping[str, str]] = ()
+    timezone_offset_from_utc: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

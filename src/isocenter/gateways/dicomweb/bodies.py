@@ -18,7 +18,10 @@ from starlette.responses import Response, StreamingResponse
 
 from isocenter.gateways.dicomweb.context import context_of
 from isocenter.gateways.dicomweb.pieces import Piece, chunks, cut, length
-from isocenter.standards.dicomweb import params
+from isocenter.standards.dicom.json_model import JsonObject
+from isocenter.standards.dicom.xml_model import to_xml
+from isocenter.standards.dicomweb import multipart, params
+from isocenter.standards.dicomweb.media_types import DICOM_XML
 
 _COMPRESSED_BYTES_MIN: Final = 1400  # less fits into one packet anyway
 # Search results and metadata are the words of a patient's record; they change when images arrive.
@@ -113,6 +116,20 @@ async def json_answer(
         content = await context_of(request).pool.call(_compressed, content)
         sent["Content-Encoding"] = "gzip"
     return Response(content, HTTPStatus.OK, sent, media_type)
+
+
+def xml_parts(objects: Sequence[JsonObject], boundary: str, locations: Sequence[str] = ()) -> bytes:
+    """A multipart body of Native DICOM Models; ``locations`` are the parts' URLs where they matter.
+
+    Standard: PS3.18 8.7.3.2, 10.6.3.3.1
+    """
+    pieces: list[bytes] = []
+    for number, model in enumerate(objects):
+        headers = {"Content-Type": DICOM_XML}
+        if locations:
+            headers["Content-Location"] = locations[number]
+        pieces += [multipart.part_head(boundary, headers, first=number == 0), to_xml(model)]
+    return b"".join([*pieces, multipart.closing(boundary)])
 
 
 def _compressed(content: bytes) -> bytes:

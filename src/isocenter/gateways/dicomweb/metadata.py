@@ -7,13 +7,14 @@ is replaced when it is sent, so that the same object serves every name we are re
 Standard: PS3.18 10.4.1.1.2, Annex F
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from isocenter.domain.access.model import Actor, Viewer
 from isocenter.domain.archive import service as archive
-from isocenter.domain.archive.model import InstanceLocation, Series
+from isocenter.domain.archive.model import InstanceLocation, Series, SeriesMetadata
 from isocenter.gateways.dicomweb.pictures import read_head
 from isocenter.infra.blobs import BlobMissing, BlobStore
 from isocenter.infra.db import Database
@@ -28,6 +29,12 @@ _SOP_CLASS_UID: Final = "00080016"
 _SOP_INSTANCE_UID: Final = "00080018"
 _STUDY_INSTANCE_UID: Final = "0020000D"
 _SERIES_INSTANCE_UID: Final = "0020000E"
+_TIMEZONE_OFFSET_FROM_UTC: Final = "00080201"
+_REQUEST_ATTRIBUTES: Final = "00400275"
+_REQUEST_IDS: Final = {
+    "requested_procedure_id": "00401001",
+    "scheduled_procedure_step_id": "00400009",
+}
 
 
 def series_metadata(db: Database, blobs: BlobStore, viewer: Viewer, series: Series) -> bytes:
@@ -42,25 +49,46 @@ def series_metadata(db: Database, blobs: BlobStore, viewer: Viewer, series: Seri
         locations = archive.locate(
             tx, viewer, series.study_instance_uid, series.series_instance_uid
         )
-    made = msgspec.json.encode([instance_metadata(blobs, each) for each in locations])
-    _keep(db, blobs, series, made, len(locations))
+    models = [instance_metadata(blobs, each) for each in locations]
+    made = msgspec.json.encode(models)
+    _keep(db, blobs, series, _described(blobs.put(made).key, models))
     return made
 
 
-def _keep(db: Database, blobs: BlobStore, series: Series, made: bytes, instances: int) -> None:
+def _described(blob_key: str, models: Sequence[JsonObject]) -> SeriesMetadata:
+    """The kept object, and what searches shall know of the series from its first instance.
+
+    Standard: PS3.18 Table 10.6.3-4
+    """
+    first = models[0] if models else {}
+    items = first.get(_REQUEST_ATTRIBUTES, {}).get("Value", [])
+    requests = [
+        {name: text for name, tag in _REQUEST_IDS.items() if (text := _text(item, tag))}
+        for item in items
+    ]
+    offset = _text(first, _TIMEZONE_OFFSET_FROM_UTC)
+    return SeriesMetadata(
+        blob_key, len(models), [each for each in requests if each], offset or None
+    )
+
+
+def _text(model: JsonObject, tag: str) -> str:
+    values = model.get(tag, {}).get("Value", [])
+    return str(values[0] or "").strip() if values else ""
+
+
+def _keep(db: Database, blobs: BlobStore, series: Series, made: SeriesMetadata) -> None:
     """Name the object for those who ask later; the one before is left to the sweeper."""
-    stored = blobs.put(made)
     with db.transaction() as tx:
         kept = archive.set_series_metadata(
             tx,
             Actor.system("metadata"),
             series.study_instance_uid,
             series.series_instance_uid,
-            blob_key=stored.key,
-            instances=instances,
+            made,
         )
     if not kept:
-        blobs.delete(stored.key)
+        blobs.delete(made.blob_key)
 
 
 def instance_metadata(blobs: BlobStore, location: InstanceLocation) -> JsonObject:

@@ -1,6 +1,7 @@
 """What a deployment may choose about DICOMweb. The settings are read by ``app``."""
 
 from dataclasses import dataclass
+from http import HTTPStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +12,8 @@ class DicomwebOptions:
         public_url: what clients put before our path where the Host of their requests does not tell
             (behind a proxy that ends TLS; from clients that leave out the port); else empty.
         search_results_max: most rows of one search answer; more are announced by a Warning header.
+        empty_search_status: of a search in JSON without results: 200 with an empty array, which
+            every client can read, or 204 as PS3.18 Table 10.6.3-1 has it.
         object_bytes_max: largest object that STOW-RS takes.
         objects_max: most objects in one STOW-RS request.
         rendered_pixels_max: most pixels of an image that is rendered, and of its picture.
@@ -19,6 +22,7 @@ class DicomwebOptions:
 
     public_url: str = ""
     search_results_max: int = 1000
+    empty_search_status: HTTPStatus = HTTPStatus.OK
     object_bytes_max: int = 4 << 30
     objects_max: int = 10_000
     rendered_pixels_max: int = 64 << 20

@@ -6,16 +6,20 @@ Standard: PS3.18 10.6
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, time
+from http import HTTPStatus
 from typing import Any, Final, cast
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from isocenter.domain.access.model import Viewer
 from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.audit.service import record
-from isocenter.gateways.dicomweb.bodies import json_answer
+from isocenter.gateways.dicomweb import search_fields
+from isocenter.gateways.dicomweb.bodies import json_answer, xml_parts
 from isocenter.gateways.dicomweb.context import (
+    Dicomweb,
     actor_of,
     context_of,
     service_root,
@@ -26,19 +30,30 @@ from isocenter.gateways.dicomweb.retrieve import accepted
 from isocenter.infra.db import Tx
 from isocenter.readmodels import study_list
 from isocenter.standards.dicom import dictionary
+from isocenter.standards.dicom.json_model import JsonObject
 from isocenter.standards.dicom.matching import ListOfUid, Query, tags_of
 from isocenter.standards.dicom.matching_keys import parse_params
 from isocenter.standards.dicom.values_model import name_groups
 from isocenter.standards.dicomweb import media_types
-from isocenter.standards.dicomweb.media_types import DICOM_JSON, Offer
+from isocenter.standards.dicomweb.attribute_levels import Level
+from isocenter.standards.dicomweb.media_types import DICOM_JSON, DICOM_XML, Offer
+from isocenter.standards.dicomweb.multipart import content_type, stable_boundary
 
-_OFFERS: Final = (Offer(DICOM_JSON), Offer("application/json"))
+_OFFERS: Final = (
+    Offer(DICOM_JSON),
+    Offer("application/json"),
+    Offer(DICOM_XML, multipart=True),
+)
 _PARAMETERS_OF_OURS: Final = frozenset({"accept", "charset"})
 _STUDY_INSTANCE_UID: Final = 0x0020_000D
 _SERIES_INSTANCE_UID: Final = 0x0020_000E
+_REQUEST_TAGS: Final = {
+    "scheduled_procedure_step_id": 0x0040_0009,
+    "requested_procedure_id": 0x0040_1001,
+}
 _NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
-_MATCHED: Final = {
+_MATCHED: Final[Mapping[Level, frozenset[int]]] = {
     "study": study_list.STUDY_TAGS,
     "series": study_list.SERIES_TAGS,
     "instance": study_list.INSTANCE_TAGS,
@@ -72,45 +87,83 @@ async def instances(request: Request) -> Response:
     return await _answer(request, study_list.search_instances, "instance")
 
 
-async def _answer(request: Request, search: Search, level: str) -> Response:
+async def _answer(request: Request, search: Search, level: Level) -> Response:
     chosen = media_types.select(accepted(request), _OFFERS)
     if chosen is None:
-        raise NotAcceptable("search results are sent as application/dicom+json")
-    context, viewer, actor = context_of(request), viewer_of(request), actor_of(request)
+        raise NotAcceptable(f"search results are sent as {DICOM_JSON} or multipart {DICOM_XML}")
+    context, viewer = context_of(request), viewer_of(request)
     query = _scoped(
         parse_params(request.query_params.multi_items(), ignored=_PARAMETERS_OF_OURS), request
     )
     most = context.options.search_results_max
     limit = min(query.limit if query.limit is not None else most, most)
-    now = context.clock()
-
-    def run(tx: Tx) -> Sequence[Any]:
-        found = search(tx, viewer, query.conditions, limit=limit + 1, offset=query.offset)
-        asked = sorted(f"{tag:08X}" for tag in query.returned)
-        entry = AuditEntry(
-            action=f"{level}.search",
-            actor=actor.name,
-            actor_kind=actor.kind.value,
-            source=actor.source,
-            object_type=level,
-            object_id=request.path_params.get("study", ""),
-            detail={"keys": asked, "results": min(len(found), limit)},
-        )
-        record(tx, entry, now=now)
-        return found
-
-    rows = await context.pool.run(run)
-    more = len(rows) > limit
-    root = service_root(request)
-    body = msgspec.json.encode([_object(row, root) for row in rows[:limit]])
+    rows = await context.pool.run(_search, request, search, query, level, limit)
+    more, rows = len(rows) > limit, rows[:limit]
+    objects = await context.pool.call(
+        _objects, context, viewer, rows, query, level, service_root(request)
+    )
     warnings = _warnings(query, level, truncated=more and query.limit != limit)
     headers: dict[str, str] = {}
     if warnings:
         headers["Warning"] = ", ".join(f'299 {request.url.netloc} "{w}"' for w in warnings)
-    return await json_answer(request, body, chosen.name, headers)
+    empty = HTTPStatus.NO_CONTENT if chosen.multipart else context.options.empty_search_status
+    if not objects and empty is HTTPStatus.NO_CONTENT:
+        return Response(None, empty, headers)
+    if chosen.multipart:
+        return await _xml_answer(request, objects, headers)
+    return await json_answer(request, msgspec.json.encode(objects), chosen.name, headers)
 
 
-def _warnings(query: Query, level: str, *, truncated: bool) -> list[str]:
+def _search(
+    tx: Tx, request: Request, search: Search, query: Query, level: Level, limit: int
+) -> Sequence[Any]:
+    """One row more than ``limit`` where there are more, and the search on record."""
+    context, actor = context_of(request), actor_of(request)
+    found = search(tx, viewer_of(request), query.conditions, limit=limit + 1, offset=query.offset)
+    entry = AuditEntry(
+        action=f"{level}.search",
+        actor=actor.name,
+        actor_kind=actor.kind.value,
+        source=actor.source,
+        object_type=level,
+        object_id=request.path_params.get("study", ""),
+        detail={
+            "keys": sorted(f"{tag:08X}" for tag in query.returned),
+            "results": min(len(found), limit),
+        },
+    )
+    record(tx, entry, now=context.clock())
+    return found
+
+
+def _objects(
+    context: Dicomweb, viewer: Viewer, rows: Sequence[Any], query: Query, level: Level, root: str
+) -> list[JsonObject]:
+    """The rows as DICOM JSON, with what was asked for beyond the index."""
+    objects = [_object(row, root) for row in rows]
+    is_wanted = search_fields.wanted(query, level, _RETURNED[level])
+    if is_wanted is not None:
+        more = search_fields.stored_fields(context, viewer, rows, level, is_wanted)
+        objects = [
+            dict(sorted({**known, **stored}.items()))
+            for known, stored in zip(objects, more, strict=True)
+        ]
+    return objects
+
+
+async def _xml_answer(
+    request: Request, objects: Sequence[JsonObject], headers: Mapping[str, str]
+) -> Response:
+    """Each result as a part.
+
+    Standard: PS3.18 10.6.3.3.1
+    """
+    boundary = stable_boundary(request.url.path)
+    content = await context_of(request).pool.call(xml_parts, objects, boundary)
+    return Response(content, HTTPStatus.OK, headers, content_type(DICOM_XML, boundary))
+
+
+def _warnings(query: Query, level: Level, *, truncated: bool) -> list[str]:
     """What the client should know of the answer.
 
     Standard: PS3.18 8.3.4.4, 10.6.3
@@ -121,7 +174,10 @@ def _warnings(query: Query, level: str, *, truncated: bool) -> list[str]:
         names = " ".join(f"{tag:08X}" for tag in sorted(ignored))
         warnings.append(f"These attributes are not matched: {names}")
     if truncated:
-        warnings.append("There are more results than are returned")
+        warnings.append(
+            "The number of results exceeded the maximum supported by the server."
+            " Additional results can be requested."
+        )
     return warnings
 
 
@@ -146,9 +202,27 @@ def _object(row: Any, root: str) -> dict[str, Any]:
         for name, tag in TAGS.items()
         if hasattr(row, name)
     }
+    if hasattr(row, "request_attributes"):
+        made["00400275"] = _requests(row.request_attributes)
     made["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
     made["00081190"] = {"vr": "UR", "Value": [root + _path(row)]}
     return dict(sorted(made.items()))
+
+
+def _requests(requests: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The Request Attributes Sequence as far as the index holds it.
+
+    Standard: PS3.18 Table 10.6.3-4
+    """
+    items = [
+        {
+            f"{tag:08X}": _attribute(tag, each[name])
+            for name, tag in _REQUEST_TAGS.items()
+            if name in each
+        }
+        for each in requests
+    ]
+    return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
 
 
 def _attribute(tag: int, value: Any) -> dict[str, Any]:
@@ -194,6 +268,7 @@ TAGS: Final[Mapping[str, int]] = {
     "patient_sex": 0x0010_0040,
     "study_instance_uid": 0x0020_000D,
     "study_id": 0x0020_0010,
+    "timezone_offset_from_utc": 0x0008_0201,
     "number_of_study_related_series": 0x0020_1206,
     "number_of_study_related_instances": 0x0020_1208,
     "series_date": 0x0008_0021,
@@ -219,4 +294,12 @@ TAGS: Final[Mapping[str, int]] = {
     "columns": 0x0028_0011,
     "bits_allocated": 0x0028_0100,
     "available_transfer_syntax_uid": 0x0008_3002,
+}
+# What a row of each level returns without a look at what is stored. The whole Request Attributes
+# Sequence is stored; the index has two of its attributes.
+_ALWAYS: Final = frozenset({0x0008_0056, 0x0008_1190})
+_RETURNED: Final[Mapping[Level, frozenset[int]]] = {
+    "study": study_list.STUDY_TAGS | _ALWAYS,
+    "series": (study_list.SERIES_TAGS | _ALWAYS) - {0x0040_0275},
+    "instance": (study_list.INSTANCE_TAGS | _ALWAYS) - {0x0040_0275},
 }

@@ -14,6 +14,7 @@ from isocenter.standards.dicom import uids
 
 DICOM: Final = "application/dicom"
 DICOM_JSON: Final = "application/dicom+json"
+DICOM_XML: Final = "application/dicom+xml"
 OCTET_STREAM: Final = "application/octet-stream"
 JPEG: Final = "image/jpeg"
 PNG: Final = "image/png"

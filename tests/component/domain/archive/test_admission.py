@@ -8,7 +8,7 @@ import pytest
 
 from isocenter.domain.access.model import Action, Actor, NotAuthorized, Viewer
 from isocenter.domain.archive import service
-from isocenter.domain.archive.model import Outcome
+from isocenter.domain.archive.model import Outcome, SeriesMetadata
 from isocenter.infra.db import Database, Tx
 from tests.image_builders import NOW, an_instance
 
@@ -200,8 +200,8 @@ def test_series_metadata_is_only_replaced_by_newer(tx):
     system = Actor.system("worker")
     outcomes(tx, an_instance(), an_instance())
     name = ("1.2.3", "1.2.3.1")
-    assert service.set_series_metadata(tx, system, *name, blob_key="m2", instances=2)
-    assert not service.set_series_metadata(tx, system, *name, blob_key="m1", instances=1)
+    assert service.set_series_metadata(tx, system, *name, SeriesMetadata("m2", 2))
+    assert not service.set_series_metadata(tx, system, *name, SeriesMetadata("m1", 1))
     series = service.series_of(tx, VIEWER, "1.2.3")[0]
     assert (series.metadata_blob_key, series.metadata_instances) == ("m2", 2)
 
@@ -220,7 +220,7 @@ def test_sweeping_removes_what_no_row_names(tx):
     first, other = an_instance(sop="1.9", content="1"), an_instance(sop="1.9", content="2")
     outcomes(tx, first, other)
     service.set_series_metadata(
-        tx, Actor.system("w"), "1.2.3", "1.2.3.1", blob_key="json", instances=1
+        tx, Actor.system("w"), "1.2.3", "1.2.3.1", SeriesMetadata("json", 1)
     )
     blobs = Blobs([first.blob_key, "left over", other.blob_key, "json", "another"])
     assert service.sweep(tx, Actor.system("w"), blobs, older_than=NOW) == 2

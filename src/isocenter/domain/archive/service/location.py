@@ -9,6 +9,7 @@ from isocenter.domain.archive.model import (
     InstanceLocation,
     KeptConflict,
     Series,
+    SeriesMetadata,
     Study,
     UnknownStudy,
 )
@@ -91,15 +92,12 @@ def set_series_metadata(
     actor: Actor,
     study_instance_uid: str,
     series_instance_uid: str,
-    *,
-    blob_key: str,
-    instances: int,
+    made: SeriesMetadata,
 ) -> bool:
-    """Name the blob that holds the series' DICOM JSON, describing ``instances`` instances.
+    """Name the blob that holds the series' DICOM JSON, and keep what searches shall know from it.
 
-    False, and nothing changed, when a blob that describes as many or more is named already.
+    False, and nothing changed, when a blob that describes as many instances or more is named
+    already, or when the series has fewer instances by now.
     """
     authorize(actor, Action.STUDY_STORE)
-    return _store.set_metadata(
-        tx, study_instance_uid, series_instance_uid, blob_key=blob_key, instances=instances
-    )
+    return _store.set_metadata(tx, study_instance_uid, series_instance_uid, made)
