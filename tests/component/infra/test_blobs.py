@@ -87,16 +87,6 @@ def test_many_are_committed_at_once(store: BlobStore) -> None:
     assert len({each.key for each in stored}) == 20
 
 
-def test_the_wait_for_the_storage_can_be_left_for_later(store: BlobStore) -> None:
-    writers = [store.writer() for _ in range(3)]
-    for number, writer in enumerate(writers):
-        writer.write(b"blob %d" % number)
-    commitment = store.begin_commit(writers)
-    assert [store.read(each.key) for each in commitment.blobs] == [b"blob 0", b"blob 1", b"blob 2"]
-    commitment.wait()
-    assert set(store.keys()) == {each.key for each in commitment.blobs}
-
-
 def test_what_is_aborted_leaves_nothing(store: BlobStore) -> None:
     writer = store.writer()
     writer.write(b"never mind")

@@ -49,9 +49,8 @@ class Archive:
     before: Callable[[Sequence[Arrival]], None] = lambda batch: None
     outcome: Callable[[Arrival], Outcome] = lambda arrival: Outcome.STORED
 
-    def __call__(self, batch: Sequence[Arrival], durable: Callable[[], None]) -> list[Admission]:
+    def __call__(self, batch: Sequence[Arrival]) -> list[Admission]:
         self.before(batch)
-        durable()
         self.batches.append(len(batch))
         self.arrivals += batch
         return [

@@ -3,7 +3,7 @@
 This process must stay small: it imports no web framework, no pydicom, no numpy.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import uvloop
 
@@ -19,7 +19,6 @@ from isocenter.domain.peers import service as peers
 from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.ports import Arrival, Caller, Grant, Service
 from isocenter.gateways.dimse.server import DimseServer, Ports
-from isocenter.infra.db import Tx
 
 
 def run(settings: Settings) -> None:
@@ -86,16 +85,17 @@ class _PeerPolicy:
 
 
 class _Admission:
-    """Admits what arrived, in one transaction per sender, so that the audit names the sender."""
+    """Admits what arrived, in one transaction per sender, so that the audit names the sender.
+
+    Further images of familiar series are a transaction of their own, which is a single statement.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._pool, self._clock = runtime.pool, runtime.clock
         self._familiar = archive.Familiar()
 
-    def __call__(
-        self, batch: Sequence[Arrival], durable: Callable[[], None], /
-    ) -> Sequence[Admission]:
-        """One outcome per object, committed once their bytes are durable."""
+    def __call__(self, batch: Sequence[Arrival], /) -> Sequence[Admission]:
+        """One outcome per object, committed."""
         senders: dict[tuple[str, str], list[int]] = {}
         for place, each in enumerate(batch):
             key = (each.grant.peer_name, each.caller.address)
@@ -104,23 +104,24 @@ class _Admission:
         for (peer_name, address), places in senders.items():
             instances = [batch[place].instance for place in places]
             actor = Actor.dicom_peer(peer_name, address, ("store",))
-            admitted = self._admitted(actor, instances, durable)
+            admitted = self._admitted(actor, instances)
             outcomes.update(zip(places, admitted, strict=True))
         return [outcomes[place] for place in range(len(batch))]
 
-    def _admitted(
-        self, actor: Actor, instances: Sequence[ReceivedInstance], durable: Callable[[], None]
-    ) -> list[Admission]:
-        now = self._clock()
-
-        def admit(tx: Tx) -> list[Admission]:
-            admissions = archive.admit(tx, actor, instances, now=now, familiar=self._familiar)
-            # The storage and the statements above have worked side by side; the commit is last.
-            durable()
-            return admissions
-
+    def _admitted(self, actor: Actor, batch: Sequence[ReceivedInstance]) -> list[Admission]:
+        familiar, now = self._familiar, self._clock()
         try:
-            return self._pool.run_here(admit)
+            with self._pool.db.statement() as tx:
+                more = archive.admit_more(tx, actor, batch, now=now, familiar=familiar)
+            rest = [each for each, done in zip(batch, more, strict=True) if done is None]
+            news = iter(
+                self._pool.run_here(
+                    lambda tx: archive.admit(tx, actor, rest, now=now, familiar=familiar)
+                )
+                if rest
+                else ()
+            )
         except BaseException:
-            self._familiar.forget()
+            familiar.forget()
             raise
+        return [done or next(news) for done in more]

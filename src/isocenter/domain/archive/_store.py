@@ -191,12 +191,13 @@ class Known:
     """An instance that was here before."""
 
     sop_instance_uid: str
+    blob_key: str
     sha256: bytes
     study_instance_uid: str
 
 
 _KNOWN = """
-select sop_instance_uid, sha256, study_instance_uid
+select sop_instance_uid, blob_key, sha256, study_instance_uid
   from archive.instance
   join archive.series using (series_key)
   join archive.study using (study_key)
@@ -473,3 +474,47 @@ def digests(tx: Tx, *, after: int, limit: int) -> list[StoredDigest]:
 def count_instances(tx: Tx) -> int:
     """How many instances are stored."""
     return tx.value("select count(*) from archive.instance")
+
+
+_CORRECTED = """
+update archive.study
+   set corrected_patient_id = %(patient_id)s,
+       corrected_issuer_of_patient_id = %(issuer_of_patient_id)s,
+       corrected_patient_name = %(patient_name)s,
+       corrected_patient_name_normalised = %(patient_name_normalised)s,
+       corrected_patient_name_phonetic = %(patient_name_phonetic)s,
+       corrected_patient_birth_date = %(patient_birth_date)s,
+       corrected_patient_sex = %(patient_sex)s,
+       corrected_accession_number = %(accession_number)s,
+       corrected_referring_physician_name = %(referring_physician_name)s,
+       corrected_referring_physician_normalised = %(referring_physician_normalised)s,
+       corrected_at = %(corrected_at)s
+ where study_instance_uid = %(study)s
+   and (corrected_patient_id, corrected_issuer_of_patient_id, corrected_patient_name,
+        corrected_patient_birth_date, corrected_patient_sex, corrected_accession_number,
+        corrected_referring_physician_name)
+       is distinct from
+       (%(patient_id)s, %(issuer_of_patient_id)s, %(patient_name)s, %(patient_birth_date)s::date,
+        %(patient_sex)s, %(accession_number)s, %(referring_physician_name)s)
+"""
+
+
+def correct(tx: Tx, study: str, columns: Mapping[str, Any]) -> bool:
+    """Whether the study's corrections are others than before."""
+    return tx.run(_CORRECTED, {"study": study, **columns}) > 0
+
+
+_CORRECTIONS = """
+select study_instance_uid, corrected_patient_id as patient_id,
+       corrected_issuer_of_patient_id as issuer_of_patient_id,
+       corrected_patient_name as patient_name, corrected_patient_birth_date as patient_birth_date,
+       corrected_patient_sex as patient_sex, corrected_accession_number as accession_number,
+       corrected_referring_physician_name as referring_physician_name, corrected_at
+  from archive.study
+ where study_instance_uid = any(%s) and corrected_at is not null
+"""
+
+
+def corrections(tx: Tx, study_instance_uids: Sequence[str]) -> list[CorrectedStudy]:
+    """The corrections of those of the studies that have any."""
+    return tx.all(CorrectedStudy, _CORRECTIONS, (list(study_instance_uids),))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from enum import StrEnum
+from functools import lru_cache
 from typing import ClassVar, Final
 
 from isocenter.errors import IsocenterError, Kind
@@ -169,11 +170,19 @@ def identify(attributes: Mapping[int, str]) -> InstanceIdentity:
     )
 
 
+def is_uid(text: str) -> bool:
+    """Whether ``text`` has the form of a UID; old and private ones with leading zeros pass.
+
+    Standard: PS3.5 9.1
+    """
+    return _UID.fullmatch(text) is not None
+
+
 def _uid(attributes: Mapping[int, str], tag: int, name: str) -> str:
     value = attributes.get(tag, "").strip(" \0")
     if not value:
         raise NotAnInstance(f"{name} is absent")
-    if not _UID.fullmatch(value):
+    if not is_uid(value):
         raise NotAnInstance(f"{name} is not a UID")
     return value
 
@@ -222,7 +231,12 @@ def integer_of(attributes: Mapping[int, str], tag: int) -> int | None:
 
     Standard: PS3.5 6.2 (IS, US)
     """
-    first = (text_of(attributes, tag) or "").split("\\", 1)[0].strip()
+    return _integer(attributes.get(tag, ""))
+
+
+@lru_cache(maxsize=4096)  # images of a series repeat most of them
+def _integer(text: str) -> int | None:
+    first = text.replace("\0", "").split("\\", 1)[0].strip()
     if not _INTEGER.fullmatch(first):
         return None
     value = int(first)
@@ -409,3 +423,45 @@ class StoredDigest:
     blob_key: str
     size_bytes: int
     sha256: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corrections:
+    """What a study's images should say by what is known now; None: what they say is right.
+
+    Attributes:
+        issuer_of_patient_id: '' with a patient ID of unknown issuer.
+    """
+
+    patient_id: str | None = None
+    issuer_of_patient_id: str | None = None
+    patient_name: str | None = None
+    patient_birth_date: date | None = None
+    patient_sex: str | None = None
+    accession_number: str | None = None
+    referring_physician_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectedStudy(Corrections):
+    """The corrections of a study, and when they were decided."""
+
+    study_instance_uid: str
+    corrected_at: datetime
+
+    def texts(self) -> dict[int, str]:
+        """The values by tag, as a header says them.
+
+        Standard: PS3.5 6.2
+        """
+        born = self.patient_birth_date
+        found = {
+            PATIENT_ID: self.patient_id,
+            ISSUER_OF_PATIENT_ID: self.issuer_of_patient_id,
+            PATIENT_NAME: self.patient_name,
+            PATIENT_BIRTH_DATE: f"{born:%Y%m%d}" if born else None,
+            PATIENT_SEX: self.patient_sex,
+            ACCESSION_NUMBER: self.accession_number,
+            REFERRING_PHYSICIAN_NAME: self.referring_physician_name,
+        }
+        return {tag: text for tag, text in found.items() if text is not None}

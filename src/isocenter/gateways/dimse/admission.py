@@ -2,14 +2,13 @@
 
 Objects that concurrent associations have finished collect while the batch before is being
 committed; one thread takes them all, scans their headers, has the storage make their bytes durable
-together, and has them admitted in one transaction, whose commit waits for the storage. Each sender
-is answered after that. What is bad is sorted out before, so that it harms no other.
+together, and has them admitted in one transaction. Each sender is answered after that. What is bad
+is sorted out before, so that it harms no other.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Final
@@ -103,8 +102,6 @@ class AdmissionQueue:
         self._limits = limits
         self._queue: SimpleQueue[Finished | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
-        # The storage and the database make their parts durable at the same time.
-        self._storage = ThreadPoolExecutor(1, thread_name_prefix="durable")
         self._thread = threading.Thread(target=self._run, name="admission", daemon=True)
         self._thread.start()
 
@@ -116,7 +113,6 @@ class AdmissionQueue:
         """Finishes what was submitted, then ends the thread. Blocks until then."""
         self._queue.put(None)
         self._thread.join()
-        self._storage.shutdown()
 
     def _run(self) -> None:
         while True:
@@ -151,10 +147,10 @@ class AdmissionQueue:
         try:
             for entry in entries:
                 self._scan(entry)
-            durable = self._begin_durable(_open(entries))
+            self._make_durable(_open(entries))
             for entry in _open(entries):
                 self._complete_header(entry)
-            self._admit_all(_open(entries), durable)
+            self._admit_all(_open(entries))
         except Exception:  # noqa: BLE001  a defect of ours must not end the thread
             _log.exception("admission_failed", instances=len(batch))
         refused = Answer(Status.PROCESSING_FAILURE, "internal error")
@@ -188,20 +184,19 @@ class AdmissionQueue:
             return
         self._refuse(entry, Answer(Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS, comment))
 
-    def _begin_durable(self, entries: Sequence[_Entry]) -> Callable[[], None]:
-        """Gives the objects their keys; the answer waits until their bytes are durable."""
+    def _make_durable(self, entries: Sequence[_Entry]) -> None:
+        """Gives the objects their keys; their bytes are durable then."""
         if not entries:
-            return _nothing_to_wait_for
+            return
         try:
-            commitment = self._store.begin_commit([entry.finished.writer for entry in entries])
+            blobs = self._store.commit_all([entry.finished.writer for entry in entries])
         except IsocenterError as error:
             _log.error("blobs_not_stored", instances=len(entries), error_kind=error.kind.value)
             for entry in entries:
                 entry.answer = Answer(Status.OUT_OF_RESOURCES, error.message)
-            return _nothing_to_wait_for
-        for entry, blob in zip(entries, commitment.blobs, strict=True):
+            return
+        for entry, blob in zip(entries, blobs, strict=True):
             entry.blob = blob
-        return self._storage.submit(commitment.wait).result
 
     def _complete_header(self, entry: _Entry) -> None:
         """Reads back what was not kept in memory: long headers, frames of compressed images."""
@@ -224,16 +219,15 @@ class AdmissionQueue:
             ranges = index_frames(whole, finished.transfer_syntax_uid, dataset_offset=offset)
             entry.header = replace(header, frame_ranges=ranges, needs_frame_index=False)
 
-    def _admit_all(self, entries: Sequence[_Entry], durable: Callable[[], None]) -> None:
+    def _admit_all(self, entries: Sequence[_Entry]) -> None:
         if not entries:
             return
         try:
-            admissions = self._admit([self._arrival(entry) for entry in entries], durable)
-            durable()
+            admissions = self._admit([self._arrival(entry) for entry in entries])
         except IsocenterError as error:
             if len(entries) > 1 and error.kind not in _AWAY:
                 for entry in entries:
-                    self._admit_all([entry], durable)
+                    self._admit_all([entry])
                 return
             # Their blobs stay: the commit may have succeeded before the answer was lost. Blobs that
             # nothing refers to are swept later.
@@ -285,10 +279,6 @@ class AdmissionQueue:
             finished.writer.abort()
         else:
             self._store.delete(entry.blob.key)
-
-
-def _nothing_to_wait_for() -> None:
-    return
 
 
 def _open(entries: Sequence[_Entry]) -> list[_Entry]:

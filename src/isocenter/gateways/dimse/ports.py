@@ -3,7 +3,7 @@
 The application hands real services over; tests hand over the same shapes in memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -73,12 +73,9 @@ class Arrival:
 
 
 class Admit(Protocol):
-    """Makes a batch of objects visible in one transaction, and commits it.
+    """Makes a batch of objects visible, and commits that.
 
-    Called in the admission thread, while the storage still makes the bytes durable: ``durable``
-    waits for that and is called inside each transaction right before its commit, so that nothing
-    becomes visible that a crash can lose, and the two waits overlap. It may be called again; its
-    ``IsocenterError`` must roll the transaction back and pass.
+    Called in the admission thread with objects whose bytes are durable.
 
     Success is answered to the senders only after this has returned. A bad object is refused by its
     outcome and does not fail the others. An ``IsocenterError`` fails the batch: when the database
@@ -86,9 +83,7 @@ class Admit(Protocol):
     that one never harms another.
     """
 
-    def __call__(
-        self, batch: Sequence[Arrival], durable: Callable[[], None], /
-    ) -> Sequence[Admission]:
+    def __call__(self, batch: Sequence[Arrival], /) -> Sequence[Admission]:
         """One outcome per object, in order."""
         ...
 

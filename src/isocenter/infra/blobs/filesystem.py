@@ -3,16 +3,18 @@
 A blob is written to ``unfinished/DAY/`` and moved to its place when it is committed. Moving comes
 first and waiting for the disk second: nobody knows the key before ``commit`` returns, so an
 incomplete file under a final name, left by a power cut in between, is one that nobody refers to;
-and the disk's journal then makes the move and the data durable in one go. Measured on one ext4 disk
-with blobs of 525 kB: 0.8 ms each that way against 1.5 ms with the move in between.
+and the disk's journal then makes the move and the data durable in one go. The disk is told to begin
+with each piece as it is written, so that ``commit`` waits for little more than the journal: 0.2 ms
+for a blob of 525 kB on one ext4 disk, where all of it at once takes 0.8 ms.
 """
 
+import ctypes
 import errno
 import hashlib
 import os
 import shutil
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +24,6 @@ from isocenter.infra.blobs.store import (
     BlobMissing,
     BlobWriter,
     Chunk,
-    Commitment,
     StorageFull,
     StorageUnavailable,
     StoredBlob,
@@ -38,6 +39,11 @@ _SHARD_BLOBS = 512
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 # Data and size, but not times: enough to read the file back.
 _sync_data = getattr(os, "fdatasync", os.fsync)
+_begin_writing = getattr(ctypes.CDLL(None), "sync_file_range", None)  # Linux
+if _begin_writing is not None:
+    _begin_writing.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
+_WRITE = 2  # SYNC_FILE_RANGE_WRITE: start, do not wait
+_WORTH_BEGINNING_BYTES = 1 << 15
 
 
 class FileWriter:
@@ -62,6 +68,8 @@ class FileWriter:
         except OSError as error:
             self.abort()
             raise _translated(error) from error
+        if length >= _WORTH_BEGINNING_BYTES and _begin_writing is not None:
+            _begin_writing(self._descriptor, self._size_bytes, length, _WRITE)
         self._digest.update(data)
         self._size_bytes += length
 
@@ -130,36 +138,26 @@ class FileStore:
 
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
         """As ``commit`` of each: all files, then their one directory, are made durable."""
-        commitment = self.begin_commit(writers)
-        commitment.wait()
-        return commitment.blobs
-
-    def begin_commit(self, writers: Sequence[BlobWriter]) -> Commitment:
-        """Moves the files to their places; ``wait`` makes them and their directory durable."""
         ours = [cast("FileWriter", each) for each in writers]
         now = self._clock()
         shard = self._shard_for(len(ours))
         keys = [new_key(now, shard) for _ in ours]
         directory = f"{self.root}/{now:%Y/%m/%d}/{shard}"
-
-        def move() -> None:
-            self._ensure(directory)
-            for each, key in zip(ours, keys, strict=True):
-                each.move(f"{self.root}/{key}")
-
-        def sync() -> None:
+        try:
+            with _errors_of_storage():
+                self._ensure(directory)
+                for each, key in zip(ours, keys, strict=True):
+                    each.move(f"{self.root}/{key}")
+                for each in ours:
+                    each.sync()
+                _sync_directory(directory)
+        except BaseException:
             for each in ours:
-                each.sync()
-            _sync_directory(directory)
-
-        def wait() -> None:
-            _all_or_none(ours, sync)
-            for each in ours:
-                each.finish()
-
-        _all_or_none(ours, move)
-        blobs = [each.stored(key) for each, key in zip(ours, keys, strict=True)]
-        return Commitment(blobs, wait)
+                each.abort()
+            raise
+        for each in ours:
+            each.finish()
+        return [each.stored(key) for each, key in zip(ours, keys, strict=True)]
 
     def _shard_for(self, blobs: int) -> str:
         """A shard that is kept for some hundred blobs: making a new one waits for the disk."""
@@ -250,16 +248,6 @@ class FileStore:
         for parent in missing[1 : len(path.relative_to(self.root).parts) + 1]:
             _sync_directory(str(parent))
         self._known.add(directory)
-
-
-def _all_or_none(writers: Sequence[FileWriter], step: Callable[[], None]) -> None:
-    try:
-        with _errors_of_storage():
-            step()
-    except BaseException:
-        for each in writers:
-            each.abort()
-        raise
 
 
 def _read_range(descriptor: int, start: int, length: int) -> bytes:

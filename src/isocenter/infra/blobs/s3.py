@@ -24,7 +24,6 @@ from isocenter.infra.blobs.store import (
     BlobMissing,
     BlobWriter,
     Chunk,
-    Commitment,
     StorageUnavailable,
     StoredBlob,
     checked,
@@ -144,10 +143,6 @@ class S3Store:
                 raise outcome
         return [each for each in outcomes if isinstance(each, StoredBlob)]
 
-    def begin_commit(self, writers: Sequence[BlobWriter]) -> Commitment:
-        """As ``commit_all``: an upload that has been answered is durable already."""
-        return Commitment(self.commit_all(writers), _nothing_to_wait_for)
-
     def _remove(self, keys: Sequence[str]) -> None:
         """Take back what was sent; what cannot be is left for the sweeper."""
         try:
@@ -249,10 +244,6 @@ class _Ranges(io.RawIOBase):
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
-
-
-def _nothing_to_wait_for() -> None:
-    return
 
 
 def _outcome(client: Client, writer: S3Writer, key: str) -> StoredBlob | IsocenterError:

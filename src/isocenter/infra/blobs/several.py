@@ -16,7 +16,6 @@ from isocenter.infra.blobs.store import (
     BlobStore,
     BlobWriter,
     Chunk,
-    Commitment,
     StoredBlob,
 )
 
@@ -81,13 +80,6 @@ class SeveralStores:
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
         """As ``commit`` of each, of writers of the current store."""
         return self._prefixed(self._current.commit_all(self._inner(writers)))
-
-    def begin_commit(self, writers: Sequence[BlobWriter]) -> Commitment:
-        """As ``commit_all``; the answer's ``wait`` makes them durable."""
-        commitment = self._current.begin_commit(self._inner(writers))
-        if not self._prefix:
-            return commitment
-        return Commitment(self._prefixed(commitment.blobs), commitment.wait)
 
     def put(self, data: Chunk) -> StoredBlob:
         """Store ``data`` as one blob of the current store."""

@@ -7,7 +7,7 @@ outside, so no peer can choose or guess where bytes go. A blob is complete and d
 
 import re
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, ClassVar, Protocol, TypeAlias
@@ -47,20 +47,6 @@ class StoredBlob:
     sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Commitment:
-    """Blobs that have their keys and can be read, on their way to being durable.
-
-    Attributes:
-        blobs: what ``commit`` of each would give, in order.
-        wait: returns when all are durable; when one cannot be, all are removed and the error is
-            raised. Called once.
-    """
-
-    blobs: list[StoredBlob]
-    wait: Callable[[], None]
-
-
 class BlobWriter(Protocol):
     """One blob being written, by one thread at a time."""
 
@@ -88,13 +74,6 @@ class BlobStore(Protocol):
         """As ``commit`` of each, in their order, at the cost of far fewer waits for the storage.
 
         All or none: when one fails, all are aborted and the error is raised.
-        """
-        ...
-
-    def begin_commit(self, writers: Sequence[BlobWriter]) -> Commitment:
-        """As ``commit_all``, but the caller does something else before it waits for the storage.
-
-        Nobody may be told of the blobs before ``wait`` of the answer has returned.
         """
         ...
 

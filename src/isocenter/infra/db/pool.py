@@ -86,6 +86,24 @@ class Database:
             self._commit(connection)
 
     @contextmanager
+    def statement(self) -> Generator[Tx, None, None]:
+        """A transaction of one statement, which the server commits with it: one round trip.
+
+        Each further statement would be a transaction of its own.
+        """
+        with self._borrowed() as connection:
+            connection.autocommit = True
+            try:
+                yield Tx(connection, self.router)
+            except DatabaseUnavailable as error:
+                if not connection.closed:
+                    raise
+                raise DatabaseUnavailable(error.message, outcome_unknown=True) from error
+            finally:
+                if not connection.closed:
+                    connection.autocommit = False
+
+    @contextmanager
     def read(self) -> Generator[Tx, None, None]:
         """A read-only transaction that sees one unchanging moment (repeatable read)."""
         with self._borrowed() as connection:

@@ -63,13 +63,13 @@ def test_one_event_per_series_of_a_batch(database):
 
 
 def test_the_same_object_again_is_success_and_changes_nothing(database):
-    instance = an_instance()
+    first, second = (an_instance(sop="1.9", content="one") for _ in range(2))
     with database.transaction() as tx:
-        outcomes(tx, instance)
+        outcomes(tx, first)
     before = committed_events(database)
     with database.transaction() as tx:
         known = service.study(tx, VIEWER, "1.2.3")
-        again = service.admit(tx, MODALITY, [instance], now=NOW + timedelta(hours=1))
+        again = service.admit(tx, MODALITY, [second], now=NOW + timedelta(hours=1))
         assert [each.outcome for each in again] == [Outcome.DUPLICATE]
         assert service.study(tx, VIEWER, "1.2.3") == known
     assert committed_events(database) == before
@@ -204,27 +204,6 @@ def test_series_metadata_is_only_replaced_by_newer(tx):
     assert not service.set_series_metadata(tx, system, *name, SeriesMetadata("m1", 1))
     series = service.series_of(tx, VIEWER, "1.2.3")[0]
     assert (series.metadata_blob_key, series.metadata_instances) == ("m2", 2)
-
-
-def test_sweeping_removes_what_no_row_names(tx):
-    class Blobs:
-        def __init__(self, keys):
-            self.held = list(keys)
-
-        def keys(self, older_than):
-            return iter(list(self.held))
-
-        def delete(self, key):
-            self.held.remove(key)
-
-    first, other = an_instance(sop="1.9", content="1"), an_instance(sop="1.9", content="2")
-    outcomes(tx, first, other)
-    service.set_series_metadata(
-        tx, Actor.system("w"), "1.2.3", "1.2.3.1", SeriesMetadata("json", 1)
-    )
-    blobs = Blobs([first.blob_key, "left over", other.blob_key, "json", "another"])
-    assert service.sweep(tx, Actor.system("w"), blobs, older_than=NOW) == 2
-    assert blobs.held == [first.blob_key, other.blob_key, "json"]
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["same instances", "other instances"])

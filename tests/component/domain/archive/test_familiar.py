@@ -13,10 +13,13 @@ VIEWER = Viewer.of(Actor.system("test"), Action.STUDY_READ)
 SOON, LATER = NOW + timedelta(milliseconds=500), NOW + timedelta(seconds=2)
 
 
-def admit(database: Database, familiar: Familiar | None, *batch, now=NOW) -> list[str]:
+def admit(database: Database, familiar: Familiar, *batch, now=NOW, actor=CT1) -> list[str]:
+    with database.statement() as tx:
+        more = archive.admit_more(tx, actor, batch, now=now, familiar=familiar)
+    rest = [each for each, done in zip(batch, more, strict=True) if done is None]
     with database.transaction() as tx:
-        found = archive.admit(tx, CT1, batch, now=now, familiar=familiar)
-    return [each.outcome.value for each in found]
+        found = iter(archive.admit(tx, actor, rest, now=now, familiar=familiar))
+    return [(done or next(found)).outcome.value for done in more]
 
 
 def events(database: Database) -> int:
@@ -42,7 +45,11 @@ def test_repeats_and_other_bytes_are_told_apart_all_the_same(database):
     familiar = Familiar()
     first = an_instance(sop="1.9", content="one")
     admit(database, familiar, first)
-    again = [first, an_instance(sop="1.9", content="two"), an_instance()]
+    again = [
+        an_instance(sop="1.9", content="one"),
+        an_instance(sop="1.9", content="two"),
+        an_instance(),
+    ]
     assert admit(database, familiar, *again, now=SOON) == ["duplicate", "conflicting", "stored"]
     assert counted(database) == (1, 2)
 
@@ -75,8 +82,25 @@ def test_two_senders_are_two_records(database):
     familiar = Familiar()
     other = Actor.dicom_peer("ct2", "10.0.0.2", ["store"])
     for actor in (CT1, other, CT1):
-        with database.transaction() as tx:
-            archive.admit(tx, actor, [an_instance()], now=NOW, familiar=familiar)
+        admit(database, familiar, an_instance(), actor=actor)
     with database.transaction() as tx:
         actors = tx.values("select actor from audit.record where action = 'study.store' order by 1")
     assert actors == ["ct1", "ct2"]
+
+
+def test_one_more_image_costs_one_statement_and_no_transaction_around_it(database):
+    familiar = Familiar()
+    admit(database, familiar, an_instance())
+    with database.statement() as tx:
+        done = archive.admit_more(tx, CT1, [an_instance()], now=SOON, familiar=familiar)
+        assert [each and each.outcome.value for each in done] == ["stored"]
+        with database.transaction() as other:
+            assert other.value("select sum(number_of_instances) from archive.study") == 2
+
+
+def test_a_batch_that_is_repeated_because_its_outcome_was_unknown_keeps_its_blob(database):
+    familiar = Familiar()
+    first, second = an_instance(), an_instance()
+    assert admit(database, familiar, first, second) == ["stored", "stored"]
+    assert admit(database, Familiar(), first, second, now=SOON) == ["stored", "stored"]
+    assert counted(database) == (1, 2)

@@ -1,7 +1,9 @@
 """The archive's use cases: admit, locate, complete, sweep."""
 
-from isocenter.domain.archive.service.admission import Familiar, admit
+from isocenter.domain.archive.service.admission import Familiar, admit, admit_more
+from isocenter.domain.archive.service.commitment import failure_of, stored_instances
 from isocenter.domain.archive.service.completion import complete_quiet_studies
+from isocenter.domain.archive.service.correction import correct, modifications_of
 from isocenter.domain.archive.service.location import (
     conflicts_of,
     locate,
@@ -11,20 +13,29 @@ from isocenter.domain.archive.service.location import (
     studies_with,
     study,
 )
+from isocenter.domain.archive.service.selection import growth, locate_between
 from isocenter.domain.archive.service.sweeping import sweep, unreferenced
-from isocenter.domain.archive.service.verification import count_digests, digests
+from isocenter.domain.archive.service.verification import count_digests, damage, digests
 
 __all__ = [
     "Familiar",
     "admit",
+    "admit_more",
     "complete_quiet_studies",
     "conflicts_of",
+    "correct",
     "count_digests",
+    "damage",
     "digests",
+    "failure_of",
+    "growth",
     "locate",
+    "locate_between",
+    "modifications_of",
     "record_study_access",
     "series_of",
     "set_series_metadata",
+    "stored_instances",
     "studies_with",
     "study",
     "sweep",

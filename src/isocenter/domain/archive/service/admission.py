@@ -2,7 +2,7 @@
 
 A batch costs three statements and one event per series, whatever its size. What is unusual
 (instances that are here already, studies that contradict themselves) costs a few more. Further
-images of a series that was announced within the last second cost one statement: see ``Familiar``.
+images of a series that was announced within the last second cost one statement: ``admit_more``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -65,40 +65,70 @@ class _Candidate:
 @dataclass(frozen=True, slots=True)
 class _Acquaintance:
     series_key: int
-    study: StudyAttributes
+    said: tuple[str | None, ...]
     announced_at: datetime
 
 
 class Familiar:
     """Series to which one process has just admitted images of one sender, so that more are cheap.
 
-    A series is familiar for a second after its images were announced and audited. What it saves is
-    work only: an instance that cannot be stored this way goes the whole way. Not shared between
-    threads.
+    A series is familiar for a second after its images were announced and audited, to images that
+    say the same of their study. What it saves is work only: an instance that cannot be stored this
+    way goes the whole way. Not shared between threads.
     """
 
     def __init__(self) -> None:
-        self._series: dict[tuple[str, str, SeriesId], _Acquaintance] = {}
+        self._series: dict[tuple[str | None, ...], _Acquaintance] = {}
 
-    def _key(self, actor: Actor, each: _Candidate) -> tuple[str, str, SeriesId]:
-        return actor.name, actor.source, each.series
-
-    def series_key(self, actor: Actor, each: _Candidate, now: datetime) -> int | None:
+    def series_key(self, actor: Actor, said: Mapping[int, str], now: datetime) -> int | None:
         """The key of the instance's series, when nothing but the instance is news."""
-        known = self._series.get(self._key(actor, each))
-        if known is None or known.study != each.study:
+        known = self._series.get(_acquaintance_key(actor, said))
+        if known is None or now - known.announced_at >= _ANNOUNCED_FOR:
             return None
-        return known.series_key if now - known.announced_at < _ANNOUNCED_FOR else None
+        return known.series_key if known.said == _said_of_study(said) else None
 
-    def meet(self, actor: Actor, each: _Candidate, series_key: int, now: datetime) -> None:
+    def meet(self, actor: Actor, said: Mapping[int, str], series_key: int, now: datetime) -> None:
         """Remember a series that was announced at ``now``."""
         if len(self._series) >= _FAMILIAR_MAX:
             self._series.clear()
-        self._series[self._key(actor, each)] = _Acquaintance(series_key, each.study, now)
+        acquaintance = _Acquaintance(series_key, _said_of_study(said), now)
+        self._series[_acquaintance_key(actor, said)] = acquaintance
 
     def forget(self) -> None:
         """Remember nothing, after a transaction that may not have happened."""
         self._series.clear()
+
+
+def _acquaintance_key(actor: Actor, said: Mapping[int, str]) -> tuple[str | None, ...]:
+    study, series = said.get(model.STUDY_INSTANCE_UID), said.get(model.SERIES_INSTANCE_UID)
+    return actor.name, actor.source, study, series
+
+
+def _said_of_study(said: Mapping[int, str]) -> tuple[str | None, ...]:
+    return tuple(map(said.get, _STUDY_TAGS))
+
+
+def admit_more(
+    tx: Tx, actor: Actor, batch: Sequence[ReceivedInstance], *, now: datetime, familiar: Familiar
+) -> list[Admission | None]:
+    """What became of each object of ``batch`` that is one more of a familiar series.
+
+    None stands for what has to go the whole way of ``admit``. At most one statement, whose effect
+    does not depend on a further one: it may be a transaction of its own.
+    """
+    authorize(actor, Action.STUDY_STORE)
+    admissions: list[Admission | None] = [None] * len(batch)
+    rows: dict[str, dict[str, Any]] = {}
+    places: dict[str, int] = {}
+    for index, received in enumerate(batch):
+        series_key = familiar.series_key(actor, received.attributes, now)
+        uid = received.attributes.get(model.SOP_INSTANCE_UID, "")
+        if series_key is not None and model.is_uid(uid) and uid not in rows:
+            rows[uid] = _instance_row(received, series_key)
+            places[uid] = index
+    for uid in _store.store(tx, list(rows.values()), now=now) if rows else ():
+        admissions[places[uid]] = Admission(uid, Outcome.STORED)
+    return admissions
 
 
 def admit(
@@ -118,9 +148,9 @@ def admit(
     Args:
         tx: the caller commits it, and lets ``familiar`` forget when that fails.
         actor: the sender.
-        batch: objects whose bytes are durable, or will be before the commit.
+        batch: objects whose bytes are durable.
         now: the time of admission.
-        familiar: the caller's memory of what it admitted lately.
+        familiar: the caller's memory of what it admitted lately, for ``admit_more``.
 
     Standard: PS3.4 B.2, PS3.18 10.5
     """
@@ -142,9 +172,8 @@ def admit(
         else:
             candidates[uid] = index, candidate
     familiar = Familiar() if familiar is None else familiar
-    news = _store_more(tx, actor, candidates, admissions, now, familiar)
-    missed = _store_new(tx, actor, news, admissions, now, familiar) if news else []
-    _settle_known(tx, [*missed, *repeats], admissions, now)
+    known = _store_new(tx, actor, candidates, admissions, now, familiar) if candidates else []
+    _settle_known(tx, [*known, *repeats], admissions, now)
     return [each for each in admissions if each is not None]
 
 
@@ -154,33 +183,11 @@ def _candidate(
     """The object with its place. Objects of one study mostly repeat its attributes: parsed once."""
     attributes = received.attributes
     identity = model.identify(attributes)
-    key = tuple(attributes.get(tag) for tag in _STUDY_TAGS)
+    key = _said_of_study(attributes)
     study = parsed.get(key)
     if study is None:
         study = parsed[key] = model.study_attributes(attributes)
     return _Candidate(received, identity, study)
-
-
-def _store_more(
-    tx: Tx,
-    actor: Actor,
-    candidates: Mapping[str, tuple[int, _Candidate]],
-    admissions: list[Admission | None],
-    now: datetime,
-    familiar: Familiar,
-) -> Mapping[str, tuple[int, _Candidate]]:
-    """Insert instances of familiar series; gives those that were not inserted."""
-    rows: list[dict[str, Any]] = []
-    for _, each in candidates.values():
-        series_key = familiar.series_key(actor, each, now)
-        if series_key is None:
-            # The whole way must not wait for a series while holding another study's lock.
-            return candidates
-        rows.append(_instance_row(each, series_key))
-    stored = _store.store(tx, rows, now=now) if rows else set[str]()
-    for uid in stored:
-        admissions[candidates[uid][0]] = Admission(uid, Outcome.STORED)
-    return {uid: entry for uid, entry in candidates.items() if uid not in stored}
 
 
 def _store_new(
@@ -197,7 +204,7 @@ def _store_new(
         (place.study_instance_uid, place.series_instance_uid): place
         for place in _store.places(tx, _study_rows(in_order), _series_rows(in_order), now=now)
     }
-    rows = [_instance_row(each, places[each.series].series_key) for each in in_order]
+    rows = [_instance_row(each.received, places[each.series].series_key) for each in in_order]
     stored = _store.store(tx, rows, now=now)
     for uid in stored:
         admissions[candidates[uid][0]] = Admission(uid, Outcome.STORED)
@@ -208,7 +215,8 @@ def _store_new(
     _announce(tx, actor, places, new, disagreements, now)
     for each in new:
         if each.identity.study_instance_uid not in disagreements:
-            familiar.meet(actor, each, places[each.series].series_key, now)
+            attributes = each.received.attributes
+            familiar.meet(actor, attributes, places[each.series].series_key, now)
     return [entry for uid, entry in candidates.items() if uid not in stored]
 
 
@@ -245,12 +253,10 @@ def _series_rows(candidates: Sequence[_Candidate]) -> list[dict[str, Any]]:
     return rows
 
 
-def _instance_row(candidate: _Candidate, series_key: int) -> dict[str, Any]:
-    received = candidate.received
+def _instance_row(received: ReceivedInstance, series_key: int) -> dict[str, Any]:
     attributes = received.attributes
     return {
         "series_key": series_key,
-        "sop_instance_uid": candidate.identity.sop_instance_uid,
         "instance_number": model.integer_of(attributes, model.INSTANCE_NUMBER),
         "rows": model.integer_of(attributes, model.ROWS),
         "columns": model.integer_of(attributes, model.COLUMNS),
@@ -258,14 +264,15 @@ def _instance_row(candidate: _Candidate, series_key: int) -> dict[str, Any]:
         "number_of_frames": model.integer_of(attributes, model.NUMBER_OF_FRAMES),
         "pixel_data_offset": received.pixel_data_offset,
         "frame_ranges": _store.octets(received.frame_ranges),
-        **_blob_row(candidate),
+        **_blob_row(received),
     }
 
 
-def _blob_row(candidate: _Candidate) -> dict[str, Any]:
-    received = candidate.received
+def _blob_row(received: ReceivedInstance) -> dict[str, Any]:
+    attributes = received.attributes
     return {
-        "sop_class_uid": candidate.identity.sop_class_uid,
+        "sop_instance_uid": model.text_of(attributes, model.SOP_INSTANCE_UID),
+        "sop_class_uid": model.text_of(attributes, model.SOP_CLASS_UID),
         "transfer_syntax_uid": received.transfer_syntax_uid,
         "blob_key": received.blob_key,
         "size_bytes": received.size_bytes,
@@ -398,7 +405,10 @@ def _settle_known(
     conflicts: list[tuple[int, _Candidate]] = []
     for index, each in entries:
         uid = each.identity.sop_instance_uid
-        if known[uid].sha256 == each.received.sha256:
+        if known[uid].blob_key == each.received.blob_key:
+            # A transaction that was repeated, because its outcome was not known, had happened.
+            admissions[index] = Admission(uid, Outcome.STORED)
+        elif known[uid].sha256 == each.received.sha256:
             admissions[index] = Admission(uid, Outcome.DUPLICATE)
         else:
             conflicts.append((index, each))
@@ -422,5 +432,5 @@ def _conflict_row(candidate: _Candidate, known: Mapping[str, _store.Known]) -> d
         "study_instance_uid": known[identity.sop_instance_uid].study_instance_uid,
         "asserted_study_instance_uid": identity.study_instance_uid,
         "asserted_series_instance_uid": identity.series_instance_uid,
-        **_blob_row(candidate),
+        **_blob_row(candidate.received),
     }
