@@ -76,7 +76,8 @@ def _jobs(runtime: Runtime) -> list[Job]:
 
     def sweep() -> int:
         older_than = runtime.clock() - timedelta(seconds=settings.blob_unreferenced_age_s)
-        return runtime.pool.run_here(
+        left_over = runtime.blobs.discard_unfinished(older_than)
+        return left_over + runtime.pool.run_here(
             lambda tx: archive.sweep(tx, _ACTOR, runtime.blobs, older_than=older_than)
         )
 

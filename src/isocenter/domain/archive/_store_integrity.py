@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from isocenter.domain.archive.model import InstanceIdentity
 from isocenter.domain.archive.model_integrity import (
     Finding,
     ObjectKind,
@@ -294,10 +295,7 @@ def replace_blob(tx: Tx, blob_key: str, by: str) -> int:
 
 _UNREFERENCED = """
 select key from unnest(%s::text[]) as given (key)
- where not exists (select from archive.instance where blob_key = key)
-   and not exists (select from archive.conflicting_instance where blob_key = key)
-   and not exists (select from archive.object_copy where copy_blob_key = key)
-   and not exists (select from archive.series where metadata_blob_key = key)
+ where not exists (select from archive.named_blob where blob_key = key)
 """
 
 
@@ -315,3 +313,39 @@ select exists (select from archive.stored_object
 def is_held_elsewhere(tx: Tx, sop_instance_uid: str, sha256: bytes, blob_key: str) -> bool:
     """Whether another blob that a row names holds the same bytes of the same instance."""
     return tx.value(_HELD, (sop_instance_uid, sha256, blob_key))
+
+
+_UNKNOWN = """
+select key from unnest(%s::text[]) as given (key)
+ where not exists (select from archive.named_blob where blob_key = key)
+   and not exists (select from archive.orphan where blob_key = key)
+"""
+_NOTE_ORPHAN = """
+insert into archive.orphan (blob_key, sop_instance_uid, study_instance_uid, found_at)
+values (%s, %s, %s, %s) on conflict do nothing
+"""
+_FORGET_ADOPTED = """
+delete from archive.orphan
+ where exists (select from archive.named_blob where named_blob.blob_key = orphan.blob_key)
+"""
+_COUNT_ORPHANS = "select count(*) from archive.orphan"
+
+
+def unknown(tx: Tx, blob_keys: Sequence[str]) -> list[str]:
+    """Those of the keys that no row names, not even as an orphan."""
+    return tx.values(_UNKNOWN, (list(blob_keys),))
+
+
+def note_orphan(tx: Tx, blob_key: str, identity: InstanceIdentity, *, now: datetime) -> None:
+    """Note an object that the archive does not know."""
+    tx.run(_NOTE_ORPHAN, (blob_key, identity.sop_instance_uid, identity.study_instance_uid, now))
+
+
+def forget_adopted_orphans(tx: Tx) -> None:
+    """Forget the orphans that the archive knows by now."""
+    tx.run(_FORGET_ADOPTED)
+
+
+def count_orphans(tx: Tx) -> int:
+    """How many objects are known to lie in the stores without the archive knowing them."""
+    return tx.value(_COUNT_ORPHANS)

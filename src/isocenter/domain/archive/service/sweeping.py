@@ -1,45 +1,95 @@
-"""Removes blobs that no row names: what a crash left between bytes and commit, and duplicates."""
+"""Removes blobs that no row names: what a crash left between bytes and commit, and duplicates.
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+An image is never removed because the database does not know it: the database may be the one that
+is wrong, restored from an old backup or new and empty. Such an orphan is noted, and
+``isocenter import --from-storage`` takes it in.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from itertools import islice
-from typing import Protocol
+from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, authorize
-from isocenter.domain.archive import _store
+from isocenter.domain.archive import _store_integrity as _store
+from isocenter.domain.archive.model import InstanceIdentity, NotAnInstance, identify
+from isocenter.domain.archive.service.description import describe_file
+from isocenter.infra.blobs import BlobMissing, BlobStore, StoredBlob
+from isocenter.infra.blobs.sealed_header import MARK, is_sealed
 from isocenter.infra.db import Tx
+from isocenter.infra.log import get_logger
 
-_KEYS_PER_STATEMENT = 1000
-
-
-class SweptStore(Protocol):
-    """As much of a blob store as sweeping needs."""
-
-    def keys(self, older_than: datetime | None) -> Iterator[str]:
-        """Keys of the blobs last written before the moment."""
-        ...
-
-    def delete(self, key: str) -> None:
-        """Remove the blob, if it is there."""
-        ...
+_log = get_logger(__name__)
+_KEYS_PER_STATEMENT: Final = 1000
+_CHUNK_BYTES: Final = 1 << 20
+_WHENEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# More orphans than that are no accident of ours: looking at all of them again and again helps
+# nobody.
+_ORPHANS_MAX: Final = 1000
 
 
 def unreferenced(tx: Tx, blob_keys: Sequence[str]) -> list[str]:
-    """Those of ``blob_keys`` that no instance, kept conflict or series names."""
+    """Those of ``blob_keys`` that no instance, kept conflict, copy or series names."""
     return _store.unreferenced(tx, blob_keys)
 
 
-def sweep(tx: Tx, actor: Actor, blobs: SweptStore, *, older_than: datetime) -> int:
+def sweep(tx: Tx, actor: Actor, blobs: BlobStore, *, older_than: datetime) -> int:
     """How many blobs were removed: those written before ``older_than`` that no row names.
 
     Between bytes and commit a blob is unreferenced by design: ``older_than`` must lie further back
-    than any admission takes; a day is the rule.
+    than any admission takes; a day is the rule. What holds an image that the archive does not hold
+    otherwise stays, and is noted as an orphan.
     """
     authorize(actor, Action.STUDY_STORE)
+    _store.forget_adopted_orphans(tx)
+    orphans = _store.count_orphans(tx)
     removed = 0
     keys = blobs.keys(older_than)
-    while portion := list(islice(keys, _KEYS_PER_STATEMENT)):
-        for key in _store.unreferenced(tx, portion):
-            blobs.delete(key)
-            removed += 1
+    while orphans < _ORPHANS_MAX and (portion := list(islice(keys, _KEYS_PER_STATEMENT))):
+        found = _orphans(tx, blobs, _store.unknown(tx, portion))
+        for key, identity in found:
+            if identity is None:
+                blobs.delete(key)
+                removed += 1
+            else:
+                _store.note_orphan(tx, key, identity, now=older_than)
+                orphans += 1
+    if orphans:
+        _log.error("orphans_kept", count=orphans)
     return removed
+
+
+def _orphans(
+    tx: Tx, blobs: BlobStore, keys: Iterable[str]
+) -> Iterable[tuple[str, InstanceIdentity | None]]:
+    """Each key with the image that only it holds, or None when the blob is needless."""
+    for key in keys:
+        try:
+            yield key, _only_held_by(tx, blobs, key)
+        except BlobMissing:
+            continue
+
+
+def _only_held_by(tx: Tx, blobs: BlobStore, key: str) -> InstanceIdentity | None:
+    if is_sealed(blobs.read(key, 0, len(MARK))):  # our own key is not set up: nobody can tell
+        return InstanceIdentity("", "", "", "")
+    blob = StoredBlob(key, blobs.size_bytes(key), b"")
+    try:
+        described = describe_file(blobs, blob, calling_ae_title="", received_at=_WHENEVER)
+        identity = identify(described.attributes)
+    except NotAnInstance:
+        return None
+    digest = hashlib.sha256()
+    with blobs.open(key) as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    if _store.is_held_elsewhere(tx, identity.sop_instance_uid, digest.digest(), key):
+        return None
+    return identity
+
+
+def count_orphans(tx: Tx, actor: Actor) -> int:
+    """How many objects lie in the stores that the archive does not know."""
+    authorize(actor, Action.SYSTEM_READ)
+    return _store.count_orphans(tx)
