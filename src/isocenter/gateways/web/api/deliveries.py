@@ -1,7 +1,7 @@
 """Deliveries of signed reports, and the recipients' queues."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
@@ -15,11 +15,14 @@ router = APIRouter(prefix="/api", tags=["deliveries"])
 
 
 class DeliveryAnswer(Shape):
-    """One report version on its way to one recipient."""
+    """One report version, or images of one study, on the way to one recipient."""
 
     delivery_key: int
-    report_id: str
-    version: int
+    kind: Literal["report", "images", "availability"]
+    report_id: str | None
+    version: int | None
+    study_instance_uid: str | None
+    route_name: str | None
     accession_number: str
     recipient: str
     state: DeliveryState
@@ -32,11 +35,17 @@ class DeliveryAnswer(Shape):
     refused_at: datetime | None
     failing_since: datetime | None
     last_error: str | None
+    instances: int | None
+    instances_sent: int | None
+    instances_failed: int | None
+    commitment: Literal["due", "requested", "committed", "failed"] | None
+    commitment_error: str | None
 
 
 class DestinationAnswer(Shape):
     """A recipient's queue."""
 
+    protocol: Literal["hl7", "dicom"]
     recipient: str
     paused_at: datetime | None
     paused_by: str | None

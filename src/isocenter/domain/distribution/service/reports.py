@@ -1,4 +1,4 @@
-"""Use cases of distribution: route, deliver, pause, replay.
+"""Reports on their way: route, deliver, pause, replay.
 
 Sending itself is a gateway's work. It claims the head of a recipient's lane under a lease, sends,
 and gives the result back with the claim. A sender that dies simply does not come back: when its
@@ -10,10 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from isocenter.domain.access.model import Action, Actor, Viewer, authorize
-from isocenter.domain.audit.model import AuditEntry
-from isocenter.domain.audit.service import record
-from isocenter.domain.distribution import _store
+from isocenter.domain.access.model import Action, Actor, authorize
+from isocenter.domain.distribution._store import reports as _store
 from isocenter.domain.distribution.events import (
     DeliveryAcknowledged,
     DeliveryQueued,
@@ -25,14 +23,13 @@ from isocenter.domain.distribution.events import (
 from isocenter.domain.distribution.model import (
     Claimed,
     ClaimLost,
-    Delivery,
     DeliveryInProgress,
     DeliveryState,
-    Destination,
     Superseded,
     UnknownDelivery,
     UnknownDestination,
 )
+from isocenter.domain.distribution.service.audited import audit
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
@@ -130,7 +127,7 @@ def retry_later(tx: Tx, claimed: Claimed, *, reason: str, due_at: datetime, now:
     _store.retry(tx, claimed.delivery_key, reason, due_at=due_at, now=now)
 
 
-def replay(tx: Tx, actor: Actor, delivery_key: int, *, now: datetime) -> None:
+def replay_report(tx: Tx, actor: Actor, delivery_key: int, *, now: datetime) -> None:
     """Have a finished delivery sent anew, as a new message.
 
     Raises ``UnknownDelivery``, ``DeliveryInProgress``, and ``Superseded`` when a newer version is
@@ -144,47 +141,28 @@ def replay(tx: Tx, actor: Actor, delivery_key: int, *, now: datetime) -> None:
         raise Superseded("a newer version was sent to this recipient: replay that one")
     _store.requeue(tx, delivery_key, now=now)
     outbox.append(tx, DeliveryQueued(*_facts(current)), now=now)
-    _audit(tx, actor, "delivery.replay", "delivery", str(delivery_key), now)
+    audit(tx, actor, "delivery.replay", "delivery", str(delivery_key), now)
 
 
-def pause(tx: Tx, actor: Actor, recipient: str, *, reason: str, now: datetime) -> None:
+def pause_reports(tx: Tx, actor: Actor, recipient: str, *, reason: str, now: datetime) -> None:
     """Send nothing to the recipient until it is resumed; what is under way may still end."""
     authorize(actor, Action.DELIVERY_REPLAY)
     if _store.pause(tx, recipient, by=actor.name, reason=reason, now=now):
         outbox.append(tx, DestinationPaused(recipient, actor.name), now=now)
-        _audit(tx, actor, "destination.pause", "destination", recipient, now)
+        audit(tx, actor, "destination.pause", "destination", recipient, now)
     elif not _store.destination_exists(tx, recipient):
         raise UnknownDestination("nothing was ever queued for this recipient")
 
 
-def resume(tx: Tx, actor: Actor, recipient: str, *, now: datetime) -> None:
+def resume_reports(tx: Tx, actor: Actor, recipient: str, *, now: datetime) -> None:
     """Send to the recipient again, beginning at once with what waited for its next attempt."""
     authorize(actor, Action.DELIVERY_REPLAY)
     if not _store.destination_exists(tx, recipient):
         raise UnknownDestination("nothing was ever queued for this recipient")
     if _store.resume(tx, recipient):
         outbox.append(tx, DestinationResumed(recipient), now=now)
-        _audit(tx, actor, "destination.resume", "destination", recipient, now)
+        audit(tx, actor, "destination.resume", "destination", recipient, now)
     _store.hurry(tx, recipient, now=now)
-
-
-def deliveries(
-    tx: Tx,
-    viewer: Viewer,
-    *,
-    accession_number: str | None = None,
-    state: str | None = None,
-    limit: int = 100,
-) -> list[Delivery]:
-    """Deliveries, newest first."""
-    viewer.require(Action.DELIVERY_READ)
-    return _store.deliveries(tx, accession_number=accession_number, state=state, limit=limit)
-
-
-def destinations(tx: Tx, viewer: Viewer) -> list[Destination]:
-    """All recipients by name, with the state of their lanes."""
-    viewer.require(Action.DELIVERY_READ)
-    return _store.destinations(tx)
 
 
 def _locked(tx: Tx, delivery_key: int) -> _store.Current:
@@ -210,17 +188,3 @@ def _facts(current: _store.Current) -> tuple[int, str, int, str, str]:
         current.accession_number,
         current.recipient,
     )
-
-
-def _audit(
-    tx: Tx, actor: Actor, action: str, object_type: str, object_id: str, now: datetime
-) -> None:
-    entry = AuditEntry(
-        action=action,
-        actor=actor.name,
-        actor_kind=actor.kind.value,
-        source=actor.source,
-        object_type=object_type,
-        object_id=object_id,
-    )
-    record(tx, entry, now=now)

@@ -1,4 +1,4 @@
-"""The SQL of deliveries. One function is one statement.
+"""The SQL of reports on their way.
 
 A recipient's lane is its rows that are queued or sent, by key. Only the head of a lane is ever
 claimed, and only while no other row of the lane has a living lease.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from isocenter.domain.distribution.model import Claimed, Delivery, Destination
+from isocenter.domain.distribution.model import Claimed
 from isocenter.infra.db import Tx
 
 _ENSURE_DESTINATIONS = """
@@ -262,44 +262,3 @@ def hurry(tx: Tx, recipient: str, *, now: datetime) -> None:
 def destination_exists(tx: Tx, recipient: str) -> bool:
     """Whether anything was ever queued for the recipient."""
     return bool(tx.value(_EXISTS, (recipient,)))
-
-
-_DELIVERIES = """
-select delivery_key, report_id, version, accession_number, recipient, state, attempts, due_at,
-       control_id, queued_at, sent_at, acknowledged_at, refused_at, failing_since, last_error
-  from distribution.delivery
- where (%(accession_number)s::text is null or accession_number = %(accession_number)s)
-   and (%(state)s::text is null or state = %(state)s)
- order by delivery_key desc
- limit %(limit)s
-"""
-
-
-def deliveries(
-    tx: Tx, *, accession_number: str | None, state: str | None, limit: int
-) -> list[Delivery]:
-    """Deliveries, newest first."""
-    params = {"accession_number": accession_number, "state": state, "limit": limit}
-    return tx.all(Delivery, _DELIVERIES, params)
-
-
-_DESTINATIONS = """
-select destination.recipient, paused_at, paused_by, pause_reason,
-       (select count(*) from distribution.delivery
-         where delivery.recipient = destination.recipient
-           and state in ('queued', 'sent')) as waiting,
-       (select count(*) from distribution.delivery
-         where delivery.recipient = destination.recipient and state = 'refused') as refused,
-       head.queued_at as oldest_queued_at, head.failing_since, head.last_error
-  from distribution.destination
-  left join lateral (
-       select queued_at, failing_since, last_error from distribution.delivery
-        where delivery.recipient = destination.recipient and state in ('queued', 'sent')
-        order by delivery_key limit 1) head on true
- order by destination.recipient
-"""
-
-
-def destinations(tx: Tx) -> list[Destination]:
-    """All recipients with the state of their lanes."""
-    return tx.all(Destination, _DESTINATIONS)

@@ -1,0 +1,1 @@
+"""The SQL of distribution's tables, by what they hold. One function is one statement."""

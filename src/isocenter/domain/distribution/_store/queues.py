@@ -1,0 +1,104 @@
+"""The SQL that shows what is on its way, of whatever kind."""
+
+from isocenter.domain.distribution.model import Delivery, Destination
+from isocenter.infra.db import Tx
+
+# Each branch is limited on its own, so that neither is read whole for its newest rows.
+_DELIVERIES = """
+(select delivery_key, 'report' as kind, report_id, version, null as study_instance_uid,
+        null as route_name, accession_number, recipient, state, attempts, due_at, control_id,
+        queued_at, sent_at, acknowledged_at, refused_at, failing_since, last_error,
+        null::int as instances, null::int as instances_sent, null::int as instances_failed,
+        null as commitment, null as commitment_error
+   from distribution.delivery
+  where (%(accession_number)s::text is null or accession_number = %(accession_number)s)
+    and (%(state)s::text is null or state = %(state)s)
+    and %(study)s::text is null
+  order by delivery_key desc
+  limit %(limit)s)
+union all
+(select delivery_key, kind, null as report_id, null as version, study_instance_uid, route_name,
+        accession_number, recipient, state, attempts, due_at, null as control_id, queued_at,
+        sent_at, acknowledged_at, refused_at, failing_since, last_error, instances,
+        instances_sent, instances_failed, commitment, commitment_error
+   from distribution.transfer
+  where (%(accession_number)s::text is null or accession_number = %(accession_number)s)
+    and (%(state)s::text is null or state = %(state)s)
+    and (%(study)s::text is null or study_instance_uid = %(study)s)
+  order by delivery_key desc
+  limit %(limit)s)
+order by delivery_key desc
+limit %(limit)s
+"""
+
+
+def deliveries(
+    tx: Tx,
+    *,
+    accession_number: str | None,
+    state: str | None,
+    study_instance_uid: str | None,
+    limit: int,
+) -> list[Delivery]:
+    """Deliveries, newest first."""
+    params = {
+        "accession_number": accession_number,
+        "state": state,
+        "study": study_instance_uid,
+        "limit": limit,
+    }
+    return tx.all(Delivery, _DELIVERIES, params)
+
+
+_DESTINATIONS = """
+select 'hl7' as protocol, destination.recipient, paused_at, paused_by, pause_reason,
+       (select count(*) from distribution.delivery
+         where delivery.recipient = destination.recipient
+           and state in ('queued', 'sent')) as waiting,
+       (select count(*) from distribution.delivery
+         where delivery.recipient = destination.recipient and state = 'refused') as refused,
+       head.queued_at as oldest_queued_at, head.failing_since, head.last_error
+  from distribution.destination
+  left join lateral (
+       select queued_at, failing_since, last_error from distribution.delivery
+        where delivery.recipient = destination.recipient and state in ('queued', 'sent')
+        order by delivery_key limit 1) head on true
+union all
+select 'dicom' as protocol, destination.recipient, paused_at, paused_by, pause_reason,
+       (select count(*) from distribution.transfer
+         where transfer.recipient = destination.recipient
+           and state in ('queued', 'sent')) as waiting,
+       (select count(*) from distribution.transfer
+         where transfer.recipient = destination.recipient and state = 'refused') as refused,
+       (select min(queued_at) from distribution.transfer
+         where transfer.recipient = destination.recipient
+           and state in ('queued', 'sent')) as oldest_queued_at,
+       head.failing_since, head.last_error
+  from distribution.image_destination as destination
+  left join lateral (
+       select failing_since, last_error from distribution.transfer
+        where transfer.recipient = destination.recipient and state in ('queued', 'sent')
+        order by urgency, delivery_key limit 1) head on true
+ order by recipient, protocol
+"""
+
+
+def destinations(tx: Tx) -> list[Destination]:
+    """All recipients with the state of their lanes."""
+    return tx.all(Destination, _DESTINATIONS)
+
+
+_IS_TRANSFER = "select exists (select from distribution.transfer where delivery_key = %s)"
+
+
+def is_transfer(tx: Tx, delivery_key: int) -> bool:
+    """Whether the delivery is one of images, or of word of them."""
+    return bool(tx.value(_IS_TRANSFER, (delivery_key,)))
+
+
+_HAS_REPORTS = "select exists (select from distribution.destination where recipient = %s)"
+
+
+def gets_reports(tx: Tx, recipient: str) -> bool:
+    """Whether a report was ever queued for the recipient."""
+    return bool(tx.value(_HAS_REPORTS, (recipient,)))

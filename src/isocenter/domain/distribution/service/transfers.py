@@ -1,0 +1,191 @@
+"""Images on their way: claimed under a lease, sent by a gateway, settled with the claim.
+
+Instances go in the order of their keys, and how far they are is kept: whoever goes on after a
+crash or a broken connection repeats what was not noted yet and nothing else.
+"""
+
+from datetime import datetime, timedelta
+
+from isocenter.domain.access.model import Action, Actor, Viewer, authorize
+from isocenter.domain.archive import service as archive
+from isocenter.domain.archive.model_outgoing import InstanceSpan, KeyedLocation
+from isocenter.domain.distribution._store import transfers as _store
+from isocenter.domain.distribution.events import (
+    DestinationPaused,
+    DestinationResumed,
+    ImagesAcknowledged,
+    ImagesQueued,
+    ImagesRefused,
+    ImagesSent,
+)
+from isocenter.domain.distribution.model import (
+    ClaimedTransfer,
+    ClaimLost,
+    DeliveryInProgress,
+    DeliveryState,
+    Progress,
+    UnknownDelivery,
+    UnknownDestination,
+)
+from isocenter.domain.distribution.service.audited import audit
+from isocenter.infra import outbox
+from isocenter.infra.db import Tx
+
+_UNFINISHED = frozenset({DeliveryState.QUEUED.value, DeliveryState.SENT.value})
+_SENDER = Actor.system("dicom.sender")
+_REASON_LENGTH_MAX = 500
+
+
+def image_destinations_due(tx: Tx, *, now: datetime) -> list[str]:
+    """DICOM peers with something to be sent now, the longest due first."""
+    return _store.destinations_due(tx, now=now)
+
+
+def claim_transfer(
+    tx: Tx, recipient: str, *, lease_s: float, now: datetime
+) -> ClaimedTransfer | None:
+    """What must go to the DICOM peer next, leased to the caller; None: nothing to do.
+
+    Transfers to one peer go one at a time: the most urgent first, then the oldest. The lease must
+    outlast the sending of one instance; ``note_progress`` renews it.
+    """
+    if not _store.lock_lane(tx, recipient):
+        return None
+    return _store.claim_head(tx, recipient, until=now + timedelta(seconds=lease_s), now=now)
+
+
+def instances_to_send(
+    tx: Tx, claimed: ClaimedTransfer, *, not_from: str, limit: int, now: datetime
+) -> list[KeyedLocation]:
+    """The next instances of the transfer. The first look puts the disclosure on record."""
+    viewer = Viewer.of(_SENDER, Action.STUDY_READ)
+    span = InstanceSpan(
+        study_instance_uid=claimed.study_instance_uid,
+        series_instance_uids=claimed.series_instance_uids,
+        after_key=claimed.sent_key,
+        through_key=claimed.through_key,
+        not_from=not_from,
+    )
+    found = archive.locate_between(tx, viewer, span, limit=limit)
+    if found and claimed.attempt == 1:
+        archive.record_study_access(
+            tx, _SENDER, claimed.study_instance_uid, action="study.send", now=now
+        )
+    return found
+
+
+def note_progress(
+    tx: Tx, claimed: ClaimedTransfer, done: Progress, *, lease_s: float, now: datetime
+) -> None:
+    """Note how far the transfer is, and renew the lease. Raises ``ClaimLost``."""
+    current = _held(tx, claimed)
+    until = now + timedelta(seconds=lease_s)
+    _store.progress(tx, claimed.delivery_key, done, until=until, now=now)
+    if done.sent and current.sent_at is None:
+        outbox.append(tx, ImagesSent(*_facts(current)), now=now)
+
+
+def finish_transfer(tx: Tx, claimed: ClaimedTransfer, *, now: datetime) -> None:
+    """Note that all of it was dealt with: acknowledged when the peer took all, else refused.
+
+    Raises ``ClaimLost``.
+    """
+    current = _held(tx, claimed)
+    if current.instances_failed:
+        reason = f"{current.instances_failed} of {current.instances} instances were not taken"
+        _store.refuse(tx, claimed.delivery_key, reason, now=now)
+        outbox.append(tx, ImagesRefused(*_facts(current)), now=now)
+        return
+    _store.acknowledge(tx, claimed.delivery_key, now=now)
+    outbox.append(tx, ImagesAcknowledged(*_facts(current)), now=now)
+
+
+def refuse_transfer(tx: Tx, claimed: ClaimedTransfer, *, reason: str, now: datetime) -> None:
+    """Park the transfer until a person replays it; those behind it go on. Raises ``ClaimLost``."""
+    current = _held(tx, claimed)
+    _store.refuse(tx, claimed.delivery_key, reason[:_REASON_LENGTH_MAX], now=now)
+    outbox.append(tx, ImagesRefused(*_facts(current)), now=now)
+
+
+def retry_transfer_later(
+    tx: Tx,
+    claimed: ClaimedTransfer,
+    *,
+    reason: str,
+    broke: bool = False,
+    due_at: datetime,
+    now: datetime,
+) -> None:
+    """Have the rest tried again at ``due_at``; ``broke``: in the middle of an instance.
+
+    Raises ``ClaimLost``.
+    """
+    _held(tx, claimed)
+    reason = reason[:_REASON_LENGTH_MAX]
+    _store.retry(tx, claimed.delivery_key, reason, broke=broke, due_at=due_at, now=now)
+
+
+def give_back_transfer(tx: Tx, claimed: ClaimedTransfer, *, now: datetime) -> None:
+    """End the lease without a result: another sender may go on at once. Raises ``ClaimLost``."""
+    _held(tx, claimed)
+    _store.give_back(tx, claimed.delivery_key, now=now)
+
+
+def replay_transfer(tx: Tx, actor: Actor, delivery_key: int, *, now: datetime) -> None:
+    """Have a finished transfer made anew, all of it.
+
+    Raises ``UnknownDelivery``, ``DeliveryInProgress``.
+    """
+    authorize(actor, Action.DELIVERY_REPLAY)
+    current = _locked(tx, delivery_key)
+    if current.state in _UNFINISHED:
+        raise DeliveryInProgress("it is in the queue already")
+    _store.requeue(tx, delivery_key, now=now)
+    outbox.append(tx, ImagesQueued(*_facts(current)), now=now)
+    audit(tx, actor, "delivery.replay", "delivery", str(delivery_key), now)
+
+
+def pause_images(tx: Tx, actor: Actor, recipient: str, *, reason: str, now: datetime) -> None:
+    """Begin nothing more for the DICOM peer until it is resumed; what is under way may end."""
+    authorize(actor, Action.DELIVERY_REPLAY)
+    if _store.pause(tx, recipient, by=actor.name, reason=reason, now=now):
+        outbox.append(tx, DestinationPaused(recipient, actor.name), now=now)
+        audit(tx, actor, "destination.pause", "destination", recipient, now)
+    elif not _store.destination_exists(tx, recipient):
+        raise UnknownDestination("no route leads to this peer, and nothing was ever queued for it")
+
+
+def resume_images(tx: Tx, actor: Actor, recipient: str, *, now: datetime) -> None:
+    """Send to the DICOM peer again, beginning at once with what waited for its next attempt."""
+    authorize(actor, Action.DELIVERY_REPLAY)
+    if not _store.destination_exists(tx, recipient):
+        raise UnknownDestination("no route leads to this peer, and nothing was ever queued for it")
+    if _store.resume(tx, recipient):
+        outbox.append(tx, DestinationResumed(recipient), now=now)
+        audit(tx, actor, "destination.resume", "destination", recipient, now)
+    _store.hurry(tx, recipient, now=now)
+
+
+def _locked(tx: Tx, delivery_key: int) -> _store.Current:
+    current = _store.lock(tx, delivery_key)
+    if current is None:
+        raise UnknownDelivery("there is no such delivery")
+    return current
+
+
+def _held(tx: Tx, claimed: ClaimedTransfer) -> _store.Current:
+    """The transfer's row, locked; raises ``ClaimLost`` when the claim is not the newest."""
+    current = _locked(tx, claimed.delivery_key)
+    if current.attempts != claimed.attempt or current.state not in _UNFINISHED:
+        raise ClaimLost("the lease ended and the transfer went on without this sender")
+    return current
+
+
+def _facts(current: _store.Current) -> tuple[int, str, str, str, str]:
+    return (
+        current.delivery_key,
+        current.kind,
+        current.study_instance_uid,
+        current.accession_number,
+        current.recipient,
+    )
