@@ -41,7 +41,9 @@ class StudyFacts:
     issuer_of_patient_id: str | None
     patient_name: str | None
     patient_birth_date: date | None
+    patient_sex: str | None
     accession_number: str | None
+    referring_physician_name: str | None
     disagreements: dict[str, list[str]]
     complete: bool
     conflicting: list[str]
@@ -49,7 +51,8 @@ class StudyFacts:
 
 _STUDY_FACTS = """
 select study_instance_uid, patient_id, issuer_of_patient_id, patient_name, patient_birth_date,
-       accession_number, disagreements, completed_at is not null as complete,
+       patient_sex, accession_number, referring_physician_name, disagreements,
+       completed_at is not null as complete,
        array(select distinct sop_instance_uid from archive.conflicting_instance
               where conflicting_instance.study_instance_uid = study.study_instance_uid
               order by 1) as conflicting
@@ -270,3 +273,86 @@ def restate(tx: Tx, case_key: int, finding: Finding) -> None:
 def resolve(tx: Tx, case_key: int, *, by: str, resolution: str, now: datetime) -> None:
     """End the case."""
     tx.run(_RESOLVE, (now, by, resolution, case_key))
+
+
+@dataclass(frozen=True, slots=True)
+class PatientRow:
+    """A person as registered, with the record that led to it."""
+
+    patient_key: int
+    patient_id: str | None
+    issuer_of_patient_id: str | None
+    own_identifiers: list[tuple[str, str]]
+    person_name: str | None
+    birth_date: date | None
+    sex: str | None
+    prior_person_name: str | None
+    prior_birth_date: date | None
+
+
+_PATIENTS = """
+select patient.current_key as patient_key, patient.patient_id, patient.issuer_of_patient_id,
+       (select jsonb_agg(jsonb_build_array(own.assigning_authority, own.value))
+          from identity.patient_identifier own
+         where own.patient_key = patient.current_key) as own_identifiers,
+       patient.person_name, patient.birth_date, patient.sex,
+       named.person_name as prior_person_name, named.birth_date as prior_birth_date
+  from (select unnest(%(patient_keys)s::bigint[]) as patient_key
+        union
+        select patient_key from identity.patient_identifier
+         where value = %(patient_id)s
+           and (%(issuer)s = '' or assigning_authority = ''
+                or lower(assigning_authority) = lower(%(issuer)s))) candidate
+  join identity.patient named using (patient_key)
+  join identity.current_patient patient using (patient_key)
+ order by patient_key
+"""
+
+
+def patients_with(tx: Tx, patient_id: str, issuer: str) -> list[PatientRow]:
+    """The persons that an identifier leads to, in any authority when the issuer is ''."""
+    params: dict[str, object] = {"patient_keys": [], "patient_id": patient_id, "issuer": issuer}
+    return tx.all(PatientRow, _PATIENTS, params)
+
+
+def patient_of_record(tx: Tx, patient_key: int) -> PatientRow | None:
+    """The person that a patient record stands for."""
+    params = {"patient_keys": [patient_key], "patient_id": None, "issuer": ""}
+    return tx.maybe(PatientRow, _PATIENTS, params)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedOrder:
+    """What a study takes from its order."""
+
+    patient_key: int
+    accession_number: str
+    referring_physician_name: str | None
+
+
+_LINKED_ORDER = """
+select patient_key, accession_number, referring_physician_name
+  from orders.imaging_order where order_key = %s
+"""
+
+
+def linked_order(tx: Tx, order_key: int) -> LinkedOrder | None:
+    """What a study takes from this order."""
+    return tx.maybe(LinkedOrder, _LINKED_ORDER, (order_key,))
+
+
+_STUDIES_OF_PATIENTS = """
+with person as (
+    select distinct current_key from identity.current_patient where patient_key = any(%s)
+)
+select study_instance_uid from archive.study
+ where patient_id in (
+       select value from identity.patient_identifier join identity.patient using (patient_key)
+        where patient_key in (select current_key from person)
+           or survivor_key in (select current_key from person))
+"""
+
+
+def studies_of_patients(tx: Tx, patient_keys: Sequence[int]) -> list[str]:
+    """Studies whose images name one of the persons that these patient rows stand for."""
+    return tx.values(_STUDIES_OF_PATIENTS, (list(patient_keys),))

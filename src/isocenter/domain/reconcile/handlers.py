@@ -22,7 +22,7 @@ from isocenter.domain.orders.events import (
 from isocenter.domain.reconcile import service
 from isocenter.infra.db import Tx
 
-_MATTERS = frozenset({"identifiers", "person_name", "birth_date", "merges"})
+_MATTERS = frozenset({"identifiers", "person_name", "birth_date", "sex", "merges"})
 
 
 def on_images_changed(

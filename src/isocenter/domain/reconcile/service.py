@@ -9,7 +9,7 @@ from datetime import datetime
 
 from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.archive.model import UnknownStudy
-from isocenter.domain.archive.service import studies_with
+from isocenter.domain.archive.service import correct, studies_with
 from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.audit.service import record
 from isocenter.domain.reconcile import _store
@@ -29,12 +29,16 @@ from isocenter.domain.reconcile.model import (
     NoSuchOrder,
     NotDismissible,
     NotLinked,
+    OrderData,
     OrderEvidence,
+    RegisteredPatient,
     StudyEvidence,
     StudyLink,
     UnknownCase,
+    corrections,
     decide,
     normalised_accession_number,
+    patient_of,
 )
 from isocenter.domain.scheduling import service as scheduling
 from isocenter.infra import outbox
@@ -71,11 +75,12 @@ def affected_by_orders(tx: Tx, names: Iterable[tuple[int, str, Sequence[str]]]) 
 
 
 def affected_by_patients(tx: Tx, patient_keys: Sequence[int]) -> set[str]:
-    """Studies whose match may depend on who these patients are."""
+    """Studies whose match or corrections may depend on who these patients are."""
     names = _store.orders_of_patients(tx, patient_keys)
-    return affected_by_orders(
+    of_orders = affected_by_orders(
         tx, [(each.order_key, each.accession_number, each.study_instance_uids) for each in names]
     )
+    return of_orders | set(_store.studies_of_patients(tx, patient_keys))
 
 
 def match_by_person(
@@ -183,6 +188,7 @@ def _settle(tx: Tx, uid: str, *, now: datetime) -> tuple[str, str, bool] | None:
     if link is None or link.method is not Method.PERSON:
         _change_link(tx, uid, link, by=SYSTEM, now=now)
     _settle_cases(tx, uid, decision.findings, now=now)
+    _settle_corrections(tx, facts, link, now=now)
     return None if link is None else (link.accession_number, uid, facts.complete)
 
 
@@ -192,21 +198,59 @@ def _decision(tx: Tx, facts: _store.StudyFacts, before: StudyLink | None) -> Dec
     number = normalised_accession_number(facts.accession_number)
     rows = _store.orders(tx, uid, number, [] if chosen is None else [chosen])
     evidence = Evidence(
-        study=StudyEvidence(
-            study_instance_uid=uid,
-            patient_id=facts.patient_id,
-            issuer_of_patient_id=facts.issuer_of_patient_id,
-            patient_name=facts.patient_name,
-            patient_birth_date=facts.patient_birth_date,
-            accession_number=facts.accession_number,
-            disagreements=facts.disagreements,
-            conflicting_sop_instance_uids=facts.conflicting,
-        ),
+        study=_study_evidence(facts),
         orders=[_order_evidence(each) for each in rows],
         chosen_by_person=chosen,
         rejected=_store.rejected(tx, uid),
     )
     return decide(evidence)
+
+
+def _study_evidence(facts: _store.StudyFacts) -> StudyEvidence:
+    return StudyEvidence(
+        study_instance_uid=facts.study_instance_uid,
+        patient_id=facts.patient_id,
+        issuer_of_patient_id=facts.issuer_of_patient_id,
+        patient_name=facts.patient_name,
+        patient_birth_date=facts.patient_birth_date,
+        patient_sex=facts.patient_sex,
+        accession_number=facts.accession_number,
+        referring_physician_name=facts.referring_physician_name,
+        disagreements=facts.disagreements,
+        conflicting_sop_instance_uids=facts.conflicting,
+    )
+
+
+def _settle_corrections(
+    tx: Tx, facts: _store.StudyFacts, link: Link | None, *, now: datetime
+) -> None:
+    """Make what the images are to say what registry and order say; without a link, the registry."""
+    study = _study_evidence(facts)
+    linked = _store.linked_order(tx, link.order_key) if link else None
+    if linked is None:
+        rows = _store.patients_with(
+            tx, (facts.patient_id or "").strip(), (facts.issuer_of_patient_id or "").strip()
+        )
+        wanted = corrections(study, patient_of(study, [_registered(row) for row in rows]), None)
+    else:
+        row = _store.patient_of_record(tx, linked.patient_key)
+        order = OrderData(linked.accession_number, linked.referring_physician_name)
+        wanted = corrections(study, row and _registered(row), order)
+    correct(tx, _ACTOR, facts.study_instance_uid, wanted, now=now)
+
+
+def _registered(row: _store.PatientRow) -> RegisteredPatient:
+    return RegisteredPatient(
+        patient_key=row.patient_key,
+        patient_id=row.patient_id,
+        issuer_of_patient_id=row.issuer_of_patient_id or "",
+        own_identifiers=frozenset((authority, value) for authority, value in row.own_identifiers),
+        person_name=row.person_name,
+        birth_date=row.birth_date,
+        sex=row.sex,
+        prior_person_name=row.prior_person_name,
+        prior_birth_date=row.prior_birth_date,
+    )
 
 
 def _order_evidence(row: _store.OrderRow) -> OrderEvidence:

@@ -1,0 +1,69 @@
+"""What a study's images should say now: kept beside them, applied where they go out.
+
+Who decides what is right is reconciliation; the images stay as they came.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Final
+
+from isocenter.domain.access.model import Action, Actor, Viewer, authorize
+from isocenter.domain.archive import _store_corrections as store
+from isocenter.domain.archive.model_corrections import Corrections
+from isocenter.domain.audit.model import AuditEntry
+from isocenter.domain.audit.service import record
+from isocenter.infra.db import Tx
+from isocenter.standards.dicom.coercion import Modification
+from isocenter.standards.dicom.matching import person_name_key, phonetic_keys
+
+_MODIFYING_SYSTEM: Final = "ISOCENTER"
+_NONE: Final = Corrections()
+
+
+def correct(
+    tx: Tx, actor: Actor, study_instance_uid: str, corrections: Corrections, *, now: datetime
+) -> bool:
+    """Keep what the study's images should say; no corrections undo those before.
+
+    False, and nothing changed, when that is known already or there is no such study.
+    """
+    authorize(actor, Action.STUDY_RECONCILE)
+    name, physician = corrections.patient_name, corrections.referring_physician_name
+    columns = {
+        **asdict(corrections),
+        "patient_name_normalised": name and person_name_key(name),
+        "patient_name_phonetic": name and " ".join(phonetic_keys(name)),
+        "referring_physician_normalised": physician and person_name_key(physician),
+        "corrected_at": None if corrections == _NONE else now,
+    }
+    changed = store.correct(tx, study_instance_uid, columns)
+    if changed:
+        entry = AuditEntry(
+            action="study.correct",
+            actor=actor.name,
+            actor_kind=actor.kind.value,
+            source=actor.source,
+            object_type="study",
+            object_id=study_instance_uid,
+            patient_id=corrections.patient_id,
+            detail={"corrected": [name for name, value in asdict(corrections).items() if value]},
+        )
+        record(tx, entry, now=now)
+    return changed
+
+
+def modifications_of(
+    tx: Tx, viewer: Viewer, study_instance_uids: Iterable[str]
+) -> dict[str, Modification]:
+    """What the headers of these studies' images must say on their way out, by study.
+
+    Studies whose images are right are not in it.
+
+    Standard: PS3.3 C.12.1.1.9
+    """
+    viewer.require(Action.STUDY_READ)
+    return {
+        each.study_instance_uid: Modification(each.texts(), each.corrected_at, _MODIFYING_SYSTEM)
+        for each in store.corrections(tx, sorted(set(study_instance_uids)))
+    }
