@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from typing import cast
 
 from isocenter.errors import IsocenterError
@@ -22,7 +23,7 @@ from isocenter.gateways.dimse.services import MessageService, Receiver
 from isocenter.infra.log import get_logger
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.dimse.fragments import CommandReceived, MessageReader, send_message
-from isocenter.standards.dicom.dimse.messages import CCancelRequest, Command, Response
+from isocenter.standards.dicom.dimse.messages import CCancelRequest, Command, Request, Response
 from isocenter.standards.dicom.dimse.status import Category, category_of
 from isocenter.standards.dicom.ul import connection as ul
 from isocenter.standards.dicom.ul import negotiation
@@ -99,6 +100,8 @@ class Association(asyncio.BufferedProtocol):
         self._service_of: dict[int, MessageService] = {}
         self._outstanding = 0
         self._cancels: dict[int, Callable[[], None]] = {}
+        self._awaited: dict[int, asyncio.Future[Response | None]] = {}
+        self._message_ids = count(1)
         self._release_pending = False
         self._paused = False
         self._writable = asyncio.Event()
@@ -201,6 +204,28 @@ class Association(asyncio.BufferedProtocol):
             self._outstanding -= 1
             self._after_operation()
 
+    def next_message_id(self) -> int:
+        """A message ID for a request of ours."""
+        return (next(self._message_ids) - 1) % 0xFFFF + 1
+
+    async def request(
+        self, context_id: int, command: Request, data_set: bytes | None = None
+    ) -> Response | None:
+        """The peer's response to a request of ours on its association; None: it is gone.
+
+        Standard: PS3.7 10.1.1 (N-EVENT-REPORT is invoked by the SCP)
+        """
+        if not self.is_established or self._release_pending:
+            return None
+        future = self.loop.create_future()
+        self._awaited[command.message_id] = future
+        send_message(self._connection, context_id, command, data_set)
+        self.flush()
+        try:
+            return await future
+        finally:
+            self._awaited.pop(command.message_id, None)
+
     async def writable(self) -> None:
         """Waits until the peer has taken most of what was sent."""
         await self._writable.wait()
@@ -277,13 +302,22 @@ class Association(asyncio.BufferedProtocol):
                 cancel()
             return
         if isinstance(command, Response):
-            raise InvalidPdu("a response to nothing", AbortReason.UNEXPECTED_PARAMETER)
+            self._on_response(command)
+            return
         self._outstanding += 1
         service = self._service_of[context_id]
         self._receiver = service.begin(self, self._connection.contexts[context_id], command)
         if not command.has_data_set and self._receiver is not None:
             receiver, self._receiver = self._receiver, None
             receiver.finish()
+
+    def _on_response(self, response: Response) -> None:
+        # A data set that comes with it is nobody's: no receiver is set, so it passes unread.
+        awaited = self._awaited.pop(response.message_id_being_responded_to, None)
+        if awaited is None:
+            raise InvalidPdu("a response to nothing", AbortReason.UNEXPECTED_PARAMETER)
+        if not awaited.done():
+            awaited.set_result(response)
 
     def _throttle(self) -> None:
         # More operations outstanding than agreed, or the peer never negotiated any: let TCP slow
@@ -322,6 +356,10 @@ class Association(asyncio.BufferedProtocol):
         cancels, self._cancels = self._cancels, {}
         for cancel in cancels.values():
             cancel()
+        awaited, self._awaited = self._awaited, {}
+        for future in awaited.values():
+            if not future.done():
+                future.set_result(None)
         self._writable.set()
         self._shared.established.pop(self, None)
         metrics.ASSOCIATIONS.set(len(self._shared.established))

@@ -137,6 +137,8 @@ class _OperationReceiver:
         metrics.OPERATIONS.labels(f"{outcome.status:04X}").inc()
         response = response_to(self._request, outcome)
         self._association.respond(self._context.context_id, response, data_set)
+        if outcome.follow_up is not None and self._association.is_established:
+            outcome.follow_up(self._association, self._context)
 
 
 def response_to(request: dimse.Request, outcome: Outcome) -> dimse.Response:

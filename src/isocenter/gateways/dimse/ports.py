@@ -3,14 +3,18 @@
 The application hands real services over; tests hand over the same shapes in memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from isocenter.domain.archive.model import Admission, ReceivedInstance
 from isocenter.standards.dicom.dimse.messages import Request
+from isocenter.standards.dicom.ul.connection import NegotiatedContext
 from isocenter.standards.dicom.values import DataSet
+
+if TYPE_CHECKING:
+    from isocenter.gateways.dimse.association import Association
 
 
 class Service(StrEnum):
@@ -139,6 +143,7 @@ class Outcome:
         attribute_identifiers: tags of the attributes that are at fault, or that were changed.
         affected_sop_instance_uid: where it differs from the one that was asked for.
         data_set: goes with the response.
+        follow_up: called on the event loop once the response is sent, to go on with the peer.
 
     Standard: PS3.7 Annex C.4, C.5
     """
@@ -149,6 +154,7 @@ class Outcome:
     attribute_identifiers: tuple[int, ...] = ()
     affected_sop_instance_uid: str = ""
     data_set: DataSet | None = None
+    follow_up: Callable[["Association", NegotiatedContext], None] | None = None
 
 
 class Perform(Protocol):

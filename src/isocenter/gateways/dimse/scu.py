@@ -29,7 +29,7 @@ from isocenter.standards.dicom.uids import (
     IMPLICIT_VR_LITTLE_ENDIAN,
 )
 from isocenter.standards.dicom.ul import connection as ul
-from isocenter.standards.dicom.ul.items import UserInformation
+from isocenter.standards.dicom.ul.items import RoleSelection, UserInformation
 from isocenter.standards.dicom.ul.negotiation import describe
 from isocenter.standards.dicom.ul.pdu import AssociateRequest, ProposedContext
 from isocenter.standards.dicom.ul.syntax import AbortReason
@@ -154,7 +154,7 @@ class ClientAssociation:
         """
         context_id = self.context_for(VERIFICATION)
         request = dimse.CEchoRequest(
-            message_id=self._next_message_id(), affected_sop_class_uid=VERIFICATION
+            message_id=self.next_message_id(), affected_sop_class_uid=VERIFICATION
         )
         send_message(self._wire.connection, context_id, request)
         await self._flush()
@@ -167,7 +167,7 @@ class ClientAssociation:
         """
         context_id = self.context_for(item.sop_class_uid, item.transfer_syntax_uid)
         request = dimse.CStoreRequest(
-            message_id=self._next_message_id(),
+            message_id=self.next_message_id(),
             affected_sop_class_uid=item.sop_class_uid,
             affected_sop_instance_uid=item.sop_instance_uid,
             move_originator_ae_title=item.move_originator_ae_title,
@@ -198,7 +198,7 @@ class ClientAssociation:
         context_id = self.context_for(sop_class_uid)
         syntax = self._wire.connection.contexts[context_id].transfer_syntax
         request = dimse.CFindRequest(
-            message_id=self._next_message_id(), affected_sop_class_uid=sop_class_uid
+            message_id=self.next_message_id(), affected_sop_class_uid=sop_class_uid
         )
         encoded = encode_dataset(identifier, syntax)
         send_message(self._wire.connection, context_id, request, encoded)
@@ -264,10 +264,50 @@ class ClientAssociation:
             await self._flush()
             self._transport.close()
 
-    # -- inside
-
-    def _next_message_id(self) -> int:
+    def next_message_id(self) -> int:
+        """A message ID for a request that the caller makes itself."""
         return (next(self._message_ids) - 1) % _MESSAGE_ID_LIMIT + 1
+
+    async def request(
+        self, abstract_syntax: str, command: dimse.Request, data_set: DataSet | None = None
+    ) -> tuple[dimse.Response, DataSet]:
+        """The response to any request, such as those of DIMSE-N, with its data set.
+
+        Standard: PS3.7 10.1
+        """
+        context_id = self.context_for(abstract_syntax)
+        syntax = self._wire.connection.contexts[context_id].transfer_syntax
+        encoded = None if data_set is None else encode_dataset(data_set, syntax)
+        send_message(self._wire.connection, context_id, command, encoded)
+        await self._flush()
+        response, data = await self._response(command.message_id)
+        return response, decode_dataset(data, syntax)
+
+    async def next_request(self, abstract_syntax: str) -> tuple[dimse.Request, DataSet]:
+        """What the peer asks next, such as to hear of an event.
+
+        Raises:
+            PeerUnreachable: it asks nothing within the time that it has for an answer.
+            PeerFault: it does something else.
+        """
+        context_id = self.context_for(abstract_syntax)
+        syntax = self._wire.connection.contexts[context_id].transfer_syntax
+        while not self._pieces:
+            event = await self._event()
+            if not isinstance(event, ul.DataReceived):
+                raise _fault(event)
+            self._receive(event)
+        command, data = self._pieces.pop(0)
+        if isinstance(command, dimse.Response | dimse.CCancelRequest):
+            raise PeerFault("the peer answers what nobody asked")
+        return command, decode_dataset(data, syntax)
+
+    async def respond(self, abstract_syntax: str, response: dimse.Response) -> None:
+        """Answers a request of the peer."""
+        send_message(self._wire.connection, self.context_for(abstract_syntax), response)
+        await self._flush()
+
+    # -- inside
 
     async def _send_piece(
         self, context_id: int, piece: bytes | memoryview, *, is_last: bool
@@ -360,13 +400,17 @@ def contexts_for(
 
 @asynccontextmanager
 async def associate(
-    peer: Peer, syntaxes: Iterable[tuple[str, Sequence[str]]]
+    peer: Peer,
+    syntaxes: Iterable[tuple[str, Sequence[str]]],
+    *,
+    roles: Sequence[RoleSelection] = (),
 ) -> AsyncGenerator[ClientAssociation]:
     """An association with ``peer``; released at the end, aborted when the block raises.
 
     Args:
         peer: whom to call.
         syntaxes: abstract syntaxes with the transfer syntaxes for each, best first.
+        roles: ours, where we are not the SCU.
 
     Raises:
         PeerUnreachable: nobody answers, or not in time.
@@ -378,7 +422,10 @@ async def associate(
         calling_ae_title=peer.calling_ae_title,
         contexts=contexts_for(syntaxes),
         user_information=UserInformation(
-            _PDU_LENGTH_BYTES, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+            _PDU_LENGTH_BYTES,
+            IMPLEMENTATION_CLASS_UID,
+            IMPLEMENTATION_VERSION_NAME,
+            roles=tuple(roles),
         ),
     )
     loop = asyncio.get_running_loop()
