@@ -41,6 +41,7 @@ async def _serve(runtime: Runtime) -> None:
                 expectations=expectations(settings),
                 secure_cookies=settings.base_url.startswith("https:"),
                 dicomweb_path=_DICOMWEB_PATH,
+                storage_free_bytes_min=settings.storage_free_bytes_min,
             ),
             tls=tls,
             body_bytes_max=settings.http_body_max_bytes,

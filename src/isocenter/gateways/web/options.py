@@ -24,4 +24,5 @@ class WebOptions:
     feed_heartbeat_s: float = 15.0
     feed_lifetime_s: float = 600.0  # then the browser reconnects and is authenticated anew
     feed_subscribers_max: int = 500
+    storage_free_bytes_min: int = 2_000_000_000  # below this new images are refused
     roles: tuple[str, ...] = field(default=("web", "dimse", "hl7", "worker"))

@@ -50,6 +50,7 @@ NOTICES: Mapping[str, str] = {
     "paused": "Paused. Nothing more is sent to the recipient for now.",
     "resumed": "Resumed. What waited is being sent.",
     "retried": "The work is queued again.",
+    "given_up": "The finding is settled. It alarms no more.",
 }
 
 

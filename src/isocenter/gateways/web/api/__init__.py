@@ -12,6 +12,7 @@ from isocenter.gateways.web.api import (
     peers,
     reconciliation,
     reports,
+    storage,
     studies,
 )
 
@@ -25,5 +26,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     peers.router,
     access.router,
     audit.router,
+    storage.router,
     events.router,
 )

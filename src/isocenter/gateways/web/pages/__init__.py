@@ -16,6 +16,7 @@ from isocenter.gateways.web.pages import (
     reading,
     reconciliation,
     sign_in,
+    storage,
     system,
     users,
 )
@@ -31,6 +32,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     peers.router,
     users.router,
     audit.router,
+    storage.router,
     system.router,
     api_docs.router,
 )
