@@ -1,6 +1,7 @@
 """Searches over studies, series and instances: what QIDO-RS and C-FIND answer with.
 
-Rows carry every attribute that the archive indexes, also those of the levels above. Turning them
+Rows carry every attribute that the archive indexes, also those of the levels above, with what is
+known of patient and order now where that is not what the images say. Turning them
 into DICOM JSON or data sets, and leaving out what was not asked for, is the gateway's work.
 Attributes that are not indexed do not restrict a search.
 
@@ -14,10 +15,24 @@ from typing import Final, LiteralString, TypeVar
 
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.infra.db import Tx
-from isocenter.infra.db.where import Column, Items, supported, where
+from isocenter.infra.db.where import Clause, Column, Items, supported, where
 from isocenter.standards.dicom.matching import Condition
 
 ROWS_MAX: Final = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientRow:
+    """A patient with studies. Names of fields are the standard's."""
+
+    patient_name: str | None
+    patient_id: str
+    issuer_of_patient_id: str | None
+    patient_birth_date: date | None
+    patient_sex: str | None
+    number_of_patient_related_studies: int
+    number_of_patient_related_series: int
+    number_of_patient_related_instances: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,26 +100,43 @@ class InstanceRow(SeriesRow):
     size_bytes: int
 
 
+# What is known now goes before what the images say; indexes are on these expressions.
+_PATIENT_ID: Final = "coalesce(study.corrected_patient_id, study.patient_id)"
+_ISSUER_OF_PATIENT_ID: Final = (
+    "coalesce(study.corrected_issuer_of_patient_id, study.issuer_of_patient_id)"
+)
+_ACCESSION_NUMBER: Final = "coalesce(study.corrected_accession_number, study.accession_number)"
 _STUDY_COLUMNS: Final = {
     0x0020_000D: Column("study.study_instance_uid"),
     0x0008_0020: Column("study.study_date", "date"),
     0x0008_0030: Column("study.study_time", "time"),
-    0x0008_0050: Column("study.accession_number"),
+    0x0008_0050: Column(_ACCESSION_NUMBER),
     0x0008_0061: Column("study.modalities", "text_array"),
     0x0008_0062: Column("study.sop_classes", "text_array"),
-    0x0008_0090: Column("study.referring_physician_normalised", "person_name"),
+    0x0008_0090: Column(
+        "coalesce(study.corrected_referring_physician_normalised,"
+        " study.referring_physician_normalised)",
+        "person_name",
+    ),
     0x0008_1030: Column("study.study_description"),
     0x0010_0010: Column(
-        "study.patient_name_normalised", "person_name", "study.patient_name_phonetic"
+        "coalesce(study.corrected_patient_name_normalised, study.patient_name_normalised)",
+        "person_name",
+        "coalesce(study.corrected_patient_name_phonetic, study.patient_name_phonetic)",
     ),
-    0x0010_0020: Column("study.patient_id"),
-    0x0010_0021: Column("study.issuer_of_patient_id"),
-    0x0010_0030: Column("study.patient_birth_date", "date"),
-    0x0010_0040: Column("study.patient_sex"),
+    0x0010_0020: Column(_PATIENT_ID),
+    0x0010_0021: Column(_ISSUER_OF_PATIENT_ID),
+    0x0010_0030: Column(
+        "coalesce(study.corrected_patient_birth_date, study.patient_birth_date)", "date"
+    ),
+    0x0010_0040: Column("coalesce(study.corrected_patient_sex, study.patient_sex)"),
     0x0020_0010: Column("study.study_id"),
     0x0008_0201: Column("study.timezone_offset_from_utc"),
     0x0020_1206: Column("study.number_of_series", "number"),
     0x0020_1208: Column("study.number_of_instances", "number"),
+}
+_PATIENT_COLUMNS: Final = {
+    tag: column for tag, column in _STUDY_COLUMNS.items() if tag >> 16 == 0x0010
 }
 _SERIES_COLUMNS: Final = {
     **_STUDY_COLUMNS,
@@ -143,18 +175,40 @@ _INSTANCE_COLUMNS: Final = {
     0x0008_3002: Column("instance.transfer_syntax_uid"),
 }
 
+PATIENT_TAGS: Final = frozenset(_PATIENT_COLUMNS)
 STUDY_TAGS: Final = frozenset(_STUDY_COLUMNS)
 SERIES_TAGS: Final = frozenset(_SERIES_COLUMNS)
 INSTANCE_TAGS: Final = frozenset(_INSTANCE_COLUMNS)
 
-_OF_STUDY: Final[LiteralString] = """
-select study.study_instance_uid, study.study_date, study.study_time, study.accession_number,
+_OF_PATIENT: Final[LiteralString] = """
+select coalesce(study.corrected_patient_name, study.patient_name) as patient_name,
+       coalesce(study.corrected_patient_id, study.patient_id) as patient_id,
+       coalesce(study.corrected_issuer_of_patient_id, study.issuer_of_patient_id)
+           as issuer_of_patient_id,
+       coalesce(study.corrected_patient_birth_date, study.patient_birth_date)
+           as patient_birth_date,
+       coalesce(study.corrected_patient_sex, study.patient_sex) as patient_sex"""
+_FROM_PATIENT: Final[LiteralString] = """
+  from archive.study
+ where coalesce(study.corrected_patient_id, study.patient_id) = matched.patient_id
+   and coalesce(study.corrected_issuer_of_patient_id, study.issuer_of_patient_id, '')
+       = matched.issuer"""
+_COUNTS_OF_PATIENT: Final[LiteralString] = """
+select count(*)::int as number_of_patient_related_studies,
+       sum(study.number_of_series)::int as number_of_patient_related_series,
+       sum(study.number_of_instances)::int as number_of_patient_related_instances"""
+_OF_STUDY: Final[LiteralString] = (
+    _OF_PATIENT
+    + """,
+       study.study_instance_uid, study.study_date, study.study_time,
+       coalesce(study.corrected_accession_number, study.accession_number) as accession_number,
        study.modalities as modalities_in_study, study.sop_classes as sop_classes_in_study,
-       study.referring_physician_name, study.study_description, study.patient_name,
-       study.patient_id, study.issuer_of_patient_id, study.patient_birth_date, study.patient_sex,
-       study.study_id, study.timezone_offset_from_utc,
+       coalesce(study.corrected_referring_physician_name, study.referring_physician_name)
+           as referring_physician_name,
+       study.study_description, study.study_id, study.timezone_offset_from_utc,
        study.number_of_series as number_of_study_related_series,
        study.number_of_instances as number_of_study_related_instances"""
+)
 _OF_SERIES: Final[LiteralString] = """,
        series.series_instance_uid, series.modality, series.series_number,
        series.series_description, series.series_date, series.series_time,
@@ -185,14 +239,7 @@ def search_studies(
 
     Standard: PS3.18 10.6.1, PS3.18 Table 10.6.3-3
     """
-    clause, params = where(supported(conditions, _STUDY_COLUMNS), _STUDY_COLUMNS)
-    parts: tuple[LiteralString, ...] = (
-        _OF_STUDY,
-        " from archive.study where ",
-        clause,
-        _BY_STUDY,
-    )
-    return _rows(tx, viewer, StudyRow, "".join(parts), [*params, _bounded(limit), max(0, offset)])
+    return _rows(tx, viewer, StudyRow, studies_statement(conditions), (limit, offset))
 
 
 def search_series(
@@ -202,16 +249,7 @@ def search_series(
 
     Standard: PS3.18 10.6.1, PS3.18 Table 10.6.3-4
     """
-    clause, params = where(supported(conditions, _SERIES_COLUMNS), _SERIES_COLUMNS)
-    parts: tuple[LiteralString, ...] = (
-        _OF_STUDY,
-        _OF_SERIES,
-        " from archive.study join archive.series using (study_key) where ",
-        clause,
-        _BY_STUDY,
-        _BY_SERIES,
-    )
-    return _rows(tx, viewer, SeriesRow, "".join(parts), [*params, _bounded(limit), max(0, offset)])
+    return _rows(tx, viewer, SeriesRow, series_statement(conditions), (limit, offset))
 
 
 def search_instances(
@@ -221,6 +259,60 @@ def search_instances(
 
     Standard: PS3.18 10.6.1, PS3.18 Table 10.6.3-5
     """
+    return _rows(tx, viewer, InstanceRow, instances_statement(conditions), (limit, offset))
+
+
+def patients_statement(conditions: Iterable[Condition], *, patients_max: int) -> Clause:
+    """The statement whose rows are the patients of studies that fulfil all ``conditions``.
+
+    Attributes are those of the patient's newest study; counts are of all of them. Studies without
+    Patient ID have no patient here.
+    """
+    clause, params = where(supported(conditions, _PATIENT_COLUMNS), _PATIENT_COLUMNS)
+    parts: tuple[LiteralString, ...] = (
+        "with matched as materialized (select distinct ",
+        _PATIENT_ID,
+        " as patient_id, coalesce(",
+        _ISSUER_OF_PATIENT_ID,
+        ", '') as issuer from archive.study where ",
+        _PATIENT_ID,
+        " <> '' and ",
+        clause,
+        " limit %s) select newest.*, counted.* from matched cross join lateral (",
+        _OF_PATIENT,
+        _FROM_PATIENT,
+        _BY_STUDY,
+        " limit 1) newest cross join lateral (",
+        _COUNTS_OF_PATIENT,
+        _FROM_PATIENT,
+        ") counted order by newest.patient_id, newest.issuer_of_patient_id",
+    )
+    return "".join(parts), [*params, patients_max]
+
+
+def studies_statement(conditions: Iterable[Condition]) -> Clause:
+    """The statement whose rows are the studies that fulfil all ``conditions``."""
+    clause, params = where(supported(conditions, _STUDY_COLUMNS), _STUDY_COLUMNS)
+    parts: tuple[LiteralString, ...] = (_OF_STUDY, " from archive.study where ", clause, _BY_STUDY)
+    return "".join(parts), params
+
+
+def series_statement(conditions: Iterable[Condition]) -> Clause:
+    """The statement whose rows are the series that fulfil all ``conditions``."""
+    clause, params = where(supported(conditions, _SERIES_COLUMNS), _SERIES_COLUMNS)
+    parts: tuple[LiteralString, ...] = (
+        _OF_STUDY,
+        _OF_SERIES,
+        " from archive.study join archive.series using (study_key) where ",
+        clause,
+        _BY_STUDY,
+        _BY_SERIES,
+    )
+    return "".join(parts), params
+
+
+def instances_statement(conditions: Iterable[Condition]) -> Clause:
+    """The statement whose rows are the instances that fulfil all ``conditions``."""
     clause, params = where(supported(conditions, _INSTANCE_COLUMNS), _INSTANCE_COLUMNS)
     parts: tuple[LiteralString, ...] = (
         _OF_STUDY,
@@ -233,9 +325,7 @@ def search_instances(
         _BY_SERIES,
         _BY_INSTANCE,
     )
-    return _rows(
-        tx, viewer, InstanceRow, "".join(parts), [*params, _bounded(limit), max(0, offset)]
-    )
+    return "".join(parts), params
 
 
 def _bounded(limit: int) -> int:
@@ -243,7 +333,10 @@ def _bounded(limit: int) -> int:
 
 
 def _rows(
-    tx: Tx, viewer: Viewer, row: type[RowT], statement: LiteralString, params: list[object]
+    tx: Tx, viewer: Viewer, row: type[RowT], found: Clause, page: tuple[int, int]
 ) -> list[RowT]:
     viewer.require(Action.STUDY_READ)
-    return tx.all(row, "".join((statement, " limit %s offset %s")), params)
+    (statement, params), (limit, offset) = found, page
+    return tx.all(
+        row, statement + " limit %s offset %s", [*params, _bounded(limit), max(0, offset)]
+    )

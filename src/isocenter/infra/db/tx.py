@@ -132,6 +132,23 @@ class Tx:
         except psycopg.Error as error:
             raise translated(error) from error
 
+    def stream(
+        self, row: type[T], statement: Sql, params: Params = (), *, rows_at_once: int = 500
+    ) -> Generator[T, None, None]:
+        """The rows in the statement's order, fetched while they are taken: never all in memory.
+
+        One stream of a transaction at a time; end it early with ``close``.
+        """
+        try:
+            # All rows are going to be wanted: plan for the last one and not for the first.
+            self._connection.execute("set local cursor_tuple_fraction = 1")
+            with self._connection.cursor(name="stream", row_factory=class_row(row)) as cursor:
+                cursor.itersize = rows_at_once
+                cursor.execute(statement, params)
+                yield from cursor
+        except psycopg.Error as error:
+            raise translated(error) from error
+
     def add(self, write: Writer, row: Any) -> None:
         """Have ``write`` write ``row``: at once, or at the end of the ``gathered`` part around."""
         if self._gathered is None:
