@@ -1,6 +1,8 @@
 """The use cases of distribution: route, deliver, pause, replay; and what peers hold us to."""
 
 from isocenter.domain.distribution.service.commitments import (
+    CommitmentRequest,
+    WantedCommitment,
     ask_for_commitments,
     claim_answer,
     claim_commitment,
@@ -53,6 +55,8 @@ from isocenter.domain.distribution.service.transfers import (
 )
 
 __all__ = [
+    "CommitmentRequest",
+    "WantedCommitment",
     "acknowledge",
     "add_route",
     "ask_for_commitments",

@@ -239,15 +239,15 @@ def postpone_commitment(
 
 
 def settle_commitment(
-    tx: Tx, actor: Actor, transaction_uid: str, *, failed: Sequence[str], now: datetime
+    tx: Tx, peer: str, transaction_uid: str, *, failed: Sequence[str], now: datetime
 ) -> bool:
     """Whether the peer's answer belongs to a question of ours; it is on record now.
 
-    ``failed`` says of each instance that the peer does not commit to why not.
+    ``failed`` says of each instance that the peer does not commit to why not. That we asked it is
+    the peer's right to answer.
     """
-    authorize(actor, Action.STUDY_STORE)
     current = _transfers.lock_transaction(tx, transaction_uid)
-    if current is None or current.recipient != actor.name:
+    if current is None or current.recipient != peer:
         return False
     if current.commitment != "requested":
         return True  # told twice
