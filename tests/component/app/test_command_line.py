@@ -174,9 +174,11 @@ def test_files_are_imported_verified_and_damage_is_found(isocenter: CommandLine)
     )
     blob.chmod(0o600)
     blob.write_bytes(blob.read_bytes()[:-1] + b"\x7f")
-    hurt = isocenter("verify", "--json")
+    hurt = isocenter("verify", "--repair", "--json")
     assert hurt.returncode == 1
-    assert len(json.loads(hurt.stdout)["damaged"]) == 1
+    (damaged,) = json.loads(hurt.stdout)["damaged"]
+    assert damaged["reason"].startswith("damaged: ")
+    assert not damaged["repaired"]  # there is no other store
 
 
 def test_doctor_shows_values_origins_and_what_is_reachable(isocenter: CommandLine):

@@ -84,7 +84,7 @@ def import_files(
     Example: isocenter import /media/cd/DICOM
     """
     chosen = session.settings()
-    with session.database(chosen) as db, _progress() as progress:
+    with session.database(chosen) as db, progress_bar() as progress:
         task = progress.add_task("Importing", total=None, done="")
         report = importing.import_paths(
             db,
@@ -110,36 +110,46 @@ def import_files(
 
 
 @session.command
-def verify(*, as_json: AsJson = False) -> None:
+def verify(
+    *,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put sound bytes of another store in the place.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Read every stored object back and compare its digest; check the audit chain.
 
-    Example: isocenter verify
+    Example: isocenter verify --repair
     """
     chosen = session.settings()
-    with session.database(chosen) as db, _progress() as progress:
+    with session.database(chosen) as db, progress_bar() as progress:
         task = progress.add_task("Verifying", total=None, done="")
-        report = verification.verify(
+        report = verification.Verifier(
             db,
             open_blobs(chosen),
             session.actor(),
+            utc_now,
+            repairs=repair,
             on_progress=lambda count, total: progress.update(
                 task, completed=count, total=total, done=f"{count} of {total} objects"
             ),
-        )
+        ).verify()
     if as_json:
         sys.stdout.write(json.dumps(report.as_row()) + "\n")
     else:
         for each in report.damaged:
-            session.err.print(f"{each.sop_instance_uid}: {each.reason}", style="red")
+            mended = " (repaired)" if each.repaired else ""
+            session.err.print(f"{each.sop_instance_uid}: {each.reason}{mended}", style="red")
         chain = "intact" if report.broken_audit_record is None else "BROKEN"
         session.out.print(
             f"{report.checked} objects checked, {len(report.damaged)} damaged; audit chain {chain}"
         )
-    if report.damaged or report.broken_audit_record is not None:
+    if not report.is_sound:
         raise typer.Exit(exit_codes.FAILED)
 
 
-def _progress() -> Progress:
+def progress_bar() -> Progress:
+    """A line on the terminal that says how far a command is."""
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description} {task.fields[done]}"),

@@ -15,7 +15,6 @@ from isocenter.domain.archive.model import (
     KeptConflict,
     Series,
     SeriesMetadata,
-    StoredDigest,
     Study,
 )
 from isocenter.infra.db import Tx, jsonb
@@ -442,35 +441,3 @@ returning study_instance_uid, number_of_series, number_of_instances
 def complete(tx: Tx, *, quiet_since: datetime, limit: int, now: datetime) -> list[Quiet]:
     """Studies that got nothing since, now complete. Those being written to are left for later."""
     return tx.all(Quiet, _COMPLETE, {"quiet_since": quiet_since, "limit": limit, "now": now})
-
-
-_UNREFERENCED = """
-select key from unnest(%s::text[]) as given (key)
- where not exists (select from archive.instance where blob_key = key)
-   and not exists (select from archive.conflicting_instance where blob_key = key)
-   and not exists (select from archive.series where metadata_blob_key = key)
-"""
-
-
-def unreferenced(tx: Tx, blob_keys: Sequence[str]) -> list[str]:
-    """Those of the keys that no row names."""
-    return tx.values(_UNREFERENCED, (list(blob_keys),))
-
-
-_DIGESTS = """
-select instance_key, sop_instance_uid, blob_key, size_bytes, sha256
-  from archive.instance
- where instance_key > %(after)s
- order by instance_key
- limit %(limit)s
-"""
-
-
-def digests(tx: Tx, *, after: int, limit: int) -> list[StoredDigest]:
-    """Instances after a key, in the order of their admission."""
-    return tx.all(StoredDigest, _DIGESTS, {"after": after, "limit": limit})
-
-
-def count_instances(tx: Tx) -> int:
-    """How many instances are stored."""
-    return tx.value("select count(*) from archive.instance")

@@ -412,14 +412,3 @@ class KeptConflict:
     sha256: bytes
     calling_ae_title: str
     received_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDigest:
-    """What an instance's blob must still be: its size, and the SHA-256 of the whole blob."""
-
-    instance_key: int
-    sop_instance_uid: str
-    blob_key: str
-    size_bytes: int
-    sha256: bytes

@@ -15,7 +15,7 @@ from isocenter.domain.archive.service.location import (
 )
 from isocenter.domain.archive.service.selection import growth, locate_between
 from isocenter.domain.archive.service.sweeping import sweep, unreferenced
-from isocenter.domain.archive.service.verification import count_digests, damage, digests
+from isocenter.domain.archive.service.verification import damage
 
 __all__ = [
     "Familiar",
@@ -24,9 +24,7 @@ __all__ = [
     "complete_quiet_studies",
     "conflicts_of",
     "correct",
-    "count_digests",
     "damage",
-    "digests",
     "failure_of",
     "growth",
     "locate",

@@ -1,14 +1,13 @@
-"""What is needed to check that every stored object is still what was admitted."""
+"""Whether a stored object is still what was admitted: read back before we answer for it.
+
+Reading everything back in turn is ``integrity``'s business.
+"""
 
 import hashlib
 from typing import BinaryIO, Protocol
 
-from isocenter.domain.access.model import Action, Actor, authorize
-from isocenter.domain.archive import _store
-from isocenter.domain.archive.model import StoredDigest
 from isocenter.domain.archive.model_outgoing import StoredInstance
 from isocenter.errors import IsocenterError, Kind
-from isocenter.infra.db import Tx
 
 _CHUNK_BYTES = 1 << 20
 _AWAY = frozenset({Kind.UNAVAILABLE, Kind.BUSY})
@@ -22,19 +21,7 @@ class ReadStore(Protocol):
         ...
 
 
-def digests(tx: Tx, actor: Actor, *, after: int, limit: int) -> list[StoredDigest]:
-    """A page of all instances with their digests; ``after`` is the last key of the page before."""
-    authorize(actor, Action.SYSTEM_READ)
-    return _store.digests(tx, after=after, limit=limit)
-
-
-def count_digests(tx: Tx, actor: Actor) -> int:
-    """How many instances ``digests`` gives altogether."""
-    authorize(actor, Action.SYSTEM_READ)
-    return _store.count_instances(tx)
-
-
-def damage(blobs: ReadStore, stored: StoredDigest | StoredInstance) -> str:
+def damage(blobs: ReadStore, stored: StoredInstance) -> str:
     """What is wrong with an object, after reading all of it back; empty when nothing is.
 
     Raises:
