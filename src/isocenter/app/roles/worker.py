@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from isocenter.app.expectations import expectations
 from isocenter.app.jobs import Job, run_jobs
+from isocenter.app.outgoing_dicom import outgoing_thread
 from isocenter.app.runtime import Runtime, opened, say_ready
 from isocenter.app.scrubbing import Scrubber
 from isocenter.app.settings import Settings
@@ -47,9 +48,12 @@ def run(settings: Settings) -> None:
             target=run_jobs, args=(_slow_jobs(runtime, stop), stop), name="slow-jobs", daemon=True
         )
         slow.start()
+        outgoing = outgoing_thread(runtime, stop)
+        outgoing.start()
         say_ready(stop.set)
         dispatcher.run(stop)
         clockwork.join(settings.drain_timeout_s)
+        outgoing.join(settings.drain_timeout_s)
         slow.join(settings.drain_timeout_s)
 
 

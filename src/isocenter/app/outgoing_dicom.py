@@ -1,0 +1,54 @@
+"""What the worker does with DICOM peers, on an event loop in a thread of its own."""
+
+import asyncio
+import ssl
+import threading
+
+import uvloop
+
+from isocenter.app.runtime import Runtime
+from isocenter.app.settings import Settings
+from isocenter.app.tls_contexts import dicom_client_context
+from isocenter.gateways.dimse.commitment_reports import CommitmentReporter, OutgoingOptions
+from isocenter.gateways.dimse.waiting import wait_for
+from isocenter.infra.log import get_logger
+
+_log = get_logger(__name__)
+_STOP_LOOK_S = 0.2
+
+
+def options(settings: Settings) -> OutgoingOptions:
+    """How we call DICOM peers."""
+    return OutgoingOptions(ae_title=settings.ae_title)
+
+
+def outgoing_thread(runtime: Runtime, stop: threading.Event) -> threading.Thread:
+    """A thread that sends and answers until stopped; the rest is left to the next worker.
+
+    Raises:
+        TlsFilesUnusable: the certificates for calling peers cannot be used.
+    """
+    tls = dicom_client_context(runtime.settings)
+
+    def work() -> None:
+        try:
+            uvloop.run(_run(runtime, tls, stop))
+        except Exception:
+            _log.exception("outgoing_dicom_failed")
+            stop.set()  # the supervisor begins anew
+
+    return threading.Thread(target=work, name="outgoing-dicom", daemon=True)
+
+
+async def _run(runtime: Runtime, tls: ssl.SSLContext, stop: threading.Event) -> None:
+    chosen = options(runtime.settings)
+    stopping = asyncio.Event()
+    reporter = CommitmentReporter(runtime.pool, runtime.blobs, chosen, clock=runtime.clock, tls=tls)
+    work = [asyncio.create_task(reporter.run(stopping))]
+    while not stop.is_set():
+        await wait_for(stopping, _STOP_LOOK_S)
+    stopping.set()
+    _, late = await asyncio.wait(work, timeout=chosen.stop_grace_s)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*work, return_exceptions=True)
