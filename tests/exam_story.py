@@ -22,13 +22,24 @@ from isocenter.domain.reporting.events import ReportSigned
 from isocenter.domain.scheduling import events as scheduling_events
 from isocenter.domain.scheduling import service as scheduling
 from isocenter.domain.worklist import handlers as worklist_handlers
+from isocenter.domain.worklist import service as worklist
+from isocenter.domain.worklist.events import StepPerformed
+from isocenter.domain.worklist.model import (
+    PerformedSeries,
+    PerformedStatus,
+    Reason,
+    ScheduledReference,
+    StepStart,
+    StepUpdate,
+)
 from isocenter.infra.db import Database
 from isocenter.infra.outbox import Dispatcher, Router, Subscription
 from tests.fakes.clock import FixedClock
 from tests.image_builders import NOW
 
 EHR = Actor.hl7_peer("ehr", "10.0.0.9", ["adt", "orm"])
-MODALITY = Actor.dicom_peer("ct1", "10.0.0.1", ["store", "worklist"])
+MODALITY = Actor.dicom_peer("ct1", "10.0.0.1", ["store", "worklist", "mpps"])
+WRONG_ENTRY = Reason("110514", "DCM", "Incorrect worklist entry selected")
 SYSTEM = Actor.system("test")
 
 
@@ -53,10 +64,20 @@ def router() -> Router:
         (reconcile_handlers.on_patient_changed, identity_events.PatientMerged),
         (reconcile_handlers.on_patient_changed, identity_events.PatientUnmerged),
         (worklist_handlers.on_step_booked, scheduling_events.StepBooked),
+        (worklist_handlers.on_step_cancelled, scheduling_events.StepCancelled),
+        (worklist_handlers.on_step_status_changed, scheduling_events.StepStatusChanged),
+        (worklist_handlers.on_exam_renamed, scheduling_events.StepMoved),
+        (worklist_handlers.on_exam_renamed, order_events.OrderRevised),
+        (worklist_handlers.on_step_performed, StepPerformed),
+        (reconcile_handlers.on_step_performed, StepPerformed),
         (distribution_handlers.on_report_signed, ReportSigned),
     ]
     return Router(
-        Subscription(event=event, subscriber=f"{event.name}>{handler.__name__}", handler=handler)
+        Subscription(
+            event=event,
+            subscriber=f"{event.name}>{handler.__module__}.{handler.__name__}",
+            handler=handler,
+        )
         for handler, event in reactions
     )
 
@@ -90,6 +111,43 @@ def an_order(
             ),
         ),
         **facts,
+    )
+
+
+def a_step_start(
+    uid: str, *references: ScheduledReference, at: datetime = NOW, **facts
+) -> StepStart:
+    """What CT1 says when it begins."""
+    said = {
+        "performed_procedure_step_id": "PPS1",
+        "performed_station_ae_title": "CT1",
+        "modality": "CT",
+        "patient_id": "P-1",
+        "patient_name": "Phantom^Ada",
+        "series": (),
+        "attributes": {"00400253": {"vr": "SH", "Value": ["PPS1"]}},
+        **facts,
+    }
+    return StepStart(sop_instance_uid=uid, started_at=at, references=references, **said)
+
+
+def a_step_end(
+    status: PerformedStatus = PerformedStatus.COMPLETED,
+    *,
+    at: datetime = NOW,
+    reason: Reason | None = None,
+    series: dict[str, Sequence[str]] | None = None,
+) -> StepUpdate:
+    """What a modality says at the end; ``series``: SOP Instance UIDs by Series Instance UID."""
+    attributes = {
+        "00400250": {"vr": "DA", "Value": [f"{at:%Y%m%d}"]},
+        "00400251": {"vr": "TM", "Value": [f"{at:%H%M%S}"]},
+    }
+    if series is not None:
+        attributes["00400340"] = {"vr": "SQ", "Value": list(series)}
+    made = series and tuple(PerformedSeries(uid, tuple(sops)) for uid, sops in series.items())
+    return StepUpdate(
+        status=status, ended_at=at, reason=reason, series=made or None, attributes=attributes
     )
 
 
@@ -146,6 +204,27 @@ class Department:
         with self.database.transaction() as tx:
             admissions = archive.admit(tx, MODALITY, images, now=self.now)
         return [each.outcome.value for each in admissions]
+
+    def start(self, step: StepStart) -> None:
+        with self.database.transaction() as tx:
+            worklist.start(tx, MODALITY, step, now=self.now)
+
+    def update(self, sop_instance_uid: str, said: StepUpdate) -> None:
+        with self.database.transaction() as tx:
+            worklist.update(tx, MODALITY, sop_instance_uid, said, now=self.now)
+
+    def statuses(self, accession_number: str) -> list[str]:
+        """The order's state, then the statuses of its steps and whether each is on the worklist."""
+        with self.database.transaction() as tx:
+            return tx.values(
+                "select state from orders.imaging_order where accession_number = %(number)s"
+                " union all (select status ||"
+                "        case when withdrawn_at is null then '' else ' off' end"
+                "   from scheduling.scheduled_procedure_step left join worklist.entry"
+                "  using (step_key) where scheduled_procedure_step.accession_number = %(number)s"
+                "  order by step_key)",
+                {"number": accession_number},
+            )
 
     def complete_studies(self, quiet_s: float = 60) -> int:
         with self.database.transaction() as tx:

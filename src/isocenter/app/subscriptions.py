@@ -28,8 +28,14 @@ from isocenter.domain.orders.events import (
 from isocenter.domain.peers import service as peers
 from isocenter.domain.reconcile import handlers as reconcile
 from isocenter.domain.reporting.events import ReportSigned
-from isocenter.domain.scheduling.events import StepBooked, StepCancelled, StepStatusChanged
+from isocenter.domain.scheduling.events import (
+    StepBooked,
+    StepCancelled,
+    StepMoved,
+    StepStatusChanged,
+)
 from isocenter.domain.worklist import handlers as worklist
+from isocenter.domain.worklist.events import StepPerformed
 from isocenter.infra.db import Tx
 from isocenter.infra.outbox import GiveUp, Handler, Router, Subscription
 
@@ -59,6 +65,10 @@ def router(*, build_metadata: Handler = only_in_the_worker) -> Router:
         ("worklist.publish", StepBooked, worklist.on_step_booked),
         ("worklist.withdraw", StepCancelled, worklist.on_step_cancelled),
         ("worklist.finish", StepStatusChanged, worklist.on_step_status_changed),
+        ("worklist.order_revised", OrderRevised, worklist.on_exam_renamed),
+        ("worklist.step_moved", StepMoved, worklist.on_exam_renamed),
+        ("worklist.performed", StepPerformed, worklist.on_step_performed),
+        ("reconcile.performed", StepPerformed, reconcile.on_step_performed),
         ("reconcile.images", InstancesAdmitted, reconcile.on_images_changed),
         ("reconcile.conflict", ConflictingInstanceKept, reconcile.on_images_changed),
         ("reconcile.completion", StudyCompleted, reconcile.on_images_changed),

@@ -1,4 +1,4 @@
-"""The DICOM listener: associations, C-ECHO, C-STORE, C-FIND. Several processes share the port.
+"""The DICOM listener: associations and every service. Several processes share the port.
 
 This process must stay small: it imports no web framework, no pydicom, no numpy.
 """
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import uvloop
 
+from isocenter.app.dicom_operations import normalized_classes
 from isocenter.app.dicom_queries import queries
 from isocenter.app.host_names import resolve
 from isocenter.app.runtime import Runtime, listening, opened, until_stopped
@@ -35,6 +36,7 @@ async def _serve(runtime: Runtime) -> None:
         admit=_Admission(runtime),
         clock=runtime.clock,
         queries=queries(runtime),
+        normalized=normalized_classes(runtime),
     )
     server = DimseServer(frozenset({settings.ae_title}), ports, _limits(settings))
     with listening("DICOM", settings.bind, settings.dicom_port):

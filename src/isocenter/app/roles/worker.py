@@ -16,6 +16,7 @@ from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.events import StudyCompleted
 from isocenter.domain.audit import service as audit
 from isocenter.domain.monitoring import service as monitoring
+from isocenter.domain.worklist import service as worklist
 from isocenter.gateways.dicomweb.metadata import series_metadata
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
@@ -26,6 +27,8 @@ _ACTOR = Actor.system("worker")
 _SEAL_S, _ALARMS_S, _SWEEP_S, _PRUNE_S = 5.0, 15.0, 3_600.0, 3_600.0
 _SCRUB_S = 15.0
 _EVENTS_KEPT = timedelta(days=90)
+# A scanner that never says that it has ended must not keep its images from being read.
+_ACQUISITION_MAX = timedelta(hours=4)
 # Where processors are short, whoever waits for an answer goes before the reactions to it.
 _NICENESS = 5
 
@@ -62,11 +65,15 @@ def _jobs(runtime: Runtime) -> list[Job]:
     expected = expectations(settings)
 
     def complete() -> int:
-        return runtime.pool.run_here(
-            lambda tx: archive.complete_quiet_studies(
-                tx, _ACTOR, quiet_s=settings.study_quiet_s, now=runtime.clock()
+        now = runtime.clock()
+
+        def quiet(tx: Tx) -> int:
+            busy = worklist.studies_in_progress(tx, since=now - _ACQUISITION_MAX)
+            return archive.complete_quiet_studies(
+                tx, _ACTOR, quiet_s=settings.study_quiet_s, in_progress=busy, now=now
             )
-        )
+
+        return runtime.pool.run_here(quiet)
 
     def alarms() -> int:
         now = runtime.clock()

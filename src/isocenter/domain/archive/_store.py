@@ -427,6 +427,7 @@ _COMPLETE = """
 with quiet as (
     select study_key from archive.study
      where completed_at is null and last_received_at <= %(quiet_since)s and number_of_instances > 0
+       and not study_instance_uid = any(%(in_progress)s)
      order by study_instance_uid
      limit %(limit)s
      for update skip locked
@@ -438,6 +439,26 @@ returning study_instance_uid, number_of_series, number_of_instances
 """
 
 
-def complete(tx: Tx, *, quiet_since: datetime, limit: int, now: datetime) -> list[Quiet]:
+def complete(
+    tx: Tx, *, quiet_since: datetime, in_progress: Sequence[str], limit: int, now: datetime
+) -> list[Quiet]:
     """Studies that got nothing since, now complete. Those being written to are left for later."""
-    return tx.all(Quiet, _COMPLETE, {"quiet_since": quiet_since, "limit": limit, "now": now})
+    params = {
+        "quiet_since": quiet_since,
+        "in_progress": list(in_progress),
+        "limit": limit,
+        "now": now,
+    }
+    return tx.all(Quiet, _COMPLETE, params)
+
+
+_COMPLETE_ONE = """
+update archive.study set completed_at = %(now)s
+ where study_instance_uid = %(study)s and completed_at is null and number_of_instances > 0
+returning study_instance_uid, number_of_series, number_of_instances
+"""
+
+
+def complete_one(tx: Tx, study_instance_uid: str, now: datetime) -> Quiet | None:
+    """The study, now complete; None when it is already, or has no images."""
+    return tx.maybe(Quiet, _COMPLETE_ONE, {"study": study_instance_uid, "now": now})

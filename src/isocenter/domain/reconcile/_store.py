@@ -147,6 +147,99 @@ def orders_of_patients(tx: Tx, patient_keys: Sequence[int]) -> list[OrderNames]:
     return tx.all(OrderNames, _ORDERS_OF_PATIENTS, (list(patient_keys),))
 
 
+@dataclass(frozen=True, slots=True)
+class WrongEntryRow:
+    """A performed step that was discontinued because the wrong worklist entry had been taken."""
+
+    sop_instance_uid: str
+    station_ae_title: str
+    made_objects: bool
+    is_all: bool
+
+
+_WRONG_ENTRY = """
+with performed as (
+    select performed_key, sop_instance_uid, performed_station_ae_title,
+           status = 'DISCONTINUED' and discontinuation_reason_code = '110514'
+               and discontinuation_reason_scheme = 'DCM' as wrong
+      from worklist.scheduled_reference join worklist.performed_procedure_step using (performed_key)
+     where study_instance_uid = %s
+)
+select sop_instance_uid, performed_station_ae_title as station_ae_title,
+       exists (select from worklist.performed_series
+                where performed_series.performed_key = performed.performed_key
+                  and cardinality(sop_instance_uids) > 0) as made_objects,
+       not exists (select from performed where wrong is not true) as is_all
+  from performed where wrong order by made_objects desc, sop_instance_uid limit 1
+"""
+
+
+def wrong_entry(tx: Tx, study_instance_uid: str) -> WrongEntryRow | None:
+    """Whether a modality took the wrong worklist entry for a study."""
+    return tx.maybe(WrongEntryRow, _WRONG_ENTRY, (study_instance_uid,))
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedSeries:
+    """A series that a performed step names and of which all objects are here."""
+
+    performed_key: int
+    series_instance_uid: str
+
+
+_RECEIVED_SERIES = """
+select performed_key, series_instance_uid
+  from worklist.performed_series
+ where not received and cardinality(sop_instance_uids) > 0
+   and performed_key in (select performed_key from worklist.scheduled_reference
+                          where study_instance_uid = %s)
+   and not exists (select from unnest(sop_instance_uids) as uid
+                    where not exists (select from archive.instance where sop_instance_uid = uid))
+ order by 1, 2
+"""
+
+
+def received_series(tx: Tx, study_instance_uid: str) -> list[ReceivedSeries]:
+    """Series of a study's performed steps that were not known to be all here, and are."""
+    return tx.all(ReceivedSeries, _RECEIVED_SERIES, (study_instance_uid,))
+
+
+_ALL_RECEIVED = """
+select bool_or(status = 'COMPLETED') and bool_and(status <> 'IN PROGRESS')
+       and bool_or(cardinality(sop_instance_uids) > 0)
+       and coalesce(bool_and(received or cardinality(sop_instance_uids) = 0), false)
+  from worklist.scheduled_reference
+  join worklist.performed_procedure_step using (performed_key)
+  left join worklist.performed_series using (performed_key)
+ where study_instance_uid = %s
+"""
+
+
+def all_received(tx: Tx, study_instance_uid: str) -> bool:
+    """Whether the modalities have ended and everything that they say they made is here."""
+    return bool(tx.value(_ALL_RECEIVED, (study_instance_uid,)))
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedStudy:
+    """A study that is linked to an order."""
+
+    study_instance_uid: str
+    complete: bool
+
+
+_LINKED_STUDIES = """
+select study_instance_uid, completed_at is not null as complete
+  from reconcile.link join archive.study using (study_instance_uid)
+ where link.accession_number = %s order by 1
+"""
+
+
+def linked_studies(tx: Tx, accession_number: str) -> list[LinkedStudy]:
+    """The studies of an exam."""
+    return tx.all(LinkedStudy, _LINKED_STUDIES, (accession_number,))
+
+
 _LINK = """
 select study_instance_uid, accession_number, order_key, method, reason, linked_at, linked_by
   from reconcile.link where study_instance_uid = %s

@@ -20,6 +20,7 @@ from isocenter.domain.orders.events import (
     OrderRevised,
 )
 from isocenter.domain.reconcile import service
+from isocenter.domain.worklist.events import StepPerformed
 from isocenter.infra.db import Tx
 
 _MATTERS = frozenset({"identifiers", "person_name", "birth_date", "sex", "merges"})
@@ -30,6 +31,11 @@ def on_images_changed(
 ) -> None:
     """Match the study."""
     service.match(tx, [event.study_instance_uid], now=now)
+
+
+def on_step_performed(tx: Tx, event: StepPerformed, *, now: datetime) -> None:
+    """Match the studies that the modality says it made."""
+    service.match(tx, event.study_instance_uids, now=now)
 
 
 def on_order_changed(

@@ -33,6 +33,7 @@ class CaseKind(StrEnum):
     CONFLICTING_INSTANCE = "conflicting_instance"  # other bytes under a known SOP Instance UID
     INCONSISTENT_STUDY = "inconsistent_study"  # the study's own images contradict each other
     ORDER_CANCELLED = "order_cancelled"  # the images belong to an order that was cancelled
+    WRONG_WORKLIST_ENTRY = "wrong_worklist_entry"  # the modality took somebody else's entry
 
 
 # These end when a person has seen them; the others only when the study has found its order.
@@ -67,6 +68,46 @@ class NotLinked(IsocenterError):
     kind: ClassVar[Kind] = Kind.CONFLICT
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a person must look at.
+
+    Attributes:
+        fingerprint: changes when a dismissed finding must be shown again.
+        reason: one sentence that a person at the front desk understands.
+    """
+
+    kind: CaseKind
+    fingerprint: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongEntry:
+    """A modality says that it took the wrong worklist entry for a study.
+
+    Attributes:
+        sop_instance_uid: of the performed procedure step that it discontinued for it.
+        station_ae_title: of the modality.
+        made_objects: it says that it made some before.
+        is_all: no other performed step says that it made this study.
+    """
+
+    sop_instance_uid: str
+    station_ae_title: str
+    made_objects: bool
+    is_all: bool
+
+    def finding(self) -> Finding:
+        """What a person must look at."""
+        return Finding(
+            CaseKind.WRONG_WORKLIST_ENTRY,
+            self.sop_instance_uid,
+            f"{self.station_ae_title} says that the wrong worklist entry was taken:"
+            " these images may be of another patient.",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyEvidence:
     """What the images say.
@@ -86,6 +127,7 @@ class StudyEvidence:
     referring_physician_name: str | None = None
     disagreements: Mapping[str, Sequence[str]]
     conflicting_sop_instance_uids: Collection[str] = ()
+    wrong_entry: WrongEntry | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,20 +202,6 @@ class Link:
     order_key: int
     accession_number: str
     method: Method
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that a person must look at.
-
-    Attributes:
-        fingerprint: changes when a dismissed finding must be shown again.
-        reason: one sentence that a person at the front desk understands.
-    """
-
-    kind: CaseKind
-    fingerprint: str
     reason: str
 
 
@@ -295,6 +323,7 @@ def _names_agree(one: str | None, other: str | None) -> bool | None:
 def decide(evidence: Evidence) -> Decision:
     """The link that the evidence supports, if any, and all that a person must look at."""
     link, findings = _choose(evidence)
+    by_person = link is not None and link.method is Method.PERSON
     if link is not None:
         order = next(each for each in evidence.orders if each.order_key == link.order_key)
         if order.cancelled:
@@ -305,6 +334,9 @@ def decide(evidence: Evidence) -> Decision:
                     f"Images came for order {order.accession_number}, which was cancelled.",
                 )
             )
+    mistaken = evidence.study.wrong_entry
+    if mistaken and mistaken.made_objects and not mistaken.is_all and not by_person:
+        findings.append(mistaken.finding())
     return Decision(link, (*findings, *_findings_within(evidence.study)))
 
 
@@ -315,6 +347,8 @@ def _choose(evidence: Evidence) -> tuple[Link | None, list[Finding]]:
                 order.order_key, order.accession_number, Method.PERSON, "matched by a person"
             ), []
     study = evidence.study
+    if study.wrong_entry and study.wrong_entry.is_all:
+        return None, [study.wrong_entry.finding()]
     open_orders = [each for each in evidence.orders if each.order_key not in evidence.rejected]
     doubts: list[tuple[OrderEvidence, str]] = []
     for order in open_orders:

@@ -5,11 +5,12 @@ from all facts. What was decided before counts only where a person decided it.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.archive.model import UnknownStudy
-from isocenter.domain.archive.service import correct, studies_with
+from isocenter.domain.archive.service import complete_study, correct, studies_with
 from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.audit.service import record
 from isocenter.domain.reconcile import _store
@@ -35,12 +36,14 @@ from isocenter.domain.reconcile.model import (
     StudyEvidence,
     StudyLink,
     UnknownCase,
+    WrongEntry,
     corrections,
     decide,
     normalised_accession_number,
     patient_of,
 )
 from isocenter.domain.scheduling import service as scheduling
+from isocenter.domain.worklist import service as worklist
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
@@ -49,17 +52,37 @@ _ACTOR = Actor.system("reconcile")
 _CLOSED = frozenset({"cancelled", "discontinued"})
 
 
-def match(tx: Tx, study_instance_uids: Iterable[str], *, now: datetime) -> None:
+def match(
+    tx: Tx,
+    study_instance_uids: Iterable[str],
+    *,
+    released: Iterable[str] = (),
+    now: datetime,
+) -> None:
     """Decide about these studies anew, and tell scheduling which exams were begun or finished.
 
-    Studies of which there are no images are passed over.
+    Studies of which there are no images are passed over. ``released`` names the exams that lost a
+    study already.
     """
     uids = _locked(tx, study_instance_uids, now=now)
-    progress = [found for uid in uids if (found := _settle(tx, uid, now=now)) is not None]
+    exams: dict[str, dict[str, bool]] = {number: {} for number in released}
+    lost = set(exams)
+    for uid in uids:
+        settled = _settle(tx, uid, now=now)
+        if settled.released is not None:
+            lost.add(settled.released)
+            exams.setdefault(settled.released, {})
+        if settled.accession_number is not None:
+            exams.setdefault(settled.accession_number, {})[uid] = settled.complete
     # Orders are locked in one order everywhere: two matches that share orders do not block.
-    for accession_number, uid, complete in sorted(progress):
-        advance = scheduling.complete if complete else scheduling.start
-        advance(tx, _ACTOR, accession_number, study_instance_uid=uid, now=now)
+    for number, studies in sorted(exams.items()):
+        if number in lost:
+            scheduling.forget_images(tx, _ACTOR, number, now=now)
+            left = _store.linked_studies(tx, number)
+            studies |= {each.study_instance_uid: each.complete for each in left}
+        for uid, complete in sorted(studies.items()):
+            advance = scheduling.complete if complete else scheduling.start
+            advance(tx, _ACTOR, number, study_instance_uid=uid, now=now)
 
 
 def affected_by_orders(tx: Tx, names: Iterable[tuple[int, str, Sequence[str]]]) -> set[str]:
@@ -112,10 +135,10 @@ def match_by_person(
     order = orders[0]
     _store.unreject(tx, study_instance_uid, order.order_key)
     link = Link(order.order_key, order.accession_number, Method.PERSON, reason)
-    _change_link(tx, study_instance_uid, link, by=actor.name, now=now)
+    released = _change_link(tx, study_instance_uid, link, by=actor.name, now=now)
     detail = {"accession_number": order.accession_number, "reason": reason}
     _audit(tx, actor, "study.match", facts, detail, now)
-    match(tx, [study_instance_uid], now=now)
+    match(tx, [study_instance_uid], released=[released] if released else (), now=now)
     kept = _store.link(tx, study_instance_uid)
     if kept is None:
         raise NotLinked("the match did not last")
@@ -139,7 +162,7 @@ def undo_match(
     _change_link(tx, study_instance_uid, None, by=actor.name, now=now)
     detail = {"accession_number": link.accession_number, "reason": reason}
     _audit(tx, actor, "study.undo_match", facts, detail, now)
-    match(tx, [study_instance_uid], now=now)
+    match(tx, [study_instance_uid], released=[link.accession_number], now=now)
 
 
 def dismiss_case(tx: Tx, actor: Actor, case_key: int, *, reason: str, now: datetime) -> None:
@@ -177,19 +200,43 @@ def _facts(tx: Tx, study_instance_uid: str) -> _store.StudyFacts:
     return facts
 
 
-def _settle(tx: Tx, uid: str, *, now: datetime) -> tuple[str, str, bool] | None:
-    """Make link and cases what the facts say; gives the exam that this study moves on, if any."""
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What a decision came to: the study's exam, whether it is complete, the exam it left."""
+
+    accession_number: str | None = None
+    complete: bool = False
+    released: str | None = None
+
+
+def _settle(tx: Tx, uid: str, *, now: datetime) -> _Settled:
+    """Make link and cases what the facts say."""
     facts = _store.study_facts(tx, uid)
     if facts is None:
-        return None
+        return _Settled()
+    complete = _compare_with_performed(tx, facts, now=now)
     before = _store.link(tx, uid)
     decision = _decision(tx, facts, before)
     link = decision.link
+    released = None
     if link is None or link.method is not Method.PERSON:
-        _change_link(tx, uid, link, by=SYSTEM, now=now)
+        released = _change_link(tx, uid, link, by=SYSTEM, now=now)
     _settle_cases(tx, uid, decision.findings, now=now)
     _settle_corrections(tx, facts, link, now=now)
-    return None if link is None else (link.accession_number, uid, facts.complete)
+    return _Settled(link.accession_number if link else None, complete, released)
+
+
+def _compare_with_performed(tx: Tx, facts: _store.StudyFacts, *, now: datetime) -> bool:
+    """Whether the study is complete: also when all that its modalities say they made is here."""
+    uid = facts.study_instance_uid
+    received = _store.received_series(tx, uid)
+    if received:
+        worklist.confirm_series(
+            tx, [(each.performed_key, each.series_instance_uid) for each in received]
+        )
+    if not facts.complete and _store.all_received(tx, uid):
+        return complete_study(tx, _ACTOR, uid, now=now)
+    return facts.complete
 
 
 def _decision(tx: Tx, facts: _store.StudyFacts, before: StudyLink | None) -> Decision:
@@ -198,12 +245,22 @@ def _decision(tx: Tx, facts: _store.StudyFacts, before: StudyLink | None) -> Dec
     number = normalised_accession_number(facts.accession_number)
     rows = _store.orders(tx, uid, number, [] if chosen is None else [chosen])
     evidence = Evidence(
-        study=_study_evidence(facts),
+        study=replace(_study_evidence(facts), wrong_entry=_wrong_entry(tx, uid)),
         orders=[_order_evidence(each) for each in rows],
         chosen_by_person=chosen,
         rejected=_store.rejected(tx, uid),
     )
     return decide(evidence)
+
+
+def _wrong_entry(tx: Tx, uid: str) -> WrongEntry | None:
+    row = _store.wrong_entry(tx, uid)
+    return row and WrongEntry(
+        sop_instance_uid=row.sop_instance_uid,
+        station_ae_title=row.station_ae_title,
+        made_objects=row.made_objects,
+        is_all=row.is_all,
+    )
 
 
 def _study_evidence(facts: _store.StudyFacts) -> StudyEvidence:
@@ -265,25 +322,28 @@ def _order_evidence(row: _store.OrderRow) -> OrderEvidence:
     )
 
 
-def _change_link(tx: Tx, uid: str, link: Link | None, *, by: str, now: datetime) -> None:
+def _change_link(tx: Tx, uid: str, link: Link | None, *, by: str, now: datetime) -> str | None:
+    """Keep the link; gives the accession number of the exam that the study left, if it did."""
     before = _store.link(tx, uid)
     moved = before is not None and (link is None or link.order_key != before.order_key)
     if before is not None and moved:
         _store.drop_link(tx, uid)
         event = StudyUnlinked(uid, before.accession_number, before.order_key)
         outbox.append(tx, event, now=now)
+    released = before.accession_number if before is not None and moved else None
     if link is None:
-        return
+        return released
     stated = (link.order_key, link.accession_number, link.method, link.reason)
     if (
         before
         and (before.order_key, before.accession_number, before.method, before.reason) == stated
     ):
-        return
+        return released
     _store.set_link(tx, uid, link, by=by, now=now)
     if before is None or moved:
         linked = StudyLinked(uid, link.accession_number, link.order_key, link.method.value)
         outbox.append(tx, linked, now=now)
+    return released
 
 
 def _settle_cases(tx: Tx, uid: str, findings: Sequence[Finding], *, now: datetime) -> None:

@@ -48,3 +48,40 @@ class EntryWithdrawn:
     def subject(self) -> str:
         """The exam."""
         return f"exam/{self.accession_number}"
+
+
+@dataclass(frozen=True, slots=True)
+class EntryOfferedAgain:
+    """Entries of an exam are on the worklist again that had been withdrawn."""
+
+    name: ClassVar[str] = "worklist.entry_offered_again"
+
+    accession_number: str
+    step_keys: list[int]
+
+    @property
+    def subject(self) -> str:
+        """The exam."""
+        return f"exam/{self.accession_number}"
+
+
+@dataclass(frozen=True, slots=True)
+class StepPerformed:
+    """A modality said that it began, goes on or has ended; ``status`` is where it is now.
+
+    Attributes:
+        study_instance_uids: of the studies that it says it made.
+        accession_numbers: of the exams whose steps it means; empty for an unscheduled one.
+    """
+
+    name: ClassVar[str] = "worklist.step_performed"
+
+    sop_instance_uid: str
+    status: str
+    study_instance_uids: list[str]
+    accession_numbers: list[str]
+
+    @property
+    def subject(self) -> str:
+        """The performed step."""
+        return f"performed_step/{self.sop_instance_uid}"

@@ -1,19 +1,32 @@
-"""The worklist follows the schedule."""
+"""The worklist follows the schedule, and the schedule what the modalities say that they did."""
 
 from datetime import datetime
 
 from isocenter.domain.access.model import Actor
-from isocenter.domain.scheduling.events import StepBooked, StepCancelled, StepStatusChanged
-from isocenter.domain.scheduling.model import StepStatus
+from isocenter.domain.orders.events import OrderRevised
+from isocenter.domain.scheduling.events import (
+    StepBooked,
+    StepCancelled,
+    StepMoved,
+    StepStatusChanged,
+)
+from isocenter.domain.scheduling.model import OPEN
 from isocenter.domain.worklist import service
+from isocenter.domain.worklist.events import StepPerformed
 from isocenter.infra.db import Tx
 
 _ACTOR = Actor.system("worklist")
 
 
 def on_step_booked(tx: Tx, event: StepBooked, *, now: datetime) -> None:
-    """Put the new steps on the worklist."""
+    """Put the new steps on the worklist; their modality may have begun before they were ordered."""
     service.publish(tx, _ACTOR, event.step_keys, event.accession_number, now=now)
+    service.settle_exam(tx, _ACTOR, event.accession_number, now=now)
+
+
+def on_exam_renamed(tx: Tx, event: StepMoved | OrderRevised, *, now: datetime) -> None:
+    """Find anew which performed steps mean those of the exam, whose names may be others now."""
+    service.settle_exam(tx, _ACTOR, event.accession_number, now=now)
 
 
 def on_step_cancelled(tx: Tx, event: StepCancelled, *, now: datetime) -> None:
@@ -22,6 +35,11 @@ def on_step_cancelled(tx: Tx, event: StepCancelled, *, now: datetime) -> None:
 
 
 def on_step_status_changed(tx: Tx, event: StepStatusChanged, *, now: datetime) -> None:
-    """Take completed steps off the worklist."""
-    if event.status == StepStatus.COMPLETED:
-        service.withdraw(tx, _ACTOR, event.step_keys, event.accession_number, now=now)
+    """Take steps that have ended off the worklist, and put those back that are open again."""
+    follow = service.offer_again if event.status in OPEN else service.withdraw
+    follow(tx, _ACTOR, event.step_keys, event.accession_number, now=now)
+
+
+def on_step_performed(tx: Tx, event: StepPerformed, *, now: datetime) -> None:
+    """Find again what the performed step means: an order may have come in the same moment."""
+    service.settle_performed(tx, _ACTOR, event.sop_instance_uid, now=now)

@@ -52,7 +52,7 @@ def test_a_booked_step_is_published_and_withdrawn_at_its_end(worker, end):
         if end == "cancel":
             scheduling.cancel_order(tx, EHR, REFERENCE, now=NOON)
         else:
-            service.complete(tx, SYSTEM, number, now=NOON)
+            scheduling.complete(tx, SYSTEM, number, now=NOON)
     dispatcher.run_once()
     assert entries(database, number)[0].withdrawn_at == NOON
 

@@ -2,7 +2,7 @@
 
 from isocenter.domain.archive.service.admission import Familiar, admit, admit_more
 from isocenter.domain.archive.service.commitment import failure_of, stored_instances
-from isocenter.domain.archive.service.completion import complete_quiet_studies
+from isocenter.domain.archive.service.completion import complete_quiet_studies, complete_study
 from isocenter.domain.archive.service.correction import correct, modifications_of
 from isocenter.domain.archive.service.location import (
     conflicts_of,
@@ -22,6 +22,7 @@ __all__ = [
     "admit",
     "admit_more",
     "complete_quiet_studies",
+    "complete_study",
     "conflicts_of",
     "correct",
     "damage",

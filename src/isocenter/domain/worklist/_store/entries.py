@@ -1,4 +1,4 @@
-"""The SQL of schema ``worklist``. One function is one statement."""
+"""The SQL of worklist entries. One function is one statement."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,6 +42,18 @@ def withdraw(tx: Tx, step_keys: Sequence[int], accession_number: str, now: datet
         returning step_key
         """,
         {"step_keys": list(step_keys), "accession_number": accession_number, "now": now},
+    )
+
+
+def offer_again(tx: Tx, step_keys: Sequence[int]) -> list[int]:
+    """Offer withdrawn steps again; gives those that were withdrawn."""
+    return tx.values(
+        """
+        update worklist.entry set withdrawn_at = null
+         where step_key = any(%s) and withdrawn_at is not null
+        returning step_key
+        """,
+        (sorted(step_keys),),
     )
 
 

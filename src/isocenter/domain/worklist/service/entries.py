@@ -12,8 +12,14 @@ from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.audit import service as audit
 from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.scheduling import service as scheduling
-from isocenter.domain.worklist import _store as store
-from isocenter.domain.worklist.events import EntryPublished, EntryWithdrawn, FirstQueried
+from isocenter.domain.scheduling.model import OPEN
+from isocenter.domain.worklist._store import entries as store
+from isocenter.domain.worklist.events import (
+    EntryOfferedAgain,
+    EntryPublished,
+    EntryWithdrawn,
+    FirstQueried,
+)
 from isocenter.domain.worklist.model import Entry
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
@@ -33,12 +39,25 @@ def publish(
 def withdraw(
     tx: Tx, actor: Actor, step_keys: Sequence[int], accession_number: str, *, now: datetime
 ) -> list[int]:
-    """Note that steps are off the worklist, for good; gives those that were on it."""
+    """Note that steps are off the worklist; gives those that were on it."""
     authorize(actor, Action.SCHEDULE_WRITE)
     gone = store.withdraw(tx, step_keys, accession_number, now)
     if gone:
         outbox.append(tx, EntryWithdrawn(accession_number, gone), now=now)
     return gone
+
+
+def offer_again(
+    tx: Tx, actor: Actor, step_keys: Sequence[int], accession_number: str, *, now: datetime
+) -> list[int]:
+    """Note that steps are on the worklist again, as far as they are open; gives those that are."""
+    authorize(actor, Action.SCHEDULE_WRITE)
+    steps = scheduling.steps_of(tx, accession_number)
+    still_open = [e.step_key for e in steps if e.step_key in step_keys and e.status in OPEN]
+    back = store.offer_again(tx, still_open)
+    if back:
+        outbox.append(tx, EntryOfferedAgain(accession_number, back), now=now)
+    return back
 
 
 def record_query(
@@ -73,34 +92,6 @@ def record_query(
         detail={"accession_numbers": sorted(set(accession_number_of.values()))},
     )
     audit.record(tx, entry, now=now)
-
-
-def start(
-    tx: Tx,
-    actor: Actor,
-    accession_number: str,
-    *,
-    study_instance_uid: str | None = None,
-    now: datetime,
-) -> list[int]:
-    """Note that an exam was begun; gives the steps that this changed. Raises ``OrderUnknown``."""
-    return scheduling.start(
-        tx, actor, accession_number, study_instance_uid=study_instance_uid, now=now
-    )
-
-
-def complete(
-    tx: Tx,
-    actor: Actor,
-    accession_number: str,
-    *,
-    study_instance_uid: str | None = None,
-    now: datetime,
-) -> list[int]:
-    """Note that an exam is finished; gives the steps that this changed."""
-    return scheduling.complete(
-        tx, actor, accession_number, study_instance_uid=study_instance_uid, now=now
-    )
 
 
 def entries(tx: Tx, accession_number: str) -> list[Entry]:

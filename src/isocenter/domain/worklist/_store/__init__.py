@@ -1,0 +1,1 @@
+"""The SQL of schema ``worklist``. One function is one statement."""

@@ -1,0 +1,33 @@
+"""The worklist's use cases: what scanners are told, and what they say that they did."""
+
+from isocenter.domain.worklist.service.entries import (
+    entries,
+    offer_again,
+    publish,
+    record_query,
+    withdraw,
+)
+from isocenter.domain.worklist.service.performed import (
+    confirm_series,
+    performed_step,
+    settle_exam,
+    settle_performed,
+    start,
+    studies_in_progress,
+    update,
+)
+
+__all__ = [
+    "confirm_series",
+    "entries",
+    "offer_again",
+    "performed_step",
+    "publish",
+    "record_query",
+    "settle_exam",
+    "settle_performed",
+    "start",
+    "studies_in_progress",
+    "update",
+    "withdraw",
+]
