@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 
 from isocenter.app.runtime import Runtime
+from isocenter.gateways.dimse.find import StudyQuery
 from isocenter.gateways.dimse.ports import Query
-from isocenter.gateways.dimse.query import MODALITY_WORKLIST_FIND
+from isocenter.gateways.dimse.query import (
+    MODALITY_WORKLIST_FIND,
+    PATIENT_ROOT_FIND,
+    STUDY_ROOT_FIND,
+)
 from isocenter.gateways.dimse.worklist import ModalityWorklist
 
 
@@ -13,4 +18,9 @@ def queries(runtime: Runtime) -> Mapping[str, Query]:
     worklist = ModalityWorklist(
         runtime.pool, clock=runtime.clock, time_zone=runtime.settings.time_zone
     )
-    return {MODALITY_WORKLIST_FIND: worklist}
+    studies = StudyQuery(runtime.pool, clock=runtime.clock, ae_title=runtime.settings.ae_title)
+    return {
+        MODALITY_WORKLIST_FIND: worklist,
+        PATIENT_ROOT_FIND: studies,
+        STUDY_ROOT_FIND: studies,
+    }

@@ -7,7 +7,7 @@ buffer, which grows to a bound. What messages mean is the services' business (``
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -25,8 +25,10 @@ from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.dimse.fragments import CommandReceived, MessageReader, send_message
 from isocenter.standards.dicom.dimse.messages import CCancelRequest, Command, Request, Response
 from isocenter.standards.dicom.dimse.status import Category, category_of
+from isocenter.standards.dicom.query_retrieve import answer_information
 from isocenter.standards.dicom.ul import connection as ul
 from isocenter.standards.dicom.ul import negotiation
+from isocenter.standards.dicom.ul.items import UserInformation
 from isocenter.standards.dicom.ul.machine import State
 from isocenter.standards.dicom.ul.negotiation import LocalInformation, Offer, Refusal
 from isocenter.standards.dicom.ul.pdu import (
@@ -85,6 +87,7 @@ class Association(asyncio.BufferedProtocol):
     Attributes:
         caller: who asked; set with the association request.
         grant: what the caller may do; set when the association stands.
+        agreed: what we answered beside the contexts; set when the association stands.
         loop: the event loop that it lives on.
     """
 
@@ -102,6 +105,8 @@ class Association(asyncio.BufferedProtocol):
         self._cancels: dict[int, Callable[[], None]] = {}
         self._awaited: dict[int, asyncio.Future[Response | None]] = {}
         self._message_ids = count(1)
+        # Messages that wait while a data set of ours is being sent; None while none is.
+        self._deferred: list[tuple[int, Command, bytes | None]] | None = None
         self._release_pending = False
         self._paused = False
         self._writable = asyncio.Event()
@@ -109,6 +114,7 @@ class Association(asyncio.BufferedProtocol):
         self._deadlines = Deadlines(self.loop, self._on_artim, self._on_silence)
         self._decision: asyncio.Task[None] | None = None
         self._address = ""
+        self.agreed: UserInformation | None = None
         self.caller = Caller("", "", "")
         self.grant = Grant("", frozenset())
 
@@ -198,7 +204,7 @@ class Association(asyncio.BufferedProtocol):
     def queue(self, context_id: int, response: Response, data_set: bytes | None = None) -> None:
         """Like ``respond``, but sent with the next ``flush``."""
         if self.is_established:
-            send_message(self._connection, context_id, response, data_set)
+            self._send(context_id, response, data_set)
         if category_of(response.status) is not Category.PENDING:
             self._cancels.pop(response.message_id_being_responded_to, None)
             self._outstanding -= 1
@@ -219,12 +225,65 @@ class Association(asyncio.BufferedProtocol):
             return None
         future = self.loop.create_future()
         self._awaited[command.message_id] = future
-        send_message(self._connection, context_id, command, data_set)
+        self._send(context_id, command, data_set)
         self.flush()
         try:
             return await future
         finally:
             self._awaited.pop(command.message_id, None)
+
+    async def request_streamed(
+        self,
+        context_id: int,
+        command: Request,
+        pieces: AsyncIterable[bytes | memoryview],
+    ) -> Response | None:
+        """As ``request``, with a data set that is sent while it comes; one at a time.
+
+        Other messages wait until it is sent: fragments of two messages never mix. When ``pieces``
+        raises, the association is of no more use, because what was begun cannot be unsaid.
+
+        Standard: PS3.4 C.4.3.1.3 (C-STORE sub-operations of C-GET)
+        """
+        if not self.is_established or self._release_pending:
+            return None
+        future = self.loop.create_future()
+        self._awaited[command.message_id] = future
+        try:
+            send_message(self._connection, context_id, command)
+            self._deferred = []
+            await self._stream(context_id, pieces)
+            self._resume()
+            return await future if self.is_established else None
+        finally:
+            self._deferred = None
+            self._awaited.pop(command.message_id, None)
+
+    async def _stream(self, context_id: int, pieces: AsyncIterable[bytes | memoryview]) -> None:
+        # One piece behind: only the next one tells whether a piece was the last.
+        waiting: bytes | memoryview = b""
+        async for piece in pieces:
+            if waiting and self.is_established:
+                self._connection.send_fragments(
+                    context_id, waiting, is_command=False, is_last=False
+                )
+                self.flush()
+                await self._writable.wait()
+            waiting = piece
+        if self.is_established:
+            self._connection.send_fragments(context_id, waiting, is_command=False)
+
+    def _resume(self) -> None:
+        deferred, self._deferred = self._deferred, None
+        for context_id, command, data_set in deferred or ():
+            self._send(context_id, command, data_set)
+        self.flush()
+
+    def _send(self, context_id: int, command: Command, data_set: bytes | None) -> None:
+        if self._deferred is not None:
+            self._deferred.append((context_id, command, data_set))
+        elif self.is_established:
+            send_message(self._connection, context_id, command, data_set)
 
     async def writable(self) -> None:
         """Waits until the peer has taken most of what was sent."""
@@ -407,7 +466,8 @@ class Association(asyncio.BufferedProtocol):
         return answer
 
     def _accept(self, request: AssociateRequest) -> None:
-        accept = negotiation.accept(request, self._shared.local, self._offer_of)
+        accept = negotiation.accept(request, self._shared.local, self._offer_of, answer_information)
+        self.agreed = accept.user_information
         self._connection.accept(accept)
         for context in self._connection.contexts.values():
             for service in self._shared.services:

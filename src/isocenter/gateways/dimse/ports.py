@@ -6,10 +6,11 @@ The application hands real services over; tests hand over the same shapes in mem
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from isocenter.domain.archive.model import Admission, ReceivedInstance
 from isocenter.standards.dicom.dimse.messages import Request
+from isocenter.standards.dicom.query_retrieve import BASELINE, Extensions
 from isocenter.standards.dicom.ul.connection import NegotiatedContext
 from isocenter.standards.dicom.values import DataSet
 
@@ -99,12 +100,14 @@ class QueryRequest:
     Attributes:
         sop_class_uid: the information model, as in ``uids``.
         identifier: matching and return keys as received.
+        extensions: what was negotiated beyond the baseline.
     """
 
     caller: Caller
     grant: Grant
     sop_class_uid: str
     identifier: DataSet
+    extensions: Extensions = BASELINE
 
 
 class Query(Protocol):
@@ -115,6 +118,15 @@ class Query(Protocol):
 
         An ``IsocenterError`` ends the query with the status of its kind.
         """
+        ...
+
+
+@runtime_checkable
+class KnowsKeys(Protocol):
+    """A query that does not support every key."""
+
+    def lacks_keys(self, request: QueryRequest, /) -> bool:
+        """Whether keys of the identifier are neither matched nor returned."""
         ...
 
 

@@ -16,13 +16,14 @@ from isocenter.errors import IsocenterError
 from isocenter.gateways.dimse import metrics
 from isocenter.gateways.dimse.association import Association
 from isocenter.gateways.dimse.limits import Limits
-from isocenter.gateways.dimse.ports import Grant, Query, QueryRequest, Service
+from isocenter.gateways.dimse.ports import Grant, KnowsKeys, Query, QueryRequest, Service
 from isocenter.gateways.dimse.services import Receiver, refuse
 from isocenter.gateways.dimse.status_table import FIND
 from isocenter.infra.log import get_logger
 from isocenter.standards import ProtocolError
 from isocenter.standards.dicom.dimse import messages as dimse
 from isocenter.standards.dicom.dimse.status import Status
+from isocenter.standards.dicom.query_retrieve import BASELINE, Extensions, agreed_extensions
 from isocenter.standards.dicom.uids import (
     DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -50,6 +51,18 @@ _SERVICE_OF: Final[Mapping[str, Service]] = {
     STUDY_ROOT_FIND: Service.FIND,
     MODALITY_WORKLIST_FIND: Service.WORKLIST,
 }
+
+
+def extensions_of(association: Association, sop_class_uid: str) -> Extensions:
+    """What was negotiated with the peer beyond the baseline of a SOP class.
+
+    Standard: PS3.7 D.3.3.5
+    """
+    agreed = association.agreed.extended if association.agreed else ()
+    for each in agreed:
+        if each.sop_class_uid == sop_class_uid:
+            return agreed_extensions(sop_class_uid, each.information)
+    return BASELINE
 
 
 class FindService:
@@ -83,7 +96,9 @@ class FindService:
 class _IdentifierReceiver:
     """One query, from its identifier to its last response."""
 
-    __slots__ = ("_association", "_cancelled", "_context", "_data", "_request", "_service")
+    __slots__ = (
+        "_association", "_cancelled", "_context", "_data", "_pending", "_request", "_service",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -98,6 +113,7 @@ class _IdentifierReceiver:
         self._request = request
         self._data = bytearray()
         self._cancelled = False
+        self._pending = Status.PENDING
 
     def write(self, data: memoryview | bytes) -> None:
         """The next piece of the identifier; beyond the limit only the fact is kept."""
@@ -127,10 +143,14 @@ class _IdentifierReceiver:
             request = QueryRequest(
                 association.caller,
                 association.grant,
-                self._request.affected_sop_class_uid,
+                self._context.abstract_syntax,
                 identifier,
+                extensions_of(association, self._context.abstract_syntax),
             )
-            matches = self._service.queries[self._context.abstract_syntax](request)
+            query = self._service.queries[self._context.abstract_syntax]
+            if isinstance(query, KnowsKeys) and query.lacks_keys(request):
+                self._pending = Status.PENDING_WITHOUT_OPTIONAL_KEYS
+            matches = query(request)
             try:
                 self._stream(matches)
             finally:
@@ -178,7 +198,7 @@ class _IdentifierReceiver:
         response = dimse.CFindResponse(
             message_id_being_responded_to=self._request.message_id,
             affected_sop_class_uid=self._request.affected_sop_class_uid,
-            status=Status.PENDING,
+            status=self._pending,
             has_data_set=True,
         )
         for data_set in lot:

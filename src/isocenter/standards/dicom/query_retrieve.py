@@ -77,10 +77,35 @@ class Extensions:
     multiple_value: bool = False
 
 
+BASELINE: Final = Extensions()
 FIND_EXTENSIONS: Final = Extensions(
     relational=True, date_time=True, fuzzy=True, empty_value=True, multiple_value=True
 )
 RETRIEVE_EXTENSIONS: Final = Extensions(relational=True)
+
+
+_OFFERED: Final[Mapping[str, Extensions]] = {
+    uids.PATIENT_ROOT_FIND: FIND_EXTENSIONS,
+    uids.STUDY_ROOT_FIND: FIND_EXTENSIONS,
+    uids.PATIENT_ROOT_MOVE: RETRIEVE_EXTENSIONS,
+    uids.STUDY_ROOT_MOVE: RETRIEVE_EXTENSIONS,
+    uids.PATIENT_ROOT_GET: RETRIEVE_EXTENSIONS,
+    uids.STUDY_ROOT_GET: RETRIEVE_EXTENSIONS,
+}
+
+
+def answer_information(sop_class_uid: str, asked: bytes) -> bytes | None:
+    """The answer to service class application information; None: the SOP class is none of these.
+
+    Standard: PS3.4 C.5.1.1.2
+    """
+    offered = _OFFERED.get(sop_class_uid)
+    return None if offered is None else agree(asked, offered)[0]
+
+
+def agreed_extensions(sop_class_uid: str, answered: bytes) -> Extensions:
+    """What our answer to service class application information means."""
+    return agree(answered, _OFFERED.get(sop_class_uid, BASELINE))[1]
 
 
 def agree(asked: bytes, offered: Extensions) -> tuple[bytes, Extensions]:
@@ -114,7 +139,7 @@ class LevelQuery:
 
 
 def parse_query(
-    identifier: DataSet, sop_class_uid: str, extensions: Extensions = Extensions()
+    identifier: DataSet, sop_class_uid: str, extensions: Extensions = BASELINE
 ) -> LevelQuery:
     """The query that a C-FIND identifier asks for.
 
@@ -150,7 +175,7 @@ class Retrieval:
 
 
 def parse_retrieval(
-    identifier: DataSet, sop_class_uid: str, extensions: Extensions = Extensions()
+    identifier: DataSet, sop_class_uid: str, extensions: Extensions = BASELINE
 ) -> Retrieval:
     """What a C-MOVE or C-GET identifier asks for. Keys other than the unique ones say nothing.
 

@@ -7,13 +7,14 @@ Standard: PS3.8 7.1, 9.3.2 to 9.3.4; PS3.7 Annex D.3
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
 from isocenter.standards.dicom.ul.items import (
     AsynchronousOperationsWindow,
     RoleSelection,
+    SopClassExtendedNegotiation,
     UserInformation,
 )
 from isocenter.standards.dicom.ul.pdu import (
@@ -118,6 +119,7 @@ def accept(
     request: AssociateRequest,
     local: LocalInformation,
     offer_of: Callable[[str], Offer | ContextResult],
+    extend: Callable[[str, bytes], bytes | None] = lambda sop_class_uid, information: None,
 ) -> AssociateAccept:
     """The A-ASSOCIATE-AC, with one answer for each proposed context in the proposed order.
 
@@ -125,6 +127,7 @@ def accept(
         request: what the peer proposed.
         local: what we tell about ourselves.
         offer_of: our offer for an abstract syntax, or the reason why there is none.
+        extend: the answer to extended negotiation of an accepted SOP class; None for silence.
     """
     proposed_roles = {role.sop_class_uid: role for role in request.user_information.roles}
     answers: list[AnsweredContext] = []
@@ -136,13 +139,25 @@ def accept(
         if role is not None:
             roles[role.sop_class_uid] = role
         answers.append(_answer(context, offer, role))
+    accepted = {
+        context.abstract_syntax
+        for context, answered in zip(request.contexts, answers, strict=True)
+        if answered.accepted
+    }
+    extended = tuple(
+        SopClassExtendedNegotiation(each.sop_class_uid, information)
+        for each in request.user_information.extended
+        if each.sop_class_uid in accepted
+        and (information := extend(each.sop_class_uid, each.information)) is not None
+    )
     return AssociateAccept(
         called_ae_title=request.called_ae_title,
         calling_ae_title=request.calling_ae_title,
         reserved=request.reserved,
         contexts=tuple(answers),
-        user_information=_answer_information(
-            request.user_information, local, tuple(roles.values())
+        user_information=replace(
+            _answer_information(request.user_information, local, tuple(roles.values())),
+            extended=extended,
         ),
     )
 
@@ -182,8 +197,7 @@ def _answer_information(
         implementation_version_name=local.implementation_version_name,
         asynchronous_operations=None if window is None else _window(window, local),
         roles=roles,
-        # Extended negotiation is answered by silence: the items are optional and none is used
-        # (PS3.7 D.3.3.5.2). A positive identity response is empty for names and passcodes.
+        # A positive identity response is empty for names and passcodes.
         user_identity_response=b"" if _wants_identity_response(proposed) else None,
     )
 

@@ -1,0 +1,216 @@
+"""C-FIND on Patient Root and Study Root: what the archive holds, as identifiers of answers.
+
+An answer has the keys that were asked for and that the archive indexes, the unique keys of its
+level and of those above, and where it can be retrieved from. Other keys are passed over, and the
+status of each answer says so.
+
+Standard: PS3.4 C.4.1, C.6.1, C.6.2
+"""
+
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import fields
+from datetime import date, datetime, time
+from typing import ClassVar, Final
+
+from isocenter.domain.access.model import Action, Actor, Viewer
+from isocenter.domain.audit.model import AuditEntry
+from isocenter.domain.audit.service import record
+from isocenter.errors import IsocenterError, Kind
+from isocenter.gateways.dimse.ports import QueryRequest
+from isocenter.infra.clock import Clock
+from isocenter.infra.db import Tx
+from isocenter.infra.pools import Pool
+from isocenter.readmodels.study_list_stream import Row, stream
+from isocenter.standards.dicom import character_sets
+from isocenter.standards.dicom.dictionary import vr_of
+from isocenter.standards.dicom.matching_keys import NOT_KEYS
+from isocenter.standards.dicom.query_retrieve import (
+    QUERY_RETRIEVE_LEVEL,
+    Level,
+    LevelQuery,
+    parse_query,
+)
+from isocenter.standards.dicom.values_model import SPECIFIC_CHARACTER_SET, DataSet, Element
+from isocenter.standards.dicom.values_temporal import format_date, format_time
+
+MATCHES_MAX: Final = 10_000
+_RETRIEVE_AE_TITLE: Final = 0x00080054
+_INSTANCE_AVAILABILITY: Final = 0x00080056
+_REQUEST_ATTRIBUTES_SEQUENCE: Final = 0x00400275
+# Fields of rows by the attributes that they hold.
+_TAGS: Final[Mapping[str, int]] = {
+    "sop_class_uid": 0x00080016,
+    "sop_instance_uid": 0x00080018,
+    "study_date": 0x00080020,
+    "series_date": 0x00080021,
+    "study_time": 0x00080030,
+    "series_time": 0x00080031,
+    "accession_number": 0x00080050,
+    "modality": 0x00080060,
+    "modalities_in_study": 0x00080061,
+    "sop_classes_in_study": 0x00080062,
+    "manufacturer": 0x00080070,
+    "referring_physician_name": 0x00080090,
+    "station_name": 0x00081010,
+    "study_description": 0x00081030,
+    "series_description": 0x0008103E,
+    "manufacturer_model_name": 0x00081090,
+    "available_transfer_syntax_uid": 0x00083002,
+    "patient_name": 0x00100010,
+    "patient_id": 0x00100020,
+    "issuer_of_patient_id": 0x00100021,
+    "patient_birth_date": 0x00100030,
+    "patient_sex": 0x00100040,
+    "body_part_examined": 0x00180015,
+    "protocol_name": 0x00181030,
+    "study_instance_uid": 0x0020000D,
+    "series_instance_uid": 0x0020000E,
+    "study_id": 0x00200010,
+    "series_number": 0x00200011,
+    "instance_number": 0x00200013,
+    "laterality": 0x00200060,
+    "number_of_patient_related_studies": 0x00201200,
+    "number_of_patient_related_series": 0x00201202,
+    "number_of_patient_related_instances": 0x00201204,
+    "number_of_study_related_series": 0x00201206,
+    "number_of_study_related_instances": 0x00201208,
+    "number_of_series_related_instances": 0x00201209,
+    "number_of_frames": 0x00280008,
+    "rows": 0x00280010,
+    "columns": 0x00280011,
+    "bits_allocated": 0x00280100,
+    "performed_procedure_step_start_date": 0x00400244,
+    "performed_procedure_step_start_time": 0x00400245,
+    "request_attributes": _REQUEST_ATTRIBUTES_SEQUENCE,
+}
+_REQUEST_TAGS: Final[Mapping[str, int]] = {
+    "scheduled_procedure_step_id": 0x00400009,
+    "requested_procedure_id": 0x00401001,
+}
+_ALWAYS: Final = frozenset({QUERY_RETRIEVE_LEVEL, _RETRIEVE_AE_TITLE, _INSTANCE_AVAILABILITY})
+
+
+class TooManyMatches(IsocenterError):
+    """There are more matches than one query may have; the first of them were given."""
+
+    kind: ClassVar[Kind] = Kind.BUSY
+
+
+class StudyQuery:
+    """Answers queries of Patient Root and Study Root, and keeps that they were asked."""
+
+    def __init__(
+        self, pool: Pool, *, clock: Clock, ae_title: str, matches_max: int = MATCHES_MAX
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._ae_title = ae_title
+        self._matches_max = matches_max
+
+    def __call__(self, request: QueryRequest, /) -> Iterator[DataSet]:
+        """The matches, as they come from the database: newest studies first.
+
+        Raises:
+            TooManyMatches: after the first ``matches_max``.
+        """
+        asked = parse_query(request.identifier, request.sop_class_uid, request.extensions)
+        actor = Actor.dicom_peer(
+            request.grant.peer_name,
+            request.caller.address,
+            [each.value for each in request.grant.services],
+        )
+        viewer = Viewer.of(actor, Action.STUDY_READ)
+        self._pool.run_here(lambda tx: _audit(tx, actor, asked, now=self._clock()))
+        return self._matches(viewer, asked, request.identifier)
+
+    def lacks_keys(self, request: QueryRequest, /) -> bool:
+        """Whether the identifier asks for attributes that the archive does not index.
+
+        Standard: PS3.4 C.4.1.1.4 (status FF01)
+        """
+        known = _ALWAYS | NOT_KEYS | frozenset(_TAGS.values())
+        return not known.issuperset(request.identifier)
+
+    def _matches(
+        self, viewer: Viewer, asked: LevelQuery, identifier: DataSet
+    ) -> Generator[DataSet, None, None]:
+        limit = self._matches_max
+        with self._pool.db.read() as tx:
+            rows = stream(tx, viewer, asked.level, asked.conditions, limit=limit + 1)
+            for number, row in enumerate(rows):
+                if number == limit:
+                    rows.close()
+                    break
+                yield answer(row, asked, identifier, retrieve_ae_title=self._ae_title)
+            else:
+                return
+        raise TooManyMatches(f"more than {limit} matches: ask for less")
+
+
+def answer(row: Row, asked: LevelQuery, identifier: DataSet, *, retrieve_ae_title: str) -> DataSet:
+    """The identifier of the answer that stands for a row.
+
+    It is in the character set of the question if that holds all of it.
+
+    Standard: PS3.4 C.4.1.1.3.2
+    """
+    found = DataSet()
+    found.put(QUERY_RETRIEVE_LEVEL, asked.level.value)
+    found.put(_RETRIEVE_AE_TITLE, retrieve_ae_title)
+    found.put(_INSTANCE_AVAILABILITY, "ONLINE")
+    for field in fields(row):
+        tag = _TAGS.get(field.name)
+        if tag in asked.returned:
+            found[tag] = _element(tag, getattr(row, field.name))
+    terms = character_sets.choose(found.all_texts(), identifier.specific_character_set)
+    if terms:
+        found.put(SPECIFIC_CHARACTER_SET, *terms)
+    return found.sorted()
+
+
+_Scalar = str | int | date | time | datetime
+
+
+def _element(tag: int, value: _Scalar | list[str] | list[dict[str, str]] | None) -> Element:
+    vr = vr_of(tag)
+    if isinstance(value, list):
+        return Element(vr, tuple(_item(each) if isinstance(each, dict) else each for each in value))
+    if value is None or value == "":
+        return Element(vr)
+    if isinstance(value, date):
+        return Element(vr, (format_date(value),))
+    if isinstance(value, time):
+        return Element(vr, (format_time(value),))
+    if isinstance(value, int):
+        return Element(vr, (str(value) if vr == "IS" else value,))
+    return Element(vr, tuple(value.split("\\")))
+
+
+def _item(request: Mapping[str, str]) -> DataSet:
+    item = DataSet()
+    for name, tag in _REQUEST_TAGS.items():
+        if request.get(name):
+            item.put(tag, request[name])
+    return item
+
+
+def _audit(tx: Tx, actor: Actor, asked: LevelQuery, *, now: datetime) -> None:
+    # The keys and not their values: what was looked for is data of patients, too.
+    entry = AuditEntry(
+        action=_ACTIONS[asked.level],
+        actor=actor.name,
+        actor_kind=actor.kind.value,
+        source=actor.source,
+        object_type=asked.level.value.lower(),
+        object_id="",
+        detail={"keys": sorted(f"{tag:08X}" for tag in asked.returned)},
+    )
+    record(tx, entry, now=now)
+
+
+_ACTIONS: Final[Mapping[Level, str]] = {
+    Level.PATIENT: "patient.search",
+    Level.STUDY: "study.search",
+    Level.SERIES: "series.search",
+    Level.IMAGE: "instance.search",
+}
