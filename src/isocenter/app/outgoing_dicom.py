@@ -33,7 +33,7 @@ def outgoing_thread(runtime: Runtime, stop: threading.Event) -> threading.Thread
     def work() -> None:
         try:
             uvloop.run(_run(runtime, tls, stop))
-        except Exception:
+        except Exception:  # noqa: BLE001 - a defect must end the role, not only this thread
             _log.exception("outgoing_dicom_failed")
             stop.set()  # the supervisor begins anew
 
