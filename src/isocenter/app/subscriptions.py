@@ -37,7 +37,7 @@ from isocenter.domain.scheduling.events import (
 from isocenter.domain.worklist import handlers as worklist
 from isocenter.domain.worklist.events import StepPerformed
 from isocenter.infra.db import Tx
-from isocenter.infra.outbox import GiveUp, Handler, Router, Subscription
+from isocenter.infra.outbox import BatchHandler, GiveUp, Handler, Router, Subscription
 
 
 def route_report(tx: Tx, event: ReportSigned, *, now: datetime) -> None:
@@ -82,8 +82,14 @@ def router(*, build_metadata: Handler = only_in_the_worker) -> Router:
         ("reconcile.patient_unmerged", PatientUnmerged, reconcile.on_patient_changed),
         ("distribution.route", ReportSigned, route_report),
     )
+    together: dict[Handler, BatchHandler] = {
+        reconcile.on_order_changed: reconcile.on_orders_changed,
+        reconcile.on_patient_changed: reconcile.on_patients_changed,
+    }
     plain = [
-        Subscription(event=event, subscriber=subscriber, handler=handler)
+        Subscription(
+            event=event, subscriber=subscriber, handler=handler, together=together.get(handler)
+        )
         for subscriber, event, handler in table
     ]
     # Metadata only saves time for viewers: it is made again when asked for, so a failure may rest.

@@ -250,8 +250,7 @@ def test_a_long_queue_behind_a_slow_head_hides_no_other_lane(make_database: Make
     rig.append(*(Counted("long", number) for number in range(120)))
     rig.append(Counted("m", 1), Counted("z", 1))
     with rig.db.transaction() as other_worker:
-        held = claim(other_worker, ["a"], durable=False, now=rig.clock())
-        assert held is not None
+        (held,) = claim(other_worker, ["a"], durable=False, most=1, now=rig.clock())
         assert held.lane == "counter/long"
         assert rig.dispatcher.run_once() == 2
     assert [each.counter for each in seen] == ["m", "z"]

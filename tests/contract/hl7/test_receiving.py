@@ -448,7 +448,7 @@ def test_defect_costs_one_message_and_shows_no_patient(database, port, monkeypat
 
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         with monkeypatch.context() as patched:
-            patched.setattr(identity, "register", broken)
+            patched.setattr(identity, "register_all", broken)
             connection.sendall(VT + registration("F1", "Phantom^Secret", control_id="f1") + FS_CR)
             [answer] = read_frames(connection, count=1)
         assert (code(answer), parse_ack(answer).error_codes) == ("AE", (207,))

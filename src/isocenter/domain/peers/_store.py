@@ -1,5 +1,6 @@
 """The SQL of schema ``peers``. One function is one statement."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -11,7 +12,7 @@ from isocenter.domain.peers.model import (
     PendingCaller,
     RecordedMessage,
 )
-from isocenter.infra.db import Tx
+from isocenter.infra.db import Tx, jsonb
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,20 +236,48 @@ def acknowledgement(tx: Tx, peer: str, control_id: str, body_digest: bytes) -> b
     )
 
 
-def insert_message(tx: Tx, message: Hl7Message, now: datetime) -> int | None:
-    """The key of the recorded message; None when it was recorded before."""
-    return tx.value(
+def insert_messages(tx: Tx, messages: Sequence[Hl7Message], now: datetime) -> list[int]:
+    """The keys of the recorded messages, without those that were recorded before."""
+    described = [
+        {
+            "position": position,
+            "direction": each.direction,
+            "peer": each.peer,
+            "control_id": each.control_id,
+            "message_type": each.message_type,
+            "acknowledgement_code": each.acknowledgement_code,
+            "patient_id": each.patient_id,
+            "accession_number": each.accession_number,
+            "effect": each.effect,
+            "error": each.error,
+        }
+        for position, each in enumerate(messages, 1)
+    ]
+    return tx.values(
         """
         insert into peers.message
                (direction, peer, control_id, message_type, body_digest, raw, acknowledgement,
                 acknowledgement_code, patient_id, accession_number, effect, error, received_at)
-        values (%(direction)s, %(peer)s, %(control_id)s, %(message_type)s, %(body_digest)s,
-                %(raw)s, %(acknowledgement)s, %(acknowledgement_code)s, %(patient_id)s,
-                %(accession_number)s, %(effect)s, %(error)s, %(now)s)
+        select direction, peer, control_id, message_type, body_digest, raw, acknowledgement,
+               acknowledgement_code, patient_id, accession_number, effect, error, %(now)s
+          from jsonb_to_recordset(%(described)s) as described (
+               position int, direction text, peer text, control_id text, message_type text,
+               acknowledgement_code text, patient_id text, accession_number text, effect text,
+               error text)
+          join unnest(%(digests)b::bytea[], %(raws)b::bytea[], %(acknowledgements)b::bytea[])
+               with ordinality as stored (body_digest, raw, acknowledgement, position)
+         using (position)
+         order by position
             on conflict do nothing
         returning message_key
         """,
-        {**asdict(message), "now": now},
+        {
+            "described": jsonb(described),
+            "digests": [each.body_digest for each in messages],
+            "raws": [each.raw for each in messages],
+            "acknowledgements": [each.acknowledgement for each in messages],
+            "now": now,
+        },
     )
 
 

@@ -4,7 +4,7 @@ Host names are looked up by a function that the caller hands in: the network is 
 business.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -228,7 +228,13 @@ def stored_acknowledgement(tx: Tx, peer: str, control_id: str, body_digest: byte
 
 def record_message(tx: Tx, message: Hl7Message, *, now: datetime) -> int | None:
     """The key of the message in the log; None when the same one was received before."""
-    return store.insert_message(tx, message, now)
+    keys = record_messages(tx, [message], now=now)
+    return keys[0] if keys else None
+
+
+def record_messages(tx: Tx, messages: Sequence[Hl7Message], *, now: datetime) -> list[int]:
+    """The keys of the messages in the log, without those that were received before."""
+    return store.insert_messages(tx, messages, now)
 
 
 def search_messages(

@@ -1,5 +1,6 @@
 """Reactions of reconciliation: every new fact that a match may depend on is a new decision."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from isocenter.domain.archive.events import (
@@ -23,6 +24,8 @@ from isocenter.domain.reconcile import service
 from isocenter.domain.worklist.events import StepPerformed
 from isocenter.infra.db import Tx
 
+OrderChanged = OrderPlaced | OrderRevised | OrderCancelled | OrderDiscontinued
+PatientChanged = PatientRegistered | PatientUpdated | PatientMerged | PatientUnmerged
 _MATTERS = frozenset({"identifiers", "person_name", "birth_date", "sex", "merges"})
 
 
@@ -38,27 +41,33 @@ def on_step_performed(tx: Tx, event: StepPerformed, *, now: datetime) -> None:
     service.match(tx, event.study_instance_uids, now=now)
 
 
-def on_order_changed(
-    tx: Tx,
-    event: OrderPlaced | OrderRevised | OrderCancelled | OrderDiscontinued,
-    *,
-    now: datetime,
-) -> None:
+def on_order_changed(tx: Tx, event: OrderChanged, *, now: datetime) -> None:
     """Match the studies that name the order, and those that are linked to it."""
-    names = (event.order_key, event.accession_number, event.study_instance_uids)
-    service.match(tx, service.affected_by_orders(tx, [names]), now=now)
+    on_orders_changed(tx, [event], now=now)
 
 
-def on_patient_changed(
-    tx: Tx,
-    event: PatientRegistered | PatientUpdated | PatientMerged | PatientUnmerged,
-    *,
-    now: datetime,
-) -> None:
+def on_orders_changed(tx: Tx, events: Sequence[OrderChanged], *, now: datetime) -> None:
+    """As ``on_order_changed`` for several orders."""
+    names = [(e.order_key, e.accession_number, e.study_instance_uids) for e in events]
+    affected = service.affected_by_orders(tx, names)
+    if affected:
+        service.match(tx, affected, now=now)
+
+
+def on_patient_changed(tx: Tx, event: PatientChanged, *, now: datetime) -> None:
     """Match the studies whose orders are the patient's, when it matters who the patient is."""
-    if isinstance(event, PatientUpdated) and _MATTERS.isdisjoint(event.changed):
-        return
-    keys = [event.patient_key]
-    if isinstance(event, PatientMerged | PatientUnmerged):
-        keys += [event.prior_key, *event.moved_keys]
-    service.match(tx, service.affected_by_patients(tx, keys), now=now)
+    on_patients_changed(tx, [event], now=now)
+
+
+def on_patients_changed(tx: Tx, events: Sequence[PatientChanged], *, now: datetime) -> None:
+    """As ``on_patient_changed`` for several patients."""
+    keys: list[int] = []
+    for event in events:
+        if isinstance(event, PatientUpdated) and _MATTERS.isdisjoint(event.changed):
+            continue
+        keys.append(event.patient_key)
+        if isinstance(event, PatientMerged | PatientUnmerged):
+            keys += [event.prior_key, *event.moved_keys]
+    affected = service.affected_by_patients(tx, keys) if keys else set[str]()
+    if affected:
+        service.match(tx, affected, now=now)

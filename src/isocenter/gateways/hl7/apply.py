@@ -1,4 +1,4 @@
-"""What a message asks for, done: one message type, one service.
+"""What a message asks for, done: one message type, one service, several messages at a time.
 
 Standard: HL7 v2.5.1 2.9.2, 2.15.9.
 """
@@ -10,9 +10,11 @@ from typing import Final
 
 from isocenter.domain.access.model import Actor
 from isocenter.domain.identity import service as identity
+from isocenter.domain.identity.model import PatientFacts, Registered
 from isocenter.domain.orders.model import AccessionFormat
 from isocenter.domain.peers.model import Hl7Peer
 from isocenter.domain.scheduling import service as scheduling
+from isocenter.domain.scheduling.model import PlacedOrder
 from isocenter.gateways.hl7.refusal import refused
 from isocenter.gateways.hl7.translate_adt import PatientChange, patient_changes
 from isocenter.gateways.hl7.translate_orders import (
@@ -26,6 +28,7 @@ from isocenter.infra.db import Tx
 from isocenter.standards.hl7v2.ack import AckCode, ErrorCode
 from isocenter.standards.hl7v2.er7 import Message
 
+_PLACING: Final = frozenset({OrderVerb.PLACE, OrderVerb.REVISE})
 _PROCESSING_IDS: Final = frozenset({"", "P", "T", "D"})
 
 
@@ -51,25 +54,53 @@ class Effect:
     accession_number: str | None = None
 
 
-def apply(
-    tx: Tx,
-    message: Message,
-    sent_by: tuple[Hl7Peer, str],
-    options: ReceiveOptions,
-    *,
-    now: datetime,
-) -> Effect:
-    """Do what the message asks for.
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a message asks for: changes of patients, or of orders, in its order."""
+
+    actor: Actor
+    patients: tuple[PatientChange, ...] = ()
+    orders: tuple[OrderChange, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it registers one patient or places one order, as nearly all messages do."""
+        if self.orders:
+            return len(self.orders) == 1 and self.orders[0].control.verb in _PLACING
+        return len(self.patients) == 1 and not self.patients[0].prior
+
+    @property
+    def facts(self) -> PatientFacts:
+        """Of the patient that it names first."""
+        return self.orders[0].patient if self.orders else self.patients[0].patient
+
+    def names(self) -> set[tuple[str, ...]]:
+        """What tells its patient and order from others: two intents that share none are free."""
+        found = {("patient", i.assigning_authority, i.value) for i in self.facts.identifiers}
+        numbers: set[tuple[str, ...]] = set()
+        for each in self.orders:
+            order = each.order
+            numbers |= {
+                ("placer", order.placer_order_number or "", order.placer_namespace),
+                ("filler", order.filler_order_number or "", order.filler_namespace),
+                ("accession", order.accession_number or ""),
+            }
+        return found | {each for each in numbers if each[1]}
+
+
+def intent_of(
+    message: Message, sent_by: tuple[Hl7Peer, str], options: ReceiveOptions, *, now: datetime
+) -> Intent:
+    """Return what the message asks for, without looking at what is known.
 
     Args:
-        tx: everything that is changed is in it.
         message: parsed.
         sent_by: the peer, and the address that it called from.
         options: how messages are understood.
         now: aware.
 
     Raises:
-        IsocenterError: it is not applied; ``MessageRefused`` when that is about the message itself.
+        MessageRefused: something about the message itself.
     """
     peer, address = sent_by
     _check_header(message)
@@ -85,8 +116,50 @@ def apply(
     actor = Actor.hl7_peer(peer.name, address, peer.receive)
     reading = Reading(options.zone, peer.assigning_authority, now)
     if kind == "adt":
-        return _apply_patients(tx, actor, patient_changes(message, trigger, reading), now=now)
-    return _apply_orders(tx, actor, order_changes(message, reading), options, now=now)
+        return Intent(actor, patients=tuple(patient_changes(message, trigger, reading)))
+    return Intent(actor, orders=tuple(order_changes(message, reading)))
+
+
+def apply(tx: Tx, intent: Intent, options: ReceiveOptions, *, now: datetime) -> Effect:
+    """Do what a message asks for. Raises what the services raise."""
+    if intent.is_plain:
+        return apply_all(tx, [intent], options, now=now)[0]
+    if intent.orders:
+        return _apply_orders(tx, intent.actor, intent.orders, options, now=now)
+    return _apply_patients(tx, intent.actor, intent.patients, now=now)
+
+
+def apply_all(
+    tx: Tx, intents: Sequence[Intent], options: ReceiveOptions, *, now: datetime
+) -> list[Effect]:
+    """Do what several plain messages ask for that share no names; what one raises concerns all."""
+    wanted = [(each.actor, each.facts) for each in intents]
+    registered = identity.register_all(tx, wanted, now=now)
+    requests = [
+        scheduling.PlacementRequest(intent.actor, patient.patient_key, intent.orders[0].order)
+        for intent, patient in zip(intents, registered, strict=True)
+        if intent.orders
+    ]
+    placed = iter(
+        scheduling.place_orders(tx, requests, now=now, accession_format=options.accession_format)
+        if requests
+        else []
+    )
+    effects: list[Effect] = []
+    for intent, patient in zip(intents, registered, strict=True):
+        patient_id = intent.facts.identifiers[0].value
+        if intent.orders:
+            order = next(placed)
+            text = f"{intent.orders[0].control.title}: {_what(order)}"
+            effects.append(Effect(text, patient_id, order.accession_number))
+        else:
+            text = f"{intent.patients[0].event.title}: {_what(patient)}"
+            effects.append(Effect(text, patient_id))
+    return effects
+
+
+def _what(done: Registered | PlacedOrder) -> str:
+    return "created" if done.created else ", ".join(done.changed) or "nothing changed"
 
 
 def _check_header(message: Message) -> None:
@@ -134,8 +207,7 @@ def _apply_patients(
             done = identity.merge(tx, actor, change.patient, change.prior, now=now)
         else:
             done = identity.register(tx, actor, change.patient, now=now)
-        what = "created" if done.created else ", ".join(done.changed) or "nothing changed"
-        texts.append(f"{change.event.title}: {what}")
+        texts.append(f"{change.event.title}: {_what(done)}")
     return Effect("; ".join(texts), changes[0].patient.identifiers[0].value)
 
 
@@ -170,8 +242,7 @@ def _apply_order(
                 now=now,
                 accession_format=options.accession_format,
             )
-            what = "created" if placed.created else ", ".join(placed.changed) or "nothing changed"
-            return placed.accession_number, what
+            return placed.accession_number, _what(placed)
         case OrderVerb.CANCEL:
             closed = scheduling.cancel_order(
                 tx, actor, change.reference, now=now, reason=change.reason

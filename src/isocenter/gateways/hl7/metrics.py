@@ -18,6 +18,11 @@ MESSAGES_OVERSIZED: Final = metrics.counter(
     "hl7_messages_oversized", "HL7 messages rejected because of their size"
 )
 DEFECTS: Final = metrics.counter("hl7_defects", "HL7 messages answered with an error of ours")
+BATCH_MESSAGES: Final = metrics.histogram(
+    "hl7_batch_messages",
+    "HL7 messages that were applied at a time",
+    buckets=(1, 2, 4, 8, 16, 32, 64),
+)
 ANSWER_SECONDS: Final = metrics.histogram(
     "hl7_answer_seconds", "From a whole HL7 message to its committed acknowledgement"
 )

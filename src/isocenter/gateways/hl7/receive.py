@@ -1,12 +1,13 @@
-"""One received message from its bytes to its acknowledgement, inside one transaction.
+"""Received messages from their bytes to their acknowledgements, inside one transaction.
 
 The raw message, what it changed and what was answered become durable together, or not at all. The
-socket side opens the transaction, commits, and only then sends what is returned here.
+caller opens the transaction, commits, and only then sends what is returned here.
 
 Standard: HL7 v2.5.1 2.9.2; IHE ITI TF-2 Appendix C.2.3.
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,7 +15,7 @@ from typing import Final
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import Hl7Message, Hl7Peer, sender
 from isocenter.errors import IsocenterError, Kind
-from isocenter.gateways.hl7.apply import Effect, ReceiveOptions, apply
+from isocenter.gateways.hl7.apply import Effect, Intent, ReceiveOptions, apply, apply_all, intent_of
 from isocenter.gateways.hl7.refusal import MessageRefused, answer_to, refused
 from isocenter.infra import ids
 from isocenter.infra.db import Tx
@@ -78,23 +79,57 @@ class _Received:
         return self.message.header.text(10)
 
 
-def receive(
-    tx: Tx, data: bytes, caller: Caller, options: ReceiveOptions, *, now: datetime
-) -> Reply:
-    """Apply one message and return its acknowledgement; everything of it is in ``tx``.
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A message that was read: whose it is and what it asks for."""
 
-    Whether the message is a repetition is found out at the end, when it is recorded: repetitions
-    are rare, and looking first would cost every message a statement.
+    received: _Received
+    intent: Intent
+
+
+def understand(
+    data: bytes, caller: Caller, options: ReceiveOptions, *, now: datetime
+) -> Understood:
+    """Read a message, without looking at what is known.
 
     Raises:
-        IsocenterError: it cannot be applied, or was before. Roll back, then call ``refuse``.
+        IsocenterError: it is refused for what it says; call ``refuse``.
     """
     received = _identify(data, caller)
-    effect = apply(tx, received.message, (received.peer, caller.address), options, now=now)
-    reply = _reply(received.origin, AckCode.AA, received, effect=effect.text, now=now)
-    if _record(tx, received, reply, effect, now=now) is None:
+    sent_by = (received.peer, caller.address)
+    return Understood(received, intent_of(received.message, sent_by, options, now=now))
+
+
+def receive(
+    tx: Tx, messages: Sequence[Understood], options: ReceiveOptions, *, now: datetime
+) -> list[Reply]:
+    """Apply messages and return their acknowledgements; everything of them is in ``tx``.
+
+    Several at a time are plain and share no names. Whether a message is a repetition is found out
+    at the end, when it is recorded: repetitions are rare, and looking first would cost every
+    message a statement.
+
+    Raises:
+        IsocenterError: one of them cannot be applied, or was before. Roll back; then try them one
+            by one, and call ``refuse`` for the one.
+    """
+    intents = [each.intent for each in messages]
+    with tx.gathered():
+        effects = (
+            [apply(tx, intents[0], options, now=now)]
+            if len(intents) == 1
+            else apply_all(tx, intents, options, now=now)
+        )
+    replies: list[Reply] = []
+    records: list[Hl7Message] = []
+    for each, effect in zip(messages, effects, strict=True):
+        received = each.received
+        reply = _reply(received.origin, AckCode.AA, received, effect=effect.text, now=now)
+        replies.append(reply)
+        records.append(_record_of(received, reply, effect))
+    if len(peers.record_messages(tx, records, now=now)) < len(records):
         raise AnsweredBefore("the message was answered before")
-    return reply
+    return replies
 
 
 def refuse(
@@ -136,7 +171,8 @@ def refuse(
         return known
     reply = _reply(received.origin, code, received, problem=problem, effect="refused", now=now)
     if tx is not None:
-        _record(tx, received, reply, Effect("refused"), error=text, now=now)
+        record = _record_of(received, reply, Effect("refused"), error=text)
+        peers.record_message(tx, record, now=now)
     return reply
 
 
@@ -236,38 +272,28 @@ def _code_wanted(origin: Origin, code: AckCode) -> AckCode:
     return _COMMIT_CODES[code] if ack.is_wanted(origin.accept, succeeded=succeeded) else code
 
 
-def _record(
-    tx: Tx,
-    received: _Received,
-    reply: Reply,
-    effect: Effect,
-    *,
-    now: datetime,
-    error: str | None = None,
-) -> int | None:
+def _record_of(
+    received: _Received, reply: Reply, effect: Effect, *, error: str | None = None
+) -> Hl7Message:
     flaws = ", ".join(flaw.value for flaw in received.message.flaws)
     digest = received.digest
     if error is not None or not received.control_id:
         # A refusal must not be repeated for ever: when its reason is gone, the same message is
         # welcome. And without a control id two equal messages are two messages.
         digest = _digest_of_this_copy(received.digest)
-    return peers.record_message(
-        tx,
-        Hl7Message(
-            direction="in",
-            peer=received.peer.name,
-            control_id=received.control_id,
-            message_type=received.message_type,
-            body_digest=digest,
-            raw=received.data,
-            acknowledgement=reply.acknowledgement,
-            acknowledgement_code=reply.code.value,
-            patient_id=effect.patient_id,
-            accession_number=effect.accession_number,
-            effect=f"{effect.text} ({flaws})" if flaws else effect.text,
-            error=error,
-        ),
-        now=now,
+    return Hl7Message(
+        direction="in",
+        peer=received.peer.name,
+        control_id=received.control_id,
+        message_type=received.message_type,
+        body_digest=digest,
+        raw=received.data,
+        acknowledgement=reply.acknowledgement,
+        acknowledgement_code=reply.code.value,
+        patient_id=effect.patient_id,
+        accession_number=effect.accession_number,
+        effect=f"{effect.text} ({flaws})" if flaws else effect.text,
+        error=error,
     )
 
 

@@ -1,8 +1,7 @@
 """The HL7 listener: accepts connections, admits peers, turns every message into one answer.
 
-Each message is one call into the thread pool: one thread, one connection, one transaction, which
-is committed before the answer is sent. Limits, TLS and peers are checked here; translation is in
-``receive``.
+Limits, TLS and peers are checked here. ``admission`` applies the messages and ``receive`` says what
+that is; a message is answered after its commit.
 """
 
 import asyncio
@@ -11,8 +10,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from isocenter.domain.peers import service as peers
-from isocenter.errors import IsocenterError, Kind
+from isocenter.errors import IsocenterError
 from isocenter.gateways.hl7 import metrics
+from isocenter.gateways.hl7.admission import Admission
 from isocenter.gateways.hl7.connection import Connection, ConnectionLimits, Handlers
 from isocenter.gateways.hl7.directory import PeerDirectory
 from isocenter.gateways.hl7.receive import (
@@ -20,20 +20,17 @@ from isocenter.gateways.hl7.receive import (
     ReceiveOptions,
     Reply,
     new_control_id,
-    receive,
     refuse,
     reject_oversized,
 )
 from isocenter.infra.clock import Clock
 from isocenter.infra.log import get_logger
 from isocenter.infra.pools import Pool
-from isocenter.standards import RemoteProtocolError
 from isocenter.standards.hl7v2 import ack, batch
 from isocenter.standards.hl7v2.datatypes import format_dtm
 from isocenter.standards.hl7v2.mllp import Oversized
 
 _log = get_logger(__name__)
-_AWAY = frozenset({Kind.UNAVAILABLE, Kind.BUSY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +69,7 @@ class Hl7Server:
         self._clock = clock
         self._tls = tls
         self._directory = PeerDirectory(pool)
+        self._admission = Admission(pool, options.receiving, clock)
         self._connections: set[Connection] = set()
         self._of_address: Counter[str] = Counter()
         self._server: asyncio.Server | None = None
@@ -175,33 +173,17 @@ class Hl7Server:
         return batch.encode_batch(answers, {**header, 10: comment})
 
     async def _answer_one(self, address: str, data: bytes) -> Reply:
-        now = self._clock()
-        started = asyncio.get_running_loop().time()
-        caller = Caller(address, ())
+        loop = asyncio.get_running_loop()
+        started = loop.time()
         try:
             caller = await self._directory.caller(address)
-            reply = await self._pool.run(receive, data, caller, self._options.receiving, now=now)
-        except (IsocenterError, RemoteProtocolError) as error:
-            reply = await self._refuse(data, caller, error)
-        except Exception as error:  # noqa: BLE001 - a defect must cost one message, not the interface
-            metrics.DEFECTS.inc()
-            _log.error("hl7_defect", remote_address=address, exc_info=error)
-            reply = await self._refuse(data, caller, None)
-        metrics.ANSWER_SECONDS.observe(asyncio.get_running_loop().time() - started)
+        except IsocenterError as error:
+            reply = refuse(None, data, Caller(address, ()), error, now=self._clock())
+        else:
+            reply = await self._admission.answer(data, caller)
+        metrics.ANSWER_SECONDS.observe(loop.time() - started)
         self._note(address, reply, size_bytes=len(data))
         return reply
-
-    async def _refuse(
-        self, data: bytes, caller: Caller, error: IsocenterError | RemoteProtocolError | None
-    ) -> Reply:
-        known = error if isinstance(error, IsocenterError) else None
-        now = self._clock()
-        if known is None or known.kind not in _AWAY:
-            try:
-                return await self._pool.run(refuse, data, caller, known, now=now)
-            except Exception as second:  # noqa: BLE001 - the sender is owed an answer all the same
-                _log.error("hl7_refusal_not_recorded", exc_info=second)
-        return refuse(None, data, caller, known, now=now)
 
     @staticmethod
     def _note(address: str, reply: Reply, *, size_bytes: int) -> None:

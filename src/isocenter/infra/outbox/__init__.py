@@ -23,10 +23,11 @@ from isocenter.infra.outbox.deadletters import (
 from isocenter.infra.outbox.dispatch import Dispatcher
 from isocenter.infra.outbox.events import Event, UndecodableEvent
 from isocenter.infra.outbox.feed import RecordedEvent, feed, feed_end
-from isocenter.infra.outbox.routing import GiveUp, Handler, Router, Subscription
+from isocenter.infra.outbox.routing import BatchHandler, GiveUp, Handler, Router, Subscription
 from isocenter.infra.outbox.timers import cancel_timer, set_timer
 
 __all__ = [
+    "BatchHandler",
     "DeadLetter",
     "DeliveryNotFound",
     "Dispatcher",

@@ -1,4 +1,4 @@
-"""Finding and settling one delivery: a lane keeps its order with any number of workers."""
+"""Finding and settling deliveries: a lane keeps its order with any number of workers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,40 +25,50 @@ class Claimed:
     name: str
     data: dict[str, Any]
     durability: str
+    planning: str
 
 
-# How it finds one is told where it is written, in migration 0001.
+# How it finds them is told where it is written, in migrations 0001 and 0004. What reactions ask is
+# short and finds rows by their keys: planning it anew each time would cost more than doing it.
 _CLAIM = """
 select event_id, subscriber, lane, attempts, name, data,
-       set_config('synchronous_commit', %(durability)s, true) as durability
-from outbox.claim(%(subscribers)s::text[], %(now)s)
+       set_config('synchronous_commit', %(durability)s, true) as durability,
+       set_config('plan_cache_mode', 'force_generic_plan', true) as planning
+from outbox.claim(%(subscribers)s::text[], %(now)s, %(most)s)
 """
 
 
-def claim(tx: Tx, subscribers: Sequence[str], *, durable: bool, now: datetime) -> Claimed | None:
-    """The due head of some lane, locked until the transaction ends; None when there is none.
+def claim(
+    tx: Tx, subscribers: Sequence[str], *, durable: bool, most: int, now: datetime
+) -> list[Claimed]:
+    """The due heads of at most so many lanes, locked until the transaction ends; the oldest first.
 
     Unless ``durable``, the transaction's commit does not wait for the disk. Losing it in a crash is
     as if the handler had not run yet: it runs again. Whoever answers a peer because of what it did
     commits later, and the log on disk has no gaps, so that answer never outlives its cause.
     """
-    return tx.maybe(
+    found = tx.all(
         Claimed,
         _CLAIM,
         {
             "now": now,
             "subscribers": list(subscribers),
             "durability": "on" if durable else "off",
+            "most": most,
         },
     )
+    return sorted(found, key=lambda each: each.event_id)
 
 
-def settle_done(tx: Tx, delivery: Claimed, *, now: datetime) -> None:
+def settle_done(tx: Tx, deliveries: Sequence[Claimed], *, now: datetime) -> None:
     """Record success."""
     tx.run(
-        "update outbox.delivery set state = 'done', attempts = attempts + 1, ended_at = %s"
-        " where event_id = %s and subscriber = %s",
-        (now, delivery.event_id, delivery.subscriber),
+        """
+        update outbox.delivery set state = 'done', attempts = attempts + 1, ended_at = %s
+          from unnest(%s::bigint[], %s::text[]) as done (event_id, subscriber)
+         where delivery.event_id = done.event_id and delivery.subscriber = done.subscriber
+        """,
+        (now, [each.event_id for each in deliveries], [each.subscriber for each in deliveries]),
     )
 
 

@@ -1,6 +1,6 @@
-"""Runs the handlers: claims a delivery, handles it and settles it in one transaction.
+"""Runs the handlers: claims deliveries, handles them and settles them in one transaction.
 
-A worker that dies takes its transaction with it, and the delivery is claimed again by another.
+A worker that dies takes its transaction with it, and the deliveries are claimed again by another.
 Threads, not processes, are this module's business; any number of processes may run dispatchers on
 one database.
 """
@@ -28,6 +28,7 @@ from isocenter.infra.outbox.events import UndecodableEvent, from_data
 from isocenter.infra.outbox.routing import GiveUp, Router, Subscription
 from isocenter.infra.outbox.timers import fire_due_timer
 
+_BATCH_MAX = 32
 _POLL_FIRST_S = 0.02
 _POLL_MAX_S = 0.2
 _AWAY_S = 1.0
@@ -43,6 +44,11 @@ class _Crew:
     subscribers: Sequence[str]
     workers: int
     external: bool
+
+    @property
+    def batch_max(self) -> int:
+        """How many deliveries share a transaction."""
+        return 1 if self.external else _BATCH_MAX
 
 
 def _subscribers(router: Router, *, external: bool) -> Sequence[str]:
@@ -85,17 +91,19 @@ class Dispatcher:
             while self._fire_timer():
                 pass
             for crew in self._crews:
-                while self._deliver(crew):
-                    tried += 1
+                while count := self._deliver(crew):
+                    tried += count
             if tried == before and not self._fire_timer():
                 return tried
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until ``stop`` is set; what a worker has begun by then it finishes."""
-        steps = [partial(self._deliver, crew) for crew in self._crews for _ in range(crew.workers)]
+        steps: list[tuple[Callable[[], int], int]] = [(self._fire_timer, 1)]
+        for crew in self._crews:
+            steps += [(partial(self._deliver, crew), crew.batch_max)] * crew.workers
         threads = [
-            threading.Thread(target=_work, args=(step, stop), name="dispatch")
-            for step in [self._fire_timer, *steps]
+            threading.Thread(target=_work, args=(step, most, stop), name="dispatch")
+            for step, most in steps
         ]
         for each in threads:
             each.start()
@@ -108,33 +116,53 @@ class Dispatcher:
             tx.router = self._router
             return fire_due_timer(tx, self._router, now=self._clock())
 
-    def _deliver(self, crew: _Crew) -> bool:
-        """Whether there was a delivery to try."""
+    def _deliver(self, crew: _Crew) -> int:
+        """How many deliveries were tried, in one transaction."""
         now = self._clock()
         with self._db.transaction() as tx:
             tx.router = self._router
-            delivery = claim(tx, crew.subscribers, durable=crew.external, now=now)
-            if delivery is None:
-                return False
-            subscription = self._router.for_subscriber(delivery.subscriber)
-            if subscription is None:  # the claim asked for our names only
-                raise LookupError(delivery.subscriber)
-            self._handle(tx, subscription, delivery, now)
-            return True
+            claimed = claim(
+                tx, crew.subscribers, durable=crew.external, most=crew.batch_max, now=now
+            )
+            done: list[Claimed] = []
+            for subscriber in sorted({each.subscriber for each in claimed}):
+                subscription = self._router.for_subscriber(subscriber)
+                if subscription is None:  # the claim asked for our names only
+                    raise LookupError(subscriber)
+                own = [each for each in claimed if each.subscriber == subscriber]
+                done += self._handle(tx, subscription, own, now)
+            if done:
+                settle_done(tx, done, now=self._clock())
+            return len(claimed)
 
-    def _handle(self, tx: Tx, subscription: Subscription, delivery: Claimed, now: datetime) -> None:
+    def _handle(
+        self, tx: Tx, subscription: Subscription, deliveries: Sequence[Claimed], now: datetime
+    ) -> Sequence[Claimed]:
+        """Handle deliveries together or, when that fails, one by one; gives those that are done."""
+        together = subscription.together
+        if together is not None and len(deliveries) > 1:
+            try:
+                with tx.savepoint(), tx.gathered():
+                    events = [from_data(subscription.event, each.data) for each in deliveries]
+                    together(tx, events, now=now)
+            except Exception as error:  # noqa: BLE001 - whose failure it is shows when each is alone
+                _raise_if_gone(tx, error)
+            else:
+                return deliveries
+        return [each for each in deliveries if self._handle_one(tx, subscription, each, now)]
+
+    def _handle_one(
+        self, tx: Tx, subscription: Subscription, delivery: Claimed, now: datetime
+    ) -> bool:
         try:
-            with tx.savepoint():
+            with tx.savepoint(), tx.gathered():
                 event = from_data(subscription.event, delivery.data)
                 subscription.handler(tx, event, now=now)
-        except DatabaseUnavailable as error:
-            if error.outcome_unknown or not _usable(tx):
-                raise  # the transaction is gone, and with it our claim
-            self._settle_failure(tx, subscription, delivery, error)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is its failure
+            _raise_if_gone(tx, error)
             self._settle_failure(tx, subscription, delivery, error)
-        else:
-            settle_done(tx, delivery, now=self._clock())
+            return False
+        return True
 
     def _settle_failure(
         self, tx: Tx, subscription: Subscription, delivery: Claimed, error: Exception
@@ -170,6 +198,12 @@ class Dispatcher:
         )
 
 
+def _raise_if_gone(tx: Tx, error: Exception) -> None:
+    """Raise the error again when the transaction is gone, and with it our claims."""
+    if isinstance(error, DatabaseUnavailable) and (error.outcome_unknown or not _usable(tx)):
+        raise error
+
+
 def _usable(tx: Tx) -> bool:
     """Whether the transaction still stands (a deadlock is undone by the savepoint alone)."""
     try:
@@ -179,16 +213,18 @@ def _usable(tx: Tx) -> bool:
     return True
 
 
-def _work(step: Callable[[], bool], stop: threading.Event) -> None:
-    """One thread: no pause while ``step`` finds work, then ever longer ones up to a limit.
+def _work(step: Callable[[], int], most: int, stop: threading.Event) -> None:
+    """One thread: no pause while ``step`` does ``most``, a short one while it does something.
 
-    Nothing needs to wake it, so nothing can fail to: an idle worker looks again by itself.
+    What comes during the short pause makes one batch: batches grow with the load. When there is
+    nothing to do the pauses grow up to a limit. Nothing needs to wake the thread, so nothing can
+    fail to: it looks again by itself.
     """
     pause_s = _POLL_FIRST_S
     while not stop.is_set():
         began = time.monotonic()
         try:
-            busy = step()
+            count = step()
         except (DatabaseUnavailable, DatabaseBusy) as error:
             log.warning("dispatch_interrupted", error_kind=error.kind)
             stop.wait(_AWAY_S)
@@ -197,8 +233,10 @@ def _work(step: Callable[[], bool], stop: threading.Event) -> None:
             log.exception("dispatch_failed")
             stop.wait(_AWAY_S)
             continue
-        if busy:
+        if count:
             pause_s = _POLL_FIRST_S
+            if count < most:
+                stop.wait(pause_s)
             continue
         pause_s = min(pause_s * 1.5, _POLL_MAX_S)
         # Looking in vain must never become a load, whatever it costs at the moment.

@@ -24,6 +24,17 @@ class Handler(Protocol):
         ...
 
 
+class BatchHandler(Protocol):
+    """A reaction to several events of one kind at a time, each of a lane of its own.
+
+    What it raises undoes all of it; then the handler of single events gets them one by one.
+    """
+
+    def __call__(self, tx: Tx, events: Sequence[Any], /, *, now: datetime) -> None:
+        """React to ``events``, the oldest first."""
+        ...
+
+
 class GiveUp(IsocenterError):
     """Raised by a handler: trying again cannot help; a person must look at this delivery now."""
 
@@ -41,19 +52,22 @@ class Subscription:
         event: class of the event.
         subscriber: name of the reaction, unique, stable over versions: 'reconcile.match'.
         handler: what to call.
+        together: what to call instead when several deliveries are due; None: the handler for each.
         lane: the lane of an event; deliveries of one lane are handled one at a time, in order.
         attempts_max: tries before the delivery is given up.
         backoff_first_s: wait after the first failure; doubles with each further one.
         backoff_max_s: the longest wait between two tries.
         blocks_lane: whether later deliveries of the lane wait for a person when one is given up.
         external: whether the handler acts outside the database (sends something). Its success is
-            then on disk before the next is tried, and it runs on threads of its own kind so that a
+            then on disk before the next is tried, there is never more than one delivery in a
+            transaction, and it runs on threads of its own kind so that a
             slow peer does not hold up what is quick.
     """
 
     event: type[Any]
     subscriber: str
     handler: Handler
+    together: BatchHandler | None = None
     lane: Callable[[Any], str] = field(default=_subject)
     attempts_max: int = 12
     backoff_first_s: float = 1.0
