@@ -5,6 +5,7 @@ whoever owns it.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -48,6 +49,7 @@ class Runtime:
 # A thread that comes back from the database or the disk waits for the interpreter at most so long
 # while another computes. The usual 5 ms would be spent at each of a message's ten statements.
 _SWITCH_INTERVAL_S = 0.0002
+_COLLECTED_AFTER = 20_000
 
 
 @contextmanager
@@ -62,6 +64,9 @@ def opened(settings: Settings, *, process: str) -> Generator[Runtime]:
         SchemaOutdated: the database lacks migrations.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    # What is loaded now stays; to look through it again at every collection is time for nothing.
+    gc.freeze()
+    gc.set_threshold(_COLLECTED_AFTER)
     server = None
     url = settings.database_url
     if url is None:

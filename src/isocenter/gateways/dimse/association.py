@@ -7,7 +7,7 @@ buffer, which grows to a bound. What messages mean is the services' business (``
 
 import asyncio
 import socket
-from collections.abc import AsyncIterable, Callable, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -145,13 +145,16 @@ class Association(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have arrived in the buffer."""
         self._deadlines.touched = True
+        connection = self._connection
         unread = self._buffer.received(nbytes)
-        self._buffer.consumed(self._connection.receive_buffer(unread))
-        event = self._connection.next_event()
+        self._buffer.consumed(connection.receive_buffer(unread))
+        event = connection.next_event()
         while event is not None:
             self._on_event(event)
-            event = self._connection.next_event()
-        self.flush()
+            event = connection.next_event()
+        # In the middle of a data set, which is nearly always, there is nothing to say.
+        if self._reader.between_messages or connection.has_news:
+            self.flush()
 
     def eof_received(self) -> bool:
         """The peer sends no more; nothing is left to be said either."""
@@ -187,6 +190,11 @@ class Association(asyncio.BufferedProtocol):
     def is_established(self) -> bool:
         """True while responses can still be sent."""
         return self._connection.state in {State.ESTABLISHED, State.AWAITING_RELEASE_RESPONSE}
+
+    @property
+    def contexts(self) -> Mapping[int, ul.NegotiatedContext]:
+        """The agreed presentation contexts by id."""
+        return self._connection.contexts
 
     @property
     def fragment_bytes_max(self) -> int:
@@ -325,9 +333,10 @@ class Association(asyncio.BufferedProtocol):
     # -- inside
 
     def _on_event(self, event: ul.ConnectionEvent) -> None:
+        if isinstance(event, ul.DataReceived):
+            self._on_data(event.values)
+            return
         match event:
-            case ul.DataReceived(values):
-                self._on_data(values)
             case ul.AssociateRequested(request):
                 self._decision = self.loop.create_task(self._decide(request))
             case ul.ReleaseRequested():
@@ -369,6 +378,7 @@ class Association(asyncio.BufferedProtocol):
         if not command.has_data_set and self._receiver is not None:
             receiver, self._receiver = self._receiver, None
             receiver.finish()
+        self._observe_timers()
 
     def _on_response(self, response: Response) -> None:
         # A data set that comes with it is nobody's: no receiver is set, so it passes unread.

@@ -1,6 +1,9 @@
 """What the DIMSE gateway counts. Labels are codes of the standard, never a peer or a UID."""
 
+from functools import cache
 from typing import Final
+
+from prometheus_client import Counter
 
 from isocenter.infra import metrics
 
@@ -14,9 +17,17 @@ ASSOCIATIONS_ABORTED: Final = metrics.counter(
 CONNECTIONS_REFUSED: Final = metrics.counter(
     "dimse_connections_refused", "TCP connections closed because there were too many"
 )
-INSTANCES: Final = metrics.counter(
+_INSTANCES: Final = metrics.counter(
     "dimse_instances", "Objects received, by the status that was answered", ["status"]
 )
+
+
+@cache
+def instances(status: int) -> Counter:
+    """The count of the objects that were answered with ``status``."""
+    return _INSTANCES.labels(f"{status:04X}")
+
+
 INSTANCE_BYTES: Final = metrics.counter(
     "dimse_instance_bytes", "Bytes of data sets received with success"
 )
@@ -31,4 +42,7 @@ QUERIES: Final = metrics.counter(
 )
 OPERATIONS: Final = metrics.counter(
     "dimse_operations", "N- requests, by the status that was answered", ["status"]
+)
+RETRIEVALS: Final = metrics.counter(
+    "dimse_retrievals", "C-MOVE and C-GET requests, by the status that ended them", ["status"]
 )

@@ -171,7 +171,7 @@ class _ObjectReceiver:
         self._writer.abort()
 
     def _answer(self, answer: Answer) -> None:
-        metrics.INSTANCES.labels(f"{answer.status:04X}").inc()
+        metrics.instances(answer.status).inc()
         if answer.status == Status.SUCCESS:
             metrics.INSTANCE_BYTES.inc(self._dataset_bytes)
         request = self._request

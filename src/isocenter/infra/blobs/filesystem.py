@@ -43,19 +43,19 @@ _begin_writing = getattr(ctypes.CDLL(None), "sync_file_range", None)  # Linux
 if _begin_writing is not None:
     _begin_writing.argtypes = [ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint]
 _WRITE = 2  # SYNC_FILE_RANGE_WRITE: start, do not wait
-_WORTH_BEGINNING_BYTES = 1 << 15
+_BEGIN_BYTES = 1 << 18
 
 
 class FileWriter:
     """A file being written; its digest is taken on the way."""
 
-    __slots__ = ("_descriptor", "_digest", "_path", "_size_bytes", "_store")
+    __slots__ = ("_begun_bytes", "_descriptor", "_digest", "_path", "_size_bytes", "_store")
 
     def __init__(self, store: "FileStore", path: str) -> None:
         self._store = store
         self._path = path
         self._digest = hashlib.sha256()
-        self._size_bytes = 0
+        self._size_bytes = self._begun_bytes = 0
         self._descriptor = os.open(path, _NEW_FILE, 0o640)
 
     def write(self, data: Chunk, /) -> None:
@@ -68,10 +68,12 @@ class FileWriter:
         except OSError as error:
             self.abort()
             raise _translated(error) from error
-        if length >= _WORTH_BEGINNING_BYTES and _begin_writing is not None:
-            _begin_writing(self._descriptor, self._size_bytes, length, _WRITE)
         self._digest.update(data)
         self._size_bytes += length
+        waiting_bytes = self._size_bytes - self._begun_bytes
+        if waiting_bytes >= _BEGIN_BYTES and _begin_writing is not None:
+            _begin_writing(self._descriptor, self._begun_bytes, waiting_bytes, _WRITE)
+            self._begun_bytes = self._size_bytes
 
     def _write_rest(self, rest: memoryview) -> None:
         while rest:

@@ -35,6 +35,7 @@ from isocenter.standards.dicom.part10_elements import (
 
 PREAMBLE_BYTES: Final = 128
 PREFIX: Final = b"DICM"
+_META_HEAD: Final = bytes(PREAMBLE_BYTES) + PREFIX
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 # What the frame index needs to know of the image (PS3.3 C.7.6.3, C.7.6.6; PS3.5 A.4).
 FRAME_TAGS: Final = frozenset({
@@ -179,24 +180,36 @@ def encode_file_meta(
 
     Standard: PS3.10 7.1
     """
-    for uid in (sop_class_uid, sop_instance_uid, transfer_syntax_uid):
-        if not uid or len(uid) > 64 or not uid.isascii():
-            raise LocalProtocolError("a UID of the file meta information is empty or too long")
+    instance = _meta_text(0x0003, b"UI", _checked_uid(sop_instance_uid))
+    before, after = _meta_around(sop_class_uid, transfer_syntax_uid, source_ae_title)
+    size = len(before) + len(instance) + len(after)
+    length = struct.pack("<HH2sHL", _META_GROUP, 0x0000, b"UL", 4, size)
+    return b"".join((_META_HEAD, length, before, instance, after))
+
+
+def _checked_uid(uid: str) -> str:
+    if not uid or len(uid) > 64 or not uid.isascii():
+        raise LocalProtocolError("a UID of the file meta information is empty or too long")
+    return uid
+
+
+@lru_cache(maxsize=256)  # all but the instance is the same for all objects of a series
+def _meta_around(
+    sop_class_uid: str, transfer_syntax_uid: str, source_ae_title: str
+) -> tuple[bytes, bytes]:
+    """The elements before Media Storage SOP Instance UID, and those after it."""
     if len(source_ae_title) > 16 or not source_ae_title.isascii():
         raise LocalProtocolError("the source AE title is longer than 16 ASCII characters")
-    parts = [
-        struct.pack("<HH2sHL", _META_GROUP, 0x0001, b"OB", 0, 2) + b"\0\1",
-        _meta_text(0x0002, b"UI", sop_class_uid),
-        _meta_text(0x0003, b"UI", sop_instance_uid),
-        _meta_text(0x0010, b"UI", transfer_syntax_uid),
+    version = struct.pack("<HH2sHL", _META_GROUP, 0x0001, b"OB", 0, 2) + b"\0\1"
+    before = version + _meta_text(0x0002, b"UI", _checked_uid(sop_class_uid))
+    after = [
+        _meta_text(0x0010, b"UI", _checked_uid(transfer_syntax_uid)),
         _meta_text(0x0012, b"UI", uids.IMPLEMENTATION_CLASS_UID),
         _meta_text(0x0013, b"SH", uids.IMPLEMENTATION_VERSION_NAME),
     ]
     if source_ae_title:
-        parts.append(_meta_text(0x0016, b"AE", source_ae_title))
-    body = b"".join(parts)
-    length = struct.pack("<HH2sHL", _META_GROUP, 0x0000, b"UL", 4, len(body))
-    return bytes(PREAMBLE_BYTES) + PREFIX + length + body
+        after.append(_meta_text(0x0016, b"AE", source_ae_title))
+    return before, b"".join(after)
 
 
 def _meta_text(element: int, vr: bytes, text: str) -> bytes:

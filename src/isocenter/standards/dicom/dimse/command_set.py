@@ -128,6 +128,7 @@ class _Layout:
 
     command: type[Command]
     elements: Mapping[int, tuple[str, Callable[[memoryview], Any]]]
+    encoders: tuple[tuple[int, str, Callable[[Any], bytes]], ...]
     required: frozenset[str]
 
 
@@ -136,9 +137,14 @@ def _layout(command: type[Command]) -> _Layout:
     elements = {
         number: (name, kind.decode) for number, (name, kind) in _ELEMENTS.items() if name in names
     }
+    encoders = tuple(
+        (number, name, kind.encode)
+        for number, (name, kind) in _ELEMENTS.items()
+        if hasattr(command, name) or name in names
+    )
     required = {name for name, field in names.items() if field.default is MISSING}
     required.add("has_data_set")
-    return _Layout(command, elements, frozenset(required))
+    return _Layout(command, elements, encoders, frozenset(required))
 
 
 _LAYOUTS: Final = MappingProxyType({c.command_field: _layout(c) for c in COMMANDS})
@@ -152,19 +158,16 @@ def encode(command: Command) -> bytes:
     """
     parts: list[bytes] = []
     try:
-        for number, (name, kind) in _ELEMENTS.items():
-            value = getattr(command, name, None)
+        for number, name, to_bytes in _LAYOUTS[command.command_field].encoders:
+            value = getattr(command, name)
             if value is not None and value not in _EMPTY:
-                _append(parts, number, kind.encode(value))
+                data = to_bytes(value)
+                parts.append(_ELEMENT.pack(0, number, len(data)))
+                parts.append(data)
     except (ValueError, TypeError, StructError) as problem:
         raise LocalProtocolError(f"{type(command).__name__}: {problem}") from problem
     body = b"".join(parts)
     return _ELEMENT.pack(0, 0, 4) + _U32.pack(len(body)) + body
-
-
-def _append(parts: list[bytes], number: int, value: bytes) -> None:
-    parts.append(_ELEMENT.pack(0, number, len(value)))
-    parts.append(value)
 
 
 def decode(data: bytes | bytearray | memoryview) -> Command:

@@ -9,7 +9,7 @@ Standard: PS3.7 6.3.1, PS3.8 Annex E
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.dimse.command_set import decode, encode
@@ -33,8 +33,7 @@ class CommandReceived:
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
-class DataFragment:
+class DataFragment(NamedTuple):
     """The next piece of the data set of the last command.
 
     ``data`` is a view of the receive buffer; after ``is_last`` the message is complete.

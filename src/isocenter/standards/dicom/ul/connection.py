@@ -154,6 +154,11 @@ class Connection:
         return self._machine.state
 
     @property
+    def has_news(self) -> bool:
+        """Whether the transport has to do something: send, or close."""
+        return self.close_requested or bool(self._outgoing)
+
+    @property
     def artim_epoch(self) -> int | None:
         """Names the running ARTIM timer, anew at each start; ``None`` while it is stopped."""
         return self._machine.artim_epoch
@@ -212,7 +217,7 @@ class Connection:
 
         The caller offers the rest again with more behind it. Views in events point into ``view``.
         """
-        at, end = 0, len(view)
+        at, end = self._receive_fragments(view), len(view)
         while end - at >= ul.HEADER_SIZE_BYTES and not self._ended:
             pdu_type, length = ul.parse_header(view[at : at + ul.HEADER_SIZE_BYTES])
             stop = at + ul.HEADER_SIZE_BYTES + length
@@ -326,6 +331,31 @@ class Connection:
         if isinstance(pdu, ul.AssociateRequest) and self.role is Role.ACCEPTOR:
             self._request = self._request or pdu
         self._step(_EVENT_OF_PDU[type(pdu)], pdu)
+
+    def _receive_fragments(self, view: memoryview) -> int:
+        """Takes P-DATA-TF PDUs of one fragment each from the front of ``view``; where they end.
+
+        Nearly all that is ever received has this form: what this saves, everything saves.
+        """
+        at, end = 0, len(view)
+        if self._deaf or self._machine.state is not State.ESTABLISHED:
+            return at
+        contexts, length_max = self.contexts, self._pdu_length_bytes_max
+        values: list[ul.PresentationDataValue] = []
+        while end - at >= ul.FRAGMENT_HEADER_SIZE_BYTES:
+            pdu_type, length, size, context_id, control = ul.parse_fragment_header(view, at)
+            stop = at + ul.HEADER_SIZE_BYTES + length
+            if pdu_type != ul.PduType.P_DATA_TF or size != length - 4 or stop > end:
+                break
+            if size < 2 or context_id not in contexts or length > length_max:
+                break
+            data = view[at + ul.FRAGMENT_HEADER_SIZE_BYTES : stop]
+            value = ul.PresentationDataValue(context_id, control & 1 == 1, control & 2 == 2, data)
+            values.append(value)
+            at = stop
+        if values:
+            self._events.append(DataReceived(values))
+        return at
 
     def _receive_data(self, values: list[ul.PresentationDataValue]) -> None:
         self._check_contexts(values)

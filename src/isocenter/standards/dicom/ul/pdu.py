@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from isocenter.standards import LocalProtocolError
 from isocenter.standards.dicom.ul.items import (
@@ -184,8 +184,7 @@ class AssociateReject:
     reason: int
 
 
-@dataclass(frozen=True, slots=True)
-class PresentationDataValue:
+class PresentationDataValue(NamedTuple):
     """One fragment of a message.
 
     When received, ``data`` is a view of the receive buffer: valid until the next receipt.
@@ -281,6 +280,11 @@ def fragment_header(value_size: int, context_id: int, *, is_command: bool, is_la
 def parse_header(view: memoryview) -> tuple[int, int]:
     """PDU type and length of what follows the first six bytes of ``view``."""
     return _PDU_HEADER.unpack_from(view)
+
+
+def parse_fragment_header(view: memoryview, at: int) -> tuple[int, int, int, int, int]:
+    """PDU type, PDU length, first fragment's length, context and control of the PDU at ``at``."""
+    return _FRAGMENT_HEADER.unpack_from(view, at)
 
 
 def parse_p_data(body: memoryview) -> list[PresentationDataValue]:

@@ -37,7 +37,9 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
 )
 def test_fragmenting_never_matters(command_sizes, data_sizes, data):
     pieces = cut(command_set.encode(STORE), command_sizes)
-    values = [value(p, command=True, last=p is pieces[-1]) for p in pieces]
+    values = [
+        value(p, command=True, last=index == len(pieces) - 1) for index, p in enumerate(pieces)
+    ]
     parts = cut(data, data_sizes)
     values += [
         value(p, command=False, last=index == len(parts) - 1) for index, p in enumerate(parts)
