@@ -9,6 +9,7 @@ import os
 import secrets
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 _RANDOM_BYTES = 10
 
@@ -38,3 +39,14 @@ def new_id() -> str:
 def new_token(entropy_bytes: int = 32) -> str:
     """A secret that cannot be guessed, in URL-safe characters: ``entropy_bytes`` of randomness."""
     return secrets.token_urlsafe(entropy_bytes)
+
+
+def made_at(identifier: str) -> datetime:
+    """When an identifier of ``new_id`` was made, to the millisecond.
+
+    Standard: RFC 9562 5.7
+    """
+    milliseconds = int(identifier[:12], 16)
+    return datetime.fromtimestamp(milliseconds // 1000, UTC) + timedelta(
+        milliseconds=milliseconds % 1000
+    )

@@ -2,10 +2,12 @@
 
 import re
 import uuid
+from datetime import timedelta
 
 from pydicom.uid import UID
 
-from isocenter.infra.ids import new_id, new_token, new_uid
+from isocenter.infra.clock import utc_now
+from isocenter.infra.ids import made_at, new_id, new_token, new_uid
 
 
 def test_a_uid_is_valid_and_under_the_root_for_uuids() -> None:
@@ -29,3 +31,9 @@ def test_ids_are_uuids_of_version_7_that_sort_by_time() -> None:
 def test_tokens_are_url_safe_and_long_enough() -> None:
     assert re.fullmatch(r"[A-Za-z0-9_-]{43}", new_token())
     assert new_token() != new_token()
+
+
+def test_an_identifier_tells_when_it_was_made() -> None:
+    before = utc_now()
+    made = made_at(new_id())
+    assert timedelta(milliseconds=-1) <= made - before < timedelta(seconds=5)

@@ -11,9 +11,10 @@ import typer
 
 from isocenter.app.cli import exit_codes, session
 from isocenter.app.cli.config_commands import config
+from isocenter.app.cli.import_command import import_files
 from isocenter.app.cli.peer_commands import peer
 from isocenter.app.cli.people import token, user
-from isocenter.app.cli.upkeep import doctor, import_files, migrate, verify
+from isocenter.app.cli.upkeep import doctor, migrate, verify
 
 app = typer.Typer(
     name="isocenter",

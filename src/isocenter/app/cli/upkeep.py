@@ -1,14 +1,13 @@
-"""``isocenter migrate``, ``doctor``, ``verify``, ``import``: the installation and its archive."""
+"""``isocenter migrate``, ``doctor``, ``verify``: the installation and its archive."""
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from isocenter.app import importing, inspection, settings_reader, verification
+from isocenter.app import inspection, settings_reader, verification
 from isocenter.app.cli import exit_codes, session
 from isocenter.app.object_stores import open_blobs
 from isocenter.infra.clock import utc_now
@@ -71,42 +70,6 @@ def doctor(*, as_json: AsJson = False) -> None:
             session.out.print(f"{mark} {each.what}: {each.detail}", style=style)
     if any(each.state == "failed" for each in findings):
         raise typer.Exit(exit_codes.NOT_REACHABLE)
-
-
-@session.command
-def import_files(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders.", exists=True)],
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Admit DICOM files into the archive and report those that were refused.
-
-    Example: isocenter import /media/cd/DICOM
-    """
-    chosen = session.settings()
-    with session.database(chosen) as db, progress_bar() as progress:
-        task = progress.add_task("Importing", total=None, done="")
-        report = importing.import_paths(
-            db,
-            open_blobs(chosen),
-            session.actor(),
-            paths,
-            clock=utc_now,
-            on_progress=lambda count, total: progress.update(
-                task, completed=count, total=total, done=f"{count} of {total} files"
-            ),
-        )
-    if as_json:
-        sys.stdout.write(json.dumps(report.as_row()) + "\n")
-    else:
-        for file, reason in report.refused:
-            session.err.print(f"refused {file}: {reason}", style="yellow")
-        session.out.print(
-            f"{report.stored} stored, {report.duplicates} already there,"
-            f" {report.conflicting} kept beside others, {len(report.refused)} refused"
-        )
-    if report.refused:
-        raise typer.Exit(exit_codes.FAILED)
 
 
 @session.command

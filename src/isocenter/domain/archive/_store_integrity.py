@@ -349,3 +349,70 @@ def forget_adopted_orphans(tx: Tx) -> None:
 def count_orphans(tx: Tx) -> int:
     """How many objects are known to lie in the stores without the archive knowing them."""
     return tx.value(_COUNT_ORPHANS)
+
+
+_NOTE_FOUND_COPY = """
+insert into archive.object_copy (blob_key, store, copy_blob_key, copied_at)
+select blob_key, %(store)s, %(copy)s, %(now)s from archive.stored_object
+ where sop_instance_uid = %(uid)s and sha256 = %(sha256)s and blob_key <> %(copy)s
+   and case when strpos(blob_key, ':') > 0 then split_part(blob_key, ':', 1) else 'main' end
+       <> %(store)s
+ limit 1
+on conflict do nothing
+"""
+
+
+def note_found_copy(
+    tx: Tx, sop_instance_uid: str, sha256: bytes, copy: str, store: str, *, now: datetime
+) -> None:
+    """Note a blob as the copy of the object in another store that has the same bytes."""
+    params = {"uid": sop_instance_uid, "sha256": sha256, "copy": copy, "store": store, "now": now}
+    tx.run(_NOTE_FOUND_COPY, params)
+
+
+_RESTORE_TIMES = """
+update archive.study set first_received_at = held.first_at, last_received_at = held.last_at
+  from (select study_key, min(received_at) as first_at, max(received_at) as last_at
+          from archive.study join archive.series using (study_key)
+          join archive.instance using (series_key)
+         where study_instance_uid = any(%s) group by study_key) held
+ where study.study_key = held.study_key
+"""
+_RESTORE_SERIES_TIMES = """
+update archive.series set first_received_at = held.first_at, last_received_at = held.last_at
+  from (select series_key, min(received_at) as first_at, max(received_at) as last_at
+          from archive.study join archive.series using (study_key)
+          join archive.instance using (series_key)
+         where study_instance_uid = any(%s) group by series_key) held
+ where series.series_key = held.series_key
+"""
+
+
+def restore_times(tx: Tx, study_instance_uids: Sequence[str]) -> None:
+    """Let studies begin and end with their instances, whenever those were taken in."""
+    tx.run(_RESTORE_TIMES, (list(study_instance_uids),))
+
+
+def restore_series_times(tx: Tx, study_instance_uids: Sequence[str]) -> None:
+    """As ``restore_times``, of the series of these studies."""
+    tx.run(_RESTORE_SERIES_TIMES, (list(study_instance_uids),))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDigest:
+    """Bytes that are held under a SOP Instance UID."""
+
+    sop_instance_uid: str
+    size_bytes: int
+    sha256: bytes
+
+
+_HELD_DIGESTS = """
+select sop_instance_uid, size_bytes, sha256 from archive.stored_object
+ where sop_instance_uid = any(%s)
+"""
+
+
+def held_digests(tx: Tx, sop_instance_uids: Sequence[str]) -> list[HeldDigest]:
+    """What bytes are held under these SOP Instance UIDs."""
+    return tx.all(HeldDigest, _HELD_DIGESTS, (list(sop_instance_uids),))

@@ -107,10 +107,14 @@ class SeveralStores:
 
     def keys(self, older_than: datetime | None = None) -> Iterator[str]:
         """All keys of all stores, one store after the other."""
-        for name, store in self._stores.items():
-            prefix = _prefix(name)
-            for key in store.keys(older_than):
-                yield prefix + key
+        for name in self._stores:
+            yield from self.keys_of(name, older_than)
+
+    def keys_of(self, name: str, older_than: datetime | None = None) -> Iterator[str]:
+        """As ``keys``, of one store. Raises ``UnknownStore``."""
+        prefix = _prefix(name)
+        for key in self.named(name).keys(older_than):
+            yield prefix + key
 
     def discard_unfinished(self, older_than: datetime) -> int:
         """The number of writers' leftovers removed from all stores."""

@@ -130,6 +130,17 @@ def objects_after(
     return _store.objects(tx, kind, after=after, limit=limit)
 
 
+def held_digests(
+    tx: Tx, actor: Actor, sop_instance_uids: Sequence[str]
+) -> dict[str, set[tuple[int, bytes]]]:
+    """By SOP Instance UID the sizes and digests of the bytes that the archive holds under it."""
+    authorize(actor, Action.STUDY_READ)
+    held: dict[str, set[tuple[int, bytes]]] = {}
+    for each in _store.held_digests(tx, sop_instance_uids):
+        held.setdefault(each.sop_instance_uid, set()).add((each.size_bytes, each.sha256))
+    return held
+
+
 def count_objects(tx: Tx, actor: Actor) -> int:
     """How many objects of all kinds there are."""
     authorize(actor, Action.SYSTEM_READ)

@@ -1,0 +1,151 @@
+"""Makes the archive's tables again from the objects alone: ``isocenter import --from-storage``.
+
+Nothing is copied and nothing removed: every blob keeps its key. Each batch is one transaction, and
+what is named already is passed over, so that a run that was ended in any way is simply repeated.
+It also takes in what a database that is older than its objects does not know.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from typing import Any, Final
+
+from isocenter.domain.access.model import Actor
+from isocenter.domain.archive.model import Outcome, ReceivedInstance
+from isocenter.domain.archive.service import rebuilding
+from isocenter.errors import IsocenterError, Kind
+from isocenter.infra.blobs.several import SeveralStores
+from isocenter.infra.clock import Clock
+from isocenter.infra.db import Database
+
+_BATCH: Final = 64
+_READERS: Final = 4
+_DAY_CHARACTERS: Final = len("YYYY/MM/DD")
+_AWAY: Final = frozenset({Kind.UNAVAILABLE, Kind.BUSY})
+
+
+@dataclass
+class RebuildReport:
+    """What was found in the stores.
+
+    Attributes:
+        seen: all blobs.
+        known: those that the archive named before.
+        derived: those that were made from images, as the metadata of a series.
+        duplicates: objects whose bytes the archive has already, in this store or as a copy.
+        refused: what could not be taken in: key and reason.
+    """
+
+    seen: int = 0
+    known: int = 0
+    derived: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    conflicting: int = 0
+    refused: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def as_row(self) -> dict[str, Any]:
+        """The report for JSON."""
+        return {
+            "seen": self.seen,
+            "known": self.known,
+            "derived": self.derived,
+            "stored": self.stored,
+            "duplicates": self.duplicates,
+            "conflicting": self.conflicting,
+            "refused": [{"blob_key": key, "reason": reason} for key, reason in self.refused],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilder:
+    """Takes in what lies in the stores.
+
+    Attributes:
+        last_store: read after all others: the one that holds copies.
+        on_progress: told after each batch.
+        on_refused: told of each blob that could not be taken in, and why.
+    """
+
+    db: Database
+    blobs: SeveralStores
+    actor: Actor
+    clock: Clock
+    last_store: str
+    on_progress: Callable[[RebuildReport], None]
+    on_refused: Callable[[str, str], None]
+
+    def rebuild(self) -> RebuildReport:
+        """Take in everything that the archive does not name.
+
+        Raises:
+            IsocenterError: a store or the database is away. Repeat it when they are back.
+        """
+        report = RebuildReport()
+        with ThreadPoolExecutor(_READERS, thread_name_prefix="rebuild") as readers:
+            keys = self._keys_in_order()
+            while portion := list(islice(keys, _BATCH)):
+                self._take_in(portion, readers, report)
+                self.on_progress(report)
+        return report
+
+    def _keys_in_order(self) -> Iterator[str]:
+        """Store by store and day by day in the order in which the blobs came.
+
+        The first to come gives a study its values, and is the one that others conflict with.
+        """
+        for name in sorted(self.blobs.names, key=lambda each: each == self.last_store):
+            keys = self.blobs.keys_of(name)
+            for _, of_day in groupby(keys, lambda key: _inner(key)[:_DAY_CHARACTERS]):
+                yield from sorted(of_day, key=lambda key: key.rpartition("/")[2])
+
+    def _take_in(
+        self, portion: Sequence[str], readers: ThreadPoolExecutor, report: RebuildReport
+    ) -> None:
+        with self.db.read() as tx:
+            unnamed = set(rebuilding.unnamed(tx, self.actor, portion))
+        wanted = [key for key in portion if key in unnamed]
+        report.seen += len(portion)
+        report.known += len(portion) - len(wanted)
+        batch: list[ReceivedInstance] = []
+        for key, found in zip(wanted, readers.map(self._described, wanted), strict=True):
+            if isinstance(found, ReceivedInstance):
+                batch.append(found)
+            elif found is None:
+                report.derived += 1
+            else:
+                report.refused.append((key, found))
+                self.on_refused(key, found)
+        if batch:
+            self._admit(batch, report)
+
+    def _described(self, key: str) -> ReceivedInstance | str | None:
+        """The object; a text when it cannot be taken in; None for what is made from images."""
+        try:
+            return rebuilding.describe_stored(self.blobs, key)
+        except IsocenterError as error:
+            if error.kind in _AWAY:
+                raise
+            return error.message
+        except OSError as error:
+            return error.strerror or "cannot be read"
+
+    def _admit(self, batch: Sequence[ReceivedInstance], report: RebuildReport) -> None:
+        with self.db.transaction() as tx:
+            admissions = rebuilding.readmit(tx, self.actor, batch, now=self.clock())
+        for received, admission in zip(batch, admissions, strict=True):
+            match admission.outcome:
+                case Outcome.STORED:
+                    report.stored += 1
+                case Outcome.DUPLICATE:
+                    report.duplicates += 1
+                case Outcome.CONFLICTING:
+                    report.conflicting += 1
+                case Outcome.REFUSED:
+                    report.refused.append((received.blob_key, admission.reason))
+                    self.on_refused(received.blob_key, admission.reason)
+
+
+def _inner(key: str) -> str:
+    return key.rpartition(":")[2]

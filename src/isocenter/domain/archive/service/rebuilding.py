@@ -1,0 +1,108 @@
+"""Takes objects that lie in the stores into the archive again, under the keys that they have.
+
+For a database that was lost: what the objects say is indexed as it was when they came. What they
+cannot say is lost with the database: who sent them, unless we wrote that into the file meta
+information ourselves; the hour of completion; which of two conflicting contents a person chose to
+show; and everything that is no image. When they came is taken from their keys, to the millisecond.
+
+Standard: PS3.10 7.1
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from isocenter.domain.access.model import Action, Actor, authorize
+from isocenter.domain.archive import _store_integrity as _store
+from isocenter.domain.archive.model import (
+    SOP_INSTANCE_UID,
+    Admission,
+    NotAnInstance,
+    Outcome,
+    ReceivedInstance,
+    identify,
+    text_of,
+)
+from isocenter.domain.archive.service.admission import admit
+from isocenter.domain.archive.service.description import describe_file
+from isocenter.infra.blobs import BlobStore, StoredBlob
+from isocenter.infra.blobs.sealed_header import MARK, is_sealed
+from isocenter.infra.blobs.several import store_of
+from isocenter.infra.db import Tx
+from isocenter.infra.ids import made_at
+from isocenter.standards import RemoteProtocolError
+from isocenter.standards.dicom import uids
+from isocenter.standards.dicom.part10 import PREAMBLE_BYTES, PREFIX, parse_file_meta
+
+UNKNOWN_SENDER: Final = "UNKNOWN"
+_CHUNK_BYTES: Final = 1 << 20
+_META_BYTES: Final = 1 << 12
+# What the archive keeps beside images is made from them, and begins like this.
+_DERIVED: Final = (b"[", b"{")
+
+
+class NotDecipherable(NotAnInstance):
+    """The object is encrypted and its key is not set up here."""
+
+
+def describe_stored(blobs: BlobStore, key: str) -> ReceivedInstance | None:
+    """What lies under ``key``, ready to be taken in; None for what was only made from images.
+
+    Raises:
+        NotAnInstance: it is no DICOM file, or damaged; the message says how.
+    """
+    head = blobs.read(key, 0, _META_BYTES)
+    if head.startswith(_DERIVED) and head[PREAMBLE_BYTES : PREAMBLE_BYTES + 4] != PREFIX:
+        return None
+    if is_sealed(head[: len(MARK)]):
+        raise NotDecipherable("is encrypted, and no key is set up")
+    digest, size_bytes = hashlib.sha256(), 0
+    with blobs.open(key) as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            size_bytes += len(chunk)
+    received = describe_file(
+        blobs,
+        StoredBlob(key, size_bytes, digest.digest()),
+        calling_ae_title=_sender(head),
+        received_at=made_at(key.rpartition("/")[2]),
+    )
+    identify(received.attributes)
+    return received
+
+
+def _sender(head: bytes) -> str:
+    try:
+        meta = parse_file_meta(head)
+    except RemoteProtocolError:
+        return UNKNOWN_SENDER
+    ours = meta.implementation_class_uid == uids.IMPLEMENTATION_CLASS_UID
+    return meta.source_ae_title if ours and meta.source_ae_title else UNKNOWN_SENDER
+
+
+def unnamed(tx: Tx, actor: Actor, blob_keys: Sequence[str]) -> list[str]:
+    """Those of ``blob_keys`` that the archive does not name."""
+    authorize(actor, Action.SYSTEM_READ)
+    return _store.unreferenced(tx, blob_keys)
+
+
+def readmit(
+    tx: Tx, actor: Actor, batch: Sequence[ReceivedInstance], *, now: datetime
+) -> list[Admission]:
+    """What became of each object of ``batch``, which is in the order in which the objects came.
+
+    The same bytes in another store are a copy and from now on known as one; no blob is removed.
+    """
+    authorize(actor, Action.STUDY_STORE)
+    admissions = admit(tx, actor, batch, now=now)
+    for received, admission in zip(batch, admissions, strict=True):
+        if admission.outcome is Outcome.DUPLICATE:
+            uid = text_of(received.attributes, SOP_INSTANCE_UID) or ""
+            _store.note_found_copy(
+                tx, uid, received.sha256, received.blob_key, store_of(received.blob_key), now=now
+            )
+    studies = {identify(each.attributes).study_instance_uid for each in batch}
+    _store.restore_times(tx, sorted(studies))
+    _store.restore_series_times(tx, sorted(studies))
+    return admissions

@@ -1,0 +1,221 @@
+"""The archive's tables made again from the objects alone, compared with what was there before."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pydicom.data
+import pytest
+
+from isocenter.app.rebuilding import Rebuilder, RebuildReport
+from isocenter.app.subscriptions import router
+from isocenter.domain.access.model import Actor
+from isocenter.domain.archive.model import ReceivedInstance
+from isocenter.domain.archive.service.admission import admit
+from isocenter.domain.archive.service.description import describe_file
+from isocenter.infra.blobs import open_store
+from isocenter.infra.blobs.several import SeveralStores
+from isocenter.infra.clock import utc_now
+from isocenter.infra.db import Database
+from isocenter.standards.dicom.part10 import encode_file_meta, parse_file_meta
+from tests.conftest import Stock
+from tests.hospital import a_slice
+
+CONSOLE = Actor.system("console:test")
+REAL = ("CT_small.dcm", "MR_small.dcm", "JPEG2000.dcm", "rtplan.dcm", "image_dfl.dcm")
+
+# All that the objects can say. Not compared: surrogate keys; the moments of completion; the senders
+# of objects that we did not write the file meta information of; moments below a millisecond.
+STUDIES = """
+select study_instance_uid, patient_id, issuer_of_patient_id, patient_name, patient_name_normalised,
+       patient_name_phonetic, patient_birth_date, patient_sex, accession_number,
+       issuer_of_accession_number, study_id, study_date, study_time, study_description,
+       referring_physician_name, referring_physician_normalised, modalities, sop_classes,
+       number_of_series, number_of_instances, disagreements
+  from archive.study order by 1
+"""
+SERIES = """
+select study_instance_uid, series_instance_uid, modality, series_number, series_description,
+       series_date, series_time, body_part_examined, laterality, station_name, manufacturer,
+       manufacturer_model_name, protocol_name, performed_procedure_step_start_date,
+       performed_procedure_step_start_time, series.number_of_instances
+  from archive.series join archive.study using (study_key) order by 1, 2
+"""
+INSTANCES = """
+select series_instance_uid, sop_instance_uid, sop_class_uid, transfer_syntax_uid, instance_number,
+       rows, columns, bits_allocated, number_of_frames, blob_key, size_bytes, sha256,
+       dataset_offset, pixel_data_offset, frame_ranges
+  from archive.instance join archive.series using (series_key) order by 2
+"""
+CONFLICTS = """
+select sop_instance_uid, study_instance_uid, asserted_study_instance_uid,
+       asserted_series_instance_uid, sop_class_uid, transfer_syntax_uid, blob_key, size_bytes,
+       sha256, dataset_offset
+  from archive.conflicting_instance order by 1, 7
+"""
+COPIES = "select blob_key, store, copy_blob_key from archive.object_copy order by 1, 2"
+TABLES = (STUDIES, SERIES, INSTANCES, CONFLICTS, COPIES)
+
+
+def tables(database: Database) -> list[list[Any]]:
+    with database.read() as tx:
+        return [tx.values(f"select to_jsonb(row) from ({statement}) row") for statement in TABLES]
+
+
+def open_stores(folder: Path) -> SeveralStores:
+    return SeveralStores({
+        name: open_store(f"file://{folder}/{name}") for name in ("main", "second", "third")
+    })
+
+
+def receive(
+    database: Database, blobs: SeveralStores, content: bytes, *, store: str = "main"
+) -> ReceivedInstance:
+    writer = blobs.writer_in(store)
+    writer.write(content)
+    received = describe_file(blobs, writer.commit(), calling_ae_title="CT1", received_at=utc_now())
+    with database.transaction() as tx:
+        admit(tx, CONSOLE, [received], now=utc_now())
+    time.sleep(0.002)  # the order of arrival is known to the millisecond
+    return received
+
+
+def slice_of(study: int, index: int, *, name: str = "Phantom^Ada") -> bytes:
+    return a_slice(f"A{study}", study, index, name=name, study_uid=f"2.25.{study}")
+
+
+def by_c_store(content: bytes) -> bytes:
+    """The object as our C-STORE writes it: behind file meta information of our own."""
+    meta = parse_file_meta(content)
+    head = encode_file_meta(
+        sop_class_uid=meta.media_storage_sop_class_uid,
+        sop_instance_uid=meta.media_storage_sop_instance_uid,
+        transfer_syntax_uid=meta.transfer_syntax_uid,
+        source_ae_title="SCANNER7",
+    )
+    return head + content[meta.dataset_offset :]
+
+
+def rebuilder(database: Database, blobs: SeveralStores) -> Rebuilder:
+    return Rebuilder(
+        database,
+        blobs,
+        CONSOLE,
+        utc_now,
+        last_store="third",
+        on_progress=lambda report: None,
+        on_refused=lambda key, reason: None,
+    )
+
+
+@pytest.fixture
+def lost_and_new(database_stock: Stock):
+    """Two databases: one to be lost, and an empty one."""
+    urls = [database_stock.take(), database_stock.take()]
+    made = [Database(url, router=router(), connections_max=6) for url in urls]
+    yield made
+    for each, url in zip(made, urls, strict=True):
+        each.close()
+        database_stock.give_back(url)
+
+
+def test_the_tables_are_the_same_after_a_rebuild(lost_and_new: list[Database], tmp_path: Path):
+    lost, new = lost_and_new
+    blobs = open_stores(tmp_path)
+    for name in REAL:
+        path = Path(str(pydicom.data.get_testdata_file(name, download=False)))
+        receive(lost, blobs, path.read_bytes())
+    for index in range(1, 4):
+        receive(lost, blobs, slice_of(1, index))
+    receive(lost, blobs, slice_of(1, 4, name="Phantom^Eva"))  # the study disagrees with itself
+    receive(lost, blobs, slice_of(1, 1, name="Phantom^Ida"))  # other bytes under a known UID
+    elsewhere = receive(lost, blobs, by_c_store(slice_of(2, 1)), store="second")
+    copied = receive(lost, blobs, slice_of(3, 1))
+    writer = blobs.writer_in("third")
+    writer.write(blobs.read(copied.blob_key))
+    copy = writer.commit().key
+    with lost.transaction() as tx:
+        tx.run(
+            "insert into archive.object_copy (blob_key, store, copy_blob_key, copied_at)"
+            " values (%s, 'third', %s, now())",
+            (copied.blob_key, copy),
+        )
+    derived = blobs.put(b'[{"00080018": {"vr": "UI"}}]')
+    damaged = blobs.put(slice_of(1, 5)[:200])
+    before = tables(lost)
+    files = {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()}
+
+    report = rebuilder(new, blobs).rebuild()
+
+    assert [key for key, _ in report.refused] == [damaged.key]
+    assert (report.derived, report.duplicates, report.conflicting) == (1, 1, 1)
+    assert tables(new) == before
+    assert len(before[2]) == len(REAL) + 6
+    assert len(before[3]) == 1
+    assert len(before[4]) == 1
+    # Not a byte was copied, moved or removed.
+    assert files == {each: each.read_bytes() for each in tmp_path.rglob("*") if each.is_file()}
+    assert derived.key in set(blobs.keys())
+    with new.read() as tx:
+        key = (elsewhere.blob_key,)
+        sender = tx.value("select calling_ae_title from archive.instance where blob_key = %s", key)
+        at = tx.value("select received_at from archive.instance where blob_key = %s", key)
+        first = tx.value(
+            "select first_received_at from archive.study where study_instance_uid = '2.25.1'"
+        )
+    assert sender == "SCANNER7"  # we had written it into the object
+    assert abs(at - elsewhere.received_at) < timedelta(seconds=2)
+    assert first < at < utc_now()
+    # The stages above hear of every study, as if its images had just come.
+    with new.read() as tx:
+        announced = set(
+            tx.values("select subject from outbox.event where name = 'archive.instances_admitted'")
+        )
+    assert {"study/2.25.1", "study/2.25.2", "study/2.25.3"} <= announced
+    again = rebuilder(new, blobs).rebuild()
+    assert (again.stored, again.known) == (0, report.seen - 2)
+
+
+def test_a_killed_rebuild_is_repeated(lost_and_new: list[Database], tmp_path: Path):
+    lost, new = lost_and_new
+    blobs = open_stores(tmp_path)
+    contents = [slice_of(1, index) for index in range(1, 301)]
+    writers = []
+    for content in contents:
+        writers.append(blobs.writer())
+        writers[-1].write(content)
+    received = [
+        describe_file(blobs, each, calling_ae_title="CT1", received_at=utc_now())
+        for each in blobs.commit_all(writers)
+    ]
+    with lost.transaction() as tx:
+        admit(tx, CONSOLE, received, now=utc_now())
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ISOCENTER_")}  # noqa: TID251 - handed to the product
+    environment |= {
+        "ISOCENTER_HOME": str(tmp_path / "home"),
+        "ISOCENTER_DATABASE_URL": new.url,
+        "ISOCENTER_STORAGE_URL": (tmp_path / "main").as_uri(),
+    }
+    command = [sys.executable, "-m", "isocenter", "import", "--from-storage", "--json"]
+
+    def held() -> int:
+        with new.read() as tx:
+            return tx.value("select count(*) from archive.instance")
+
+    process = subprocess.Popen(command, env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while held() == 0 and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    taken_in = held()
+    assert taken_in % 64 in {0, 300 % 64}  # whole batches, whatever was under way
+    assert taken_in > 0
+    report: RebuildReport = rebuilder(new, blobs).rebuild()
+    assert (report.known, report.stored, report.refused) == (taken_in, 300 - taken_in, [])
+    assert tables(new) == tables(lost)
