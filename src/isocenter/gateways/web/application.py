@@ -5,9 +5,11 @@ What stands in front (credentials, origin, limits, headers) is ``app.http``'s.
 
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from mimetypes import guess_type
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -24,6 +26,7 @@ from isocenter.gateways.web.problems import (
     answer_invalid,
 )
 from isocenter.gateways.web.web import STATIC, Check, Web
+from isocenter.gateways.web.workspace_assets import CONTENT_SECURITY_POLICY, FOLDER
 from isocenter.infra import outbox
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock, utc_now
@@ -34,11 +37,24 @@ _DESCRIPTION = "Radiology from order to report. Programs authenticate with a bea
 
 
 class _Assets(StaticFiles):
-    """Static files whose address changes with their content."""
+    """Static files whose address changes with their content; compressed where that was prepared."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
-        answer = await super().get_response(path, scope)
+        answer = await self._found(path, scope)
         answer.headers["Cache-Control"] = _KEPT_FOR_EVER
+        if path.startswith(f"{FOLDER}/"):  # a worker's policy comes with the worker's own script
+            answer.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+        return answer
+
+    async def _found(self, path: str, scope: Scope) -> Response:
+        compressed, _ = self.lookup_path(f"{path}.gz")
+        if not compressed or "gzip" not in Headers(scope=scope).get("accept-encoding", ""):
+            return await super().get_response(path, scope)
+        answer = await super().get_response(f"{path}.gz", scope)
+        kind, _ = guess_type(path)
+        answer.headers["Content-Type"] = kind or "application/octet-stream"
+        answer.headers["Content-Encoding"] = "gzip"
+        answer.headers["Vary"] = "Accept-Encoding"
         return answer
 
 

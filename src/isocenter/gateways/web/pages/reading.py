@@ -1,12 +1,14 @@
-"""The reading page: an exam's images, rendered, beside its report.
+"""The reading page: an exam's images beside its report.
 
-Measuring and comparing belong to the reading workspace. The draft saves itself through the API; the
-form here does the same for a browser without scripts, and signs.
+Where the workspace is built it shows the images; browsers that cannot run it, and people who ask
+with ``plain``, get rendered images. The draft saves itself through the API; the form here does the
+same for a browser without scripts, and signs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Request
 from pydantic import BaseModel
@@ -19,10 +21,21 @@ from isocenter.domain.reporting.model import ReportState
 from isocenter.gateways.web.onrecord import Look
 from isocenter.gateways.web.pages.exam_contents import (
     ExamContents,
+    UnknownExam,
     exam_contents,
     study_contents,
 )
-from isocenter.gateways.web.web import InWeb, SignedIn, StudyViewer, Web, exam_path, seen_after
+from isocenter.gateways.web.pages.workspace_facts import workspace_facts
+from isocenter.gateways.web.web import (
+    STATIC,
+    InWeb,
+    SignedIn,
+    StudyViewer,
+    Web,
+    exam_path,
+    seen_after,
+)
+from isocenter.gateways.web.workspace_assets import CONTENT_SECURITY_POLICY, workspace_assets
 from isocenter.infra.db import Tx
 
 router = APIRouter(include_in_schema=False)
@@ -72,23 +85,46 @@ async def show(
     viewer: StudyViewer,
     accession_number: str,
     addendum: Annotated[bool, Query()] = False,
+    plain: Annotated[bool, Query()] = False,
 ) -> Response:
     """Images and report of the exam with this accession number."""
     contents = await web.pool.run(
         _opened, viewer, accession_number, web=web, by_study=False, look=web.look()
     )
-    return _page(request, web, contents, addendum=addendum)
+    return _page(request, web, contents, addendum=addendum, plain=plain)
 
 
 @router.get("/studies/{study_instance_uid}/read")
 async def show_study(
-    request: Request, web: InWeb, viewer: StudyViewer, study_instance_uid: str
+    request: Request,
+    web: InWeb,
+    viewer: StudyViewer,
+    study_instance_uid: str,
+    plain: Annotated[bool, Query()] = False,
 ) -> Response:
     """Images of a study that no order claims: there is nothing a report could answer."""
     contents = await web.pool.run(
         _opened, viewer, study_instance_uid, web=web, by_study=True, look=web.look()
     )
-    return _page(request, web, contents, addendum=False)
+    return _page(request, web, contents, addendum=False, plain=plain)
+
+
+@router.get("/viewer")
+async def launch(
+    request: Request,
+    web: InWeb,
+    viewer: StudyViewer,
+    wanted: Annotated[str, Query(alias="StudyInstanceUIDs", max_length=4096)],
+) -> Response:
+    """The first of the studies, the others beside it: the address that other programs open.
+
+    Standard: IHE Radiology Technical Framework, Invoke Image Display (RAD-106)
+    """
+    uids = [each for each in wanted.replace("\\", ",").split(",") if each]
+    if not uids:
+        raise UnknownExam("Name the studies to open: StudyInstanceUIDs.")
+    contents = await web.pool.run(_opened, viewer, uids[0], web=web, by_study=True, look=web.look())
+    return _page(request, web, contents, addendum=False, compare=uids[1:])
 
 
 def _opened(
@@ -108,21 +144,39 @@ def _opened(
     return contents
 
 
-def _page(request: Request, web: Web, contents: ExamContents, *, addendum: bool) -> Response:
+def _page(
+    request: Request,
+    web: Web,
+    contents: ExamContents,
+    *,
+    addendum: bool,
+    plain: bool = False,
+    compare: Sequence[str] = (),
+) -> Response:
     report = contents.report
     drafting = report is None or report.state is ReportState.DRAFT
     may_write = (
         Action.REPORT_WRITE in request.state.actor.actions and not contents.exam.study_instance_uid
     )
-    context = {
+    context: dict[str, Any] = {
         "section": "/",
         "contents": contents,
         "stack": [series for study in contents.studies for series in study.series],
-        "presets": PRESETS,
         "mode": "draft" if drafting and may_write else "addend" if may_write and addendum else "",
         "may_addend": may_write and not drafting,
+        "workspace": None,
     }
-    return web.page(request, "read.html", context, default_theme="dark")
+    workspace = None if plain else workspace_assets(STATIC)
+    if workspace is None:
+        context["presets"] = PRESETS
+        return web.page(request, "read.html", context, default_theme="dark")
+    context["workspace"] = workspace
+    context["facts"] = workspace_facts(
+        contents, request.state.actor, dicomweb_path=web.options.dicomweb_path, compare=compare
+    )
+    answer = web.page(request, "workspace.html", context, default_theme="dark")
+    answer.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return answer
 
 
 @router.post("/exams/{accession_number:path}/read")

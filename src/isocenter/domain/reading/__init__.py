@@ -1,0 +1,1 @@
+"""Reading: what radiologists measure in images, and how they like them shown."""

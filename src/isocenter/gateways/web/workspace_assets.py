@@ -1,0 +1,58 @@
+"""The built reading workspace: which files its page loads, and what browsers may do with them.
+
+The workspace is built from ``viewer/`` into our static files. A checkout that was not built has
+none, and the pages then show rendered images instead.
+
+Standard: Content Security Policy Level 3
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+FOLDER = "viewer"
+_MANIFEST = "manifest.json"
+_ENTRY = "src/main.ts"
+# Decoders are WebAssembly in workers; some workers start from a blob. Nothing else is widened.
+CONTENT_SECURITY_POLICY = "; ".join((
+    "default-src 'self'",
+    "script-src 'self' 'wasm-unsafe-eval'",
+    "worker-src 'self' blob:",
+    "img-src 'self' blob: data:",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+))
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceAssets:
+    """Addresses of the entry module, of the modules it imports at once, and of its style sheets."""
+
+    script: str
+    modules: tuple[str, ...]
+    styles: tuple[str, ...]
+
+
+def workspace_assets(static: Path) -> WorkspaceAssets | None:
+    """The workspace that is built below ``static``; None when there is none."""
+    try:
+        content = (static / FOLDER / _MANIFEST).read_bytes()
+    except FileNotFoundError:
+        return None
+    manifest: dict[str, dict[str, Any]] = msgspec.json.decode(content)
+    entry = manifest[_ENTRY]
+    imported = [manifest[name] for name in entry.get("imports", ())]
+    styles = [name for chunk in (entry, *imported) for name in chunk.get("css", ())]
+    return WorkspaceAssets(
+        script=_address(entry["file"]),
+        modules=tuple(_address(chunk["file"]) for chunk in imported),
+        styles=tuple(_address(name) for name in dict.fromkeys(styles)),
+    )
+
+
+def _address(file: str) -> str:
+    return f"/static/{FOLDER}/{file}"

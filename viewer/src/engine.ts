@@ -1,0 +1,114 @@
+// Cornerstone3D, started once: decoders, metadata, calibration, tools. The rest of the workspace speaks to
+// viewports through `Pane` and asks here for images.
+
+import * as core from "@cornerstonejs/core";
+import dicomLoader from "@cornerstonejs/dicom-image-loader";
+import { registerDefaultProviders, utilities as metadata } from "@cornerstonejs/metadata";
+import * as tools from "@cornerstonejs/tools";
+import dcmjs from "dcmjs";
+import { type DicomJson, TAG, text } from "./dicom.ts";
+import { type Contents, displaySets, type SeriesFacts } from "./displaysets.ts";
+
+export const ENGINE_ID = "workspace";
+const CACHE_BYTES = 1_500_000_000;
+const CALIBRATION_PRIORITY = 11_000;
+
+/** Whether this browser can draw as the workspace needs it. */
+export function canDraw(): boolean {
+  return document.createElement("canvas").getContext("webgl2") !== null;
+}
+
+export async function start(): Promise<core.RenderingEngine> {
+  registerDefaultProviders();
+  await core.init({ debug: {}, rendering: { volumeRendering: { sampleDistanceMultiplier: 2 } } });
+  const cores = navigator.hardwareConcurrency || 2;
+  dicomLoader.init({ maxWebWorkers: Math.min(4, Math.max(1, cores - 1)), strict: false });
+  await tools.init();
+  const calibration = core.utilities.calibratedPixelSpacingMetadataProvider;
+  core.metaData.addProvider(calibration.get.bind(calibration), CALIBRATION_PRIORITY);
+  core.cache.setMaxCacheSize(CACHE_BYTES);
+  core.imageLoadPoolManager.setMaxSimultaneousRequests(core.Enums.RequestType.Prefetch, 4);
+  return new core.RenderingEngine(ENGINE_ID);
+}
+
+export class SignedOut extends Error {}
+
+/** The JSON that our own server answers; `SignedOut` when the session has ended. */
+export async function ask<T>(address: string, options: RequestInit = {}): Promise<T> {
+  const answer = await fetch(address, {
+    credentials: "same-origin",
+    ...options,
+    headers: { Accept: "application/json", ...options.headers },
+  });
+  if (answer.status === 401) throw new SignedOut("You are signed out. Sign in again in another tab.");
+  if (!answer.ok) {
+    const problem = (await answer.json().catch(() => null)) as { detail?: string } | null;
+    throw new Error(problem?.detail ?? `The server answered ${answer.status}.`);
+  }
+  return (answer.status === 204 ? undefined : await answer.json()) as T;
+}
+
+const METADATA_TYPE = { Accept: "application/dicom+json" };
+const loaded = new Map<string, Promise<Contents>>();
+
+/** The display sets of a series. Asked for once; a failure is forgotten so that it can be tried again. */
+export function contentsOf(root: string, series: SeriesFacts): Promise<Contents> {
+  const known = loaded.get(series.seriesInstanceUid);
+  if (known) return known;
+  const made = load(root, series);
+  loaded.set(series.seriesInstanceUid, made);
+  made.catch(() => loaded.delete(series.seriesInstanceUid));
+  return made;
+}
+
+export const metadataPath = (root: string, series: SeriesFacts): string =>
+  `${root}/studies/${series.studyInstanceUid}/series/${series.seriesInstanceUid}/metadata`;
+
+async function load(root: string, series: SeriesFacts): Promise<Contents> {
+  const found = await ask<DicomJson[]>(metadataPath(root, series), { headers: METADATA_TYPE });
+  const contents = displaySets(series, found, root);
+  for (const set of contents.sets) for (const each of set.pictures) register(each.imageId, each.data);
+  return contents;
+}
+
+function register(imageId: string, data: DicomJson): void {
+  dicomLoader.wadors.metaDataManager.add(imageId, data as never);
+  metadata.addDicomWebInstance(imageId, data as never);
+  calibrate(imageId, data);
+}
+
+// Projection images state the spacing on the detector, or one that somebody calibrated: what a length means
+// depends on which. Without this, lengths in millimetres are called pixels. PS3.3 10.7.1.3
+function calibrate(imageId: string, data: DicomJson): void {
+  const instance = dcmjs.data.DicomMetaDictionary.naturalizeDataset(data);
+  const found = core.utilities.getPixelSpacingInformation(instance);
+  const spacing = found?.PixelSpacing as number[] | undefined;
+  if (!spacing || text(data, TAG.modality) === "US") return;
+  core.utilities.calibratedPixelSpacingMetadataProvider.add(imageId, {
+    rowPixelSpacing: Number(spacing[0]),
+    columnPixelSpacing: Number(spacing[1]),
+    type: found.type,
+  } as never);
+}
+
+/** How a length on this image is known, in a word; "px" when it is not known at all. */
+export function calibrationOf(data: DicomJson): { known: boolean; how: string } {
+  if (text(data, TAG.modality) === "US") {
+    const regions = data["00186011"]?.Value?.length ?? 0;
+    return regions
+      ? { known: true, how: "US region" }
+      : { known: Boolean(data[TAG.pixelSpacing]?.Value), how: "" };
+  }
+  const instance = dcmjs.data.DicomMetaDictionary.naturalizeDataset(data);
+  const found = core.utilities.getPixelSpacingInformation(instance);
+  const grouped = Boolean(data[TAG.shared]);
+  if (!found?.PixelSpacing && !grouped) return { known: false, how: "uncalibrated" };
+  return { known: true, how: HOW[String(found?.type ?? "")] ?? "" };
+}
+
+const HOW: Record<string, string> = {
+  Proj: "at the detector",
+  ERMF: "corrected for magnification",
+  Calibrated: "calibrated",
+  Unknown: "calibration not stated",
+};

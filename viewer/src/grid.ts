@@ -1,0 +1,155 @@
+// The viewports of the workspace in rows and columns, and what they do together.
+
+import * as core from "@cornerstonejs/core";
+import type { DisplaySet } from "./displaysets.ts";
+import { h } from "./dom.ts";
+import { dot, type Vec3 } from "./geometry.ts";
+import { Pane } from "./pane.ts";
+import { keepOnly, prefetch } from "./prefetch.ts";
+import type { ToolGroups } from "./toolgroups.ts";
+
+interface Offset {
+  depth: number;
+  index: number;
+}
+
+export class Grid extends EventTarget {
+  panes: Pane[] = [];
+  rows = 0;
+  columns = 0;
+  linked = false;
+  lines = true;
+  private activeIndex = 0;
+  private readonly offsets = new Map<string, Offset>();
+  private following = false;
+
+  constructor(
+    private readonly host: HTMLElement,
+    private readonly engine: core.RenderingEngine,
+    private readonly groups: ToolGroups,
+  ) {
+    super();
+    new ResizeObserver(() => this.resize()).observe(host);
+  }
+
+  get active(): Pane {
+    return this.panes[this.activeIndex] ?? (this.panes[0] as Pane);
+  }
+
+  private resize(): void {
+    if (this.panes.some((each) => each.kind !== "empty")) this.engine.resize(true, true);
+  }
+
+  layout(rows: number, columns: number): void {
+    if (rows === this.rows && columns === this.columns) return;
+    [this.rows, this.columns] = [rows, columns];
+    while (this.panes.length > rows * columns) {
+      const pane = this.panes.pop();
+      pane?.clear();
+      pane?.element.remove();
+    }
+    if (!this.panes.length) this.host.replaceChildren();
+    while (this.panes.length < rows * columns) this.add();
+    this.host.style.gridTemplate = `repeat(${rows}, minmax(0, 1fr)) / repeat(${columns}, minmax(0, 1fr))`;
+    this.activate(Math.min(this.activeIndex, this.panes.length - 1));
+    this.resize();
+    this.dispatchEvent(new Event("layout"));
+  }
+
+  private add(): void {
+    const pane = new Pane(this.engine, this.groups, this.panes.length);
+    this.panes.push(pane);
+    this.host.append(pane.element);
+    pane.element.addEventListener("pointerdown", () => this.activate(pane.index), true);
+    pane.element.addEventListener("focus", () => this.activate(pane.index));
+    pane.canvas.addEventListener(core.Enums.Events.STACK_NEW_IMAGE, () => this.moved(pane));
+    pane.element.addEventListener("dragover", (event) => event.preventDefault());
+    pane.element.addEventListener("drop", (event) => {
+      event.preventDefault();
+      const series = event.dataTransfer?.getData("text/plain");
+      if (series) this.dispatchEvent(new CustomEvent("drop", { detail: { pane, series } }));
+    });
+  }
+
+  activate(index: number): void {
+    this.activeIndex = index;
+    this.panes.forEach((each, at) =>
+      each.element.classList.toggle("active", at === index && this.panes.length > 1),
+    );
+    this.drawLines();
+    this.dispatchEvent(new Event("active"));
+  }
+
+  drawLines(): void {
+    const several = this.panes.filter((each) => each.kind === "stack").length > 1;
+    this.groups.referenceLines(
+      this.lines && several && this.active?.kind === "stack" ? this.active.id : null,
+    );
+  }
+
+  async show(pane: Pane, set: DisplaySet, at?: number): Promise<void> {
+    const shown = await pane.showStack(set, at);
+    if (!shown) return;
+    this.changed(pane);
+    keepOnly(new Set(this.panes.map((each) => each.set?.id ?? "")));
+    prefetch(set, pane.position, (done, all) =>
+      this.dispatchEvent(new CustomEvent("progress", { detail: { set, done, all } })),
+    );
+  }
+
+  changed(pane: Pane): void {
+    this.rememberOffsets();
+    this.drawLines();
+    this.dispatchEvent(new CustomEvent("shown", { detail: { pane } }));
+  }
+
+  // --- Linked scrolling: by position in one frame of reference, else by what stood side by side ----
+
+  link(on: boolean): void {
+    this.linked = on;
+    this.rememberOffsets();
+  }
+
+  private rememberOffsets(): void {
+    this.offsets.clear();
+    const source = this.active;
+    for (const each of this.panes) {
+      const depth = each.depth()?.at ?? 0;
+      this.offsets.set(each.id, {
+        depth: depth - (source?.depth()?.at ?? 0),
+        index: each.position - (source?.position ?? 0),
+      });
+    }
+  }
+
+  private moved(source: Pane): void {
+    if (!this.linked || this.following || source !== this.active || source.kind !== "stack") return;
+    this.following = true;
+    try {
+      for (const each of this.panes) if (each !== source && each.kind === "stack") this.follow(source, each);
+    } finally {
+      this.following = false;
+    }
+  }
+
+  private follow(source: Pane, other: Pane): void {
+    const here = source.depth();
+    const there = other.depth();
+    if (!here || !there) {
+      other.go(source.position + (this.offsets.get(other.id)?.index ?? 0));
+      return;
+    }
+    const parallel = dot(here.normal, there.normal);
+    if (Math.abs(parallel) < 0.9) return; // planes that cross have no common place: reference lines show it
+    const same =
+      source.set?.frameOfReferenceUid && source.set.frameOfReferenceUid === other.set?.frameOfReferenceUid;
+    const depth = same ? here.at : here.at + (this.offsets.get(other.id)?.depth ?? 0);
+    other.goToDepth(depth * Math.sign(parallel), there.normal as Vec3);
+  }
+
+  message(what: string): void {
+    this.host.replaceChildren(h("p", { class: "message" }, what));
+    this.panes = [];
+    this.rows = this.columns = 0;
+  }
+}

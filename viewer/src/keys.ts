@@ -1,0 +1,82 @@
+// The keyboard. Keys are commands only while nobody writes and no dialog is open.
+
+import { isWriting } from "./dom.ts";
+import { casePath } from "./nextcase.ts";
+import { openTab } from "./side.ts";
+import { TOOL_KEYS } from "./toolbar.ts";
+import type { Workspace } from "./workspace.ts";
+
+const STEPS: Record<string, number> = {
+  ArrowDown: 1,
+  ArrowRight: 1,
+  ArrowUp: -1,
+  ArrowLeft: -1,
+  PageDown: 10,
+  PageUp: -10,
+};
+
+export function listenToKeys(workspace: Workspace, nextAccession: () => string | null): void {
+  const commands: Record<string, () => void> = {
+    "[": () => workspace.stepSeries(-1),
+    "]": () => workspace.stepSeries(1),
+    i: () => workspace.invert(),
+    x: () => workspace.flip("flipHorizontal"),
+    y: () => workspace.flip("flipVertical"),
+    ".": () => workspace.rotate(),
+    f: () => workspace.fit(),
+    R: () => workspace.reset(),
+    A: () => workspace.auto(),
+    m: () => void workspace.planes(),
+    v: () => void workspace.solid(),
+    q: () => workspace.compareBest(),
+    k: () => workspace.link(),
+    "\\": () => workspace.side(),
+    " ": () => workspace.cine(),
+    Delete: () => workspace.deleteChosen(),
+    Backspace: () => workspace.deleteChosen(),
+    Home: () => void workspace.grid.active?.go(0),
+    End: () => void workspace.grid.active?.go(Number.MAX_SAFE_INTEGER),
+    r: () => {
+      openTab("report");
+      document.getElementById("text")?.focus();
+    },
+    N: () => {
+      const next = nextAccession();
+      if (next) location.assign(casePath(next));
+    },
+  };
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      const { key, target } = event;
+      if (document.querySelector("dialog[open]")) return;
+      if (key === "Escape" && isWriting(target)) {
+        workspace.grid.active?.element.focus();
+        event.preventDefault();
+        return;
+      }
+      if (isWriting(target) || event.ctrlKey || event.metaKey || event.altKey) return;
+      const onButton = target instanceof HTMLElement && target.matches("button, a, input, summary");
+      if (
+        onButton &&
+        (key === " " || key === "Enter" || (key in STEPS && target.matches("input, [role=tab]")))
+      )
+        return;
+      const step = STEPS[key];
+      const tool = TOOL_KEYS.get(key);
+      const command = commands[key];
+      if (step !== undefined) workspace.grid.active?.scroll(step);
+      else if (/^[0-9]$/.test(key)) workspace.preset(Number(key) - 1);
+      else if (
+        tool &&
+        (workspace.facts.may_measure || ["WindowLevel", "Pan", "Zoom", "StackScroll"].includes(tool))
+      )
+        workspace.tool(tool);
+      else if (command) command();
+      else return;
+      event.preventDefault();
+      event.stopPropagation();
+    },
+    true,
+  );
+}

@@ -1,0 +1,54 @@
+// Starts the workspace on its page. A browser that cannot draw it is sent to the page of rendered images.
+
+import "./workspace.css";
+import { the } from "./dom.ts";
+import { canDraw, start } from "./engine.ts";
+import { listenToKeys } from "./keys.ts";
+import { announce, fetchAhead, nextCase } from "./nextcase.ts";
+import { setPatient } from "./overlay.ts";
+import { startTabs } from "./side.ts";
+import { askForText } from "./textdialog.ts";
+import { arrowText } from "./toolgroups.ts";
+import { type PageFacts, Workspace } from "./workspace.ts";
+
+declare global {
+  interface Window {
+    isocenterWorkspace?: Workspace; // for diagnosis in the browser's console, and for tests
+  }
+}
+
+async function main(): Promise<void> {
+  const host = the("workspace");
+  if (!canDraw()) {
+    location.replace(host.dataset.plain ?? "?plain=true");
+    return;
+  }
+  const facts = JSON.parse(the("workspace-facts").textContent ?? "{}") as PageFacts;
+  setPatient({ name: facts.patient_name, id: facts.patient_id });
+  startTabs();
+  arrowText.ask = askForText;
+  const workspace = new Workspace(facts, await start());
+  window.isocenterWorkspace = workspace;
+  let next: string | null = null;
+  listenToKeys(workspace, () => next);
+  addEventListener("beforeunload", (event) => {
+    if (workspace.measurements.pending) event.preventDefault();
+  });
+  await workspace.begin(location.hash.slice(1));
+  document.documentElement.dataset.ready = "true";
+  if (!facts.accession_number || !facts.may_measure) return;
+  const waiting = await nextCase(facts.accession_number);
+  next = waiting?.accession_number ?? null;
+  announce(waiting);
+  if (waiting) await fetchAhead(waiting, location.origin + facts.dicomweb);
+}
+
+main().catch((error: unknown) => {
+  const status = the("status");
+  status.textContent = `The workspace could not start: ${error instanceof Error ? error.message : error}. `;
+  const plain = document.createElement("a");
+  plain.href = the("workspace").dataset.plain ?? "?plain=true";
+  plain.textContent = "Show rendered images instead";
+  status.append(plain);
+  status.classList.add("problem");
+});

@@ -1,0 +1,296 @@
+// Measurements: what is drawn becomes a record on the server, and comes back as a drawing. Points are
+// millimetres in the patient's coordinates; the image is named by its SOP Instance UID and frame.
+
+import * as core from "@cornerstonejs/core";
+import * as tools from "@cornerstonejs/tools";
+import type { DisplaySet, Picture } from "./displaysets.ts";
+import { ask } from "./engine.ts";
+import { type Statistic, statisticsOf } from "./format.ts";
+import { MEASURING_NAMES } from "./toolgroups.ts";
+
+const { Events } = tools.Enums;
+const SAVE_AFTER_MS = 600;
+
+type Points = core.Types.Point3[];
+
+interface Content {
+  points: Points;
+  contour?: Points;
+  closed?: boolean;
+  frame_of_reference_uid: string;
+  view_plane_normal?: Points[number];
+  view_up?: Points[number];
+  text?: string;
+  statistics: Statistic[];
+}
+
+export interface Measurement {
+  measurement_id: string;
+  series_instance_uid: string;
+  sop_instance_uid: string;
+  frame_number: number;
+  tool: string;
+  label: string;
+  content: Content;
+  created_by?: string;
+  updated_at?: string;
+}
+
+interface Place {
+  set: DisplaySet;
+  picture: Picture;
+  index: number;
+}
+
+type Annotation = tools.Types.Annotation;
+
+export class Measurements extends EventTarget {
+  private readonly kept = new Map<string, Measurement & { study: string }>();
+  private readonly places = new Map<string, Place>(); // by image id
+  private readonly waiting = new Map<string, number>();
+  private readonly unplaced = new Map<string, (Measurement & { study: string })[]>(); // by series
+  private restoring = false;
+  error = "";
+
+  constructor(private readonly mayKeep: boolean) {
+    super();
+    const { eventTarget } = core;
+    eventTarget.addEventListener(Events.ANNOTATION_COMPLETED, (event: Event) => this.drawn(event));
+    eventTarget.addEventListener(Events.ANNOTATION_MODIFIED, (event: Event) => this.drawn(event));
+    eventTarget.addEventListener(Events.ANNOTATION_REMOVED, (event: Event) => this.removed(event));
+  }
+
+  get list(): (Measurement & { study: string })[] {
+    return [...this.kept.values()];
+  }
+
+  get pending(): boolean {
+    return this.waiting.size > 0;
+  }
+
+  /** Make the images of a display set known, and draw what was measured on them before. */
+  know(set: DisplaySet): void {
+    set.pictures.forEach((picture, index) => {
+      this.places.set(picture.imageId, { set, picture, index });
+    });
+    const found = this.unplaced.get(set.series.seriesInstanceUid) ?? [];
+    this.unplaced.set(
+      set.series.seriesInstanceUid,
+      found.filter((each) => !this.restore(each, set)),
+    );
+  }
+
+  /** Fetch what was measured in a study. */
+  async load(study: string): Promise<void> {
+    const found = await ask<Measurement[]>(`/api/studies/${study}/measurements`);
+    const sets = new Set([...this.places.values()].map((each) => each.set));
+    for (const each of found) {
+      const known = { ...each, study };
+      this.kept.set(each.measurement_id, known);
+      const set = [...sets].find((candidate) => this.restore(known, candidate));
+      if (!set)
+        this.unplaced.set(each.series_instance_uid, [
+          ...(this.unplaced.get(each.series_instance_uid) ?? []),
+          known,
+        ]);
+    }
+    this.changed();
+  }
+
+  private restore(measurement: Measurement, set: DisplaySet): boolean {
+    const picture = set.pictures.find(
+      (each) =>
+        each.sopInstanceUid === measurement.sop_instance_uid && each.frame === measurement.frame_number,
+    );
+    if (!picture) return false;
+    const { content } = measurement;
+    const annotation = {
+      annotationUID: measurement.measurement_id,
+      highlighted: false,
+      invalidated: true,
+      isVisible: true,
+      isLocked: !this.mayKeep,
+      metadata: {
+        toolName: measurement.tool,
+        FrameOfReferenceUID: content.frame_of_reference_uid,
+        referencedImageId: picture.imageId,
+        viewPlaneNormal: content.view_plane_normal,
+        viewUp: content.view_up,
+      },
+      data: {
+        label: measurement.label,
+        ...(content.text === undefined ? {} : { text: content.text }),
+        handles: {
+          points: content.points,
+          activeHandleIndex: null,
+          textBox: {
+            hasMoved: false,
+            worldPosition: [0, 0, 0],
+            worldBoundingBox: {
+              topLeft: [0, 0, 0],
+              topRight: [0, 0, 0],
+              bottomLeft: [0, 0, 0],
+              bottomRight: [0, 0, 0],
+            },
+          },
+        },
+        ...(content.contour
+          ? { contour: { polyline: content.contour, closed: content.closed ?? true }, isOpenContour: false }
+          : {}),
+        cachedStats: {},
+      },
+    } as unknown as Annotation;
+    this.restoring = true;
+    try {
+      tools.annotation.state.addAnnotation(annotation, content.frame_of_reference_uid);
+    } finally {
+      this.restoring = false;
+    }
+    return true;
+  }
+
+  private drawn(event: Event): void {
+    const { annotation } = (event as CustomEvent<{ annotation: Annotation }>).detail;
+    const id = annotation.annotationUID;
+    const tool = annotation.metadata?.toolName ?? "";
+    if (this.restoring || !id || !MEASURING_NAMES.includes(tool)) return;
+    const made = this.describe(annotation, id, tool);
+    if (!made) return;
+    const before = this.kept.get(id);
+    if (
+      before &&
+      JSON.stringify(before.content) === JSON.stringify(made.content) &&
+      before.label === made.label
+    )
+      return;
+    this.kept.set(id, { ...before, ...made });
+    this.changed();
+    this.keepSoon(id);
+  }
+
+  private describe(
+    annotation: Annotation,
+    id: string,
+    tool: string,
+  ): (Measurement & { study: string }) | null {
+    const place = this.places.get(annotation.metadata?.referencedImageId ?? "");
+    if (!place) return null;
+    const data = annotation.data as Annotation["data"] & { text?: string };
+    const stats = Object.values((data.cachedStats ?? {}) as Record<string, Record<string, unknown>>)[0];
+    const contour = data.contour?.polyline;
+    const { metadata } = annotation;
+    return {
+      study: place.set.series.studyInstanceUid,
+      measurement_id: id,
+      series_instance_uid: place.set.series.seriesInstanceUid,
+      sop_instance_uid: place.picture.sopInstanceUid,
+      frame_number: place.picture.frame,
+      tool,
+      label: data.label ?? "",
+      content: {
+        points: plain(data.handles?.points ?? []),
+        ...(contour ? { contour: plain(contour), closed: data.contour?.closed ?? true } : {}),
+        frame_of_reference_uid: metadata?.FrameOfReferenceUID ?? "",
+        ...(metadata?.viewPlaneNormal
+          ? { view_plane_normal: [...metadata.viewPlaneNormal] as Points[number] }
+          : {}),
+        ...(metadata?.viewUp ? { view_up: [...metadata.viewUp] as Points[number] } : {}),
+        ...(data.text === undefined ? {} : { text: data.text }),
+        statistics: statisticsOf(tool, stats),
+      },
+    };
+  }
+
+  private keepSoon(id: string): void {
+    if (!this.mayKeep) return;
+    clearTimeout(this.waiting.get(id));
+    this.waiting.set(
+      id,
+      window.setTimeout(() => void this.keep(id), SAVE_AFTER_MS),
+    );
+  }
+
+  private async keep(id: string): Promise<void> {
+    const each = this.kept.get(id);
+    const timer = this.waiting.get(id);
+    if (!each) return;
+    const { study, series_instance_uid, sop_instance_uid, frame_number, tool, label, content } = each;
+    const body = JSON.stringify({
+      series_instance_uid,
+      sop_instance_uid,
+      frame_number,
+      tool,
+      label,
+      content,
+    });
+    try {
+      await ask(`/api/studies/${study}/measurements/${id}`, {
+        method: "PUT",
+        headers: { "Content-Type": "application/json" },
+        body,
+      });
+      this.error = "";
+    } catch (error) {
+      this.error = `A measurement is not saved: ${error instanceof Error ? error.message : "the server cannot be reached"}`;
+    }
+    if (this.waiting.get(id) === timer) this.waiting.delete(id);
+    this.changed();
+  }
+
+  private removed(event: Event): void {
+    const { annotation } = (event as CustomEvent<{ annotation: Annotation }>).detail;
+    const id = annotation.annotationUID ?? "";
+    const each = this.kept.get(id);
+    if (!each) return;
+    this.kept.delete(id);
+    clearTimeout(this.waiting.get(id));
+    this.waiting.delete(id);
+    this.changed();
+    if (this.mayKeep) this.removeFromServer(each.study, id);
+  }
+
+  private removeFromServer(study: string, id: string): void {
+    ask(`/api/studies/${study}/measurements/${id}`, { method: "DELETE" }).catch((error: Error) => {
+      this.error = `A measurement is not removed: ${error.message}`;
+      this.changed();
+    });
+  }
+
+  remove(id: string): void {
+    if (tools.annotation.state.getAnnotation(id)) tools.annotation.state.removeAnnotation(id);
+    else {
+      const each = this.kept.get(id);
+      this.kept.delete(id);
+      if (each) this.removeFromServer(each.study, id);
+      this.changed();
+    }
+  }
+
+  rename(id: string, label: string): void {
+    const each = this.kept.get(id);
+    if (!each || each.label === label) return;
+    each.label = label;
+    const annotation = tools.annotation.state.getAnnotation(id);
+    if (annotation) annotation.data.label = label;
+    this.changed();
+    this.keepSoon(id);
+  }
+
+  /** Where a measurement is; null while its series has not been opened. */
+  place(id: string): Place | null {
+    const each = this.kept.get(id);
+    if (!each) return null;
+    return (
+      [...this.places.values()].find(
+        ({ picture }) =>
+          picture.sopInstanceUid === each.sop_instance_uid && picture.frame === each.frame_number,
+      ) ?? null
+    );
+  }
+
+  private changed(): void {
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+const plain = (points: Points): Points => points.map((each) => [each[0], each[1], each[2]]);

@@ -1,0 +1,101 @@
+// The next case of the reading list: named, a key away, its images fetched before it is opened.
+
+import type { DicomJson } from "./dicom.ts";
+import { displaySets, type SeriesFacts } from "./displaysets.ts";
+import { h, the } from "./dom.ts";
+import { ask, metadataPath } from "./engine.ts";
+import { hang, hasImages } from "./hanging.ts";
+
+interface Waiting {
+  accession_number: string;
+  priority: string | null;
+  patient_name: string | null;
+  procedure: string | null;
+  study_instance_uids: string[];
+}
+
+const IMAGES_MAX = 60; // of each series that opens first
+const AT_ONCE = 3;
+// As Cornerstone asks, so that the browser's cache answers it later.
+const FRAME_TYPE = "multipart/related; type=application/octet-stream; transfer-syntax=*";
+
+export const casePath = (accession: string): string => `/exams/${encodeURIComponent(accession)}/read`;
+
+/** The case after this one; null when nothing else waits. */
+export async function nextCase(accession: string): Promise<Waiting | null> {
+  const list = await ask<Waiting[]>("/api/reading-list");
+  const at = list.findIndex((each) => each.accession_number === accession);
+  return list[at + 1] ?? list.find((each) => each.accession_number !== accession) ?? null;
+}
+
+export function announce(next: Waiting | null): void {
+  const place = the("next-case");
+  if (!next) return place.replaceChildren();
+  const name = (next.patient_name ?? "").split("=")[0]?.split("^").filter(Boolean).join(", ");
+  place.replaceChildren(
+    h(
+      "a",
+      { href: casePath(next.accession_number), title: `${name}: ${next.procedure ?? ""} (Shift+N)` },
+      `Next case${next.priority === "STAT" ? " (STAT)" : ""}`,
+    ),
+    " ",
+    h("kbd", {}, "Shift N"),
+  );
+}
+
+/** Bring what the next case opens with into the browser's cache; stops at the first failure. */
+export async function fetchAhead(next: Waiting, root: string): Promise<number> {
+  const series = (await Promise.all(next.study_instance_uids.map((uid) => seriesOfStudy(root, uid)))).flat();
+  const first = hang(series.filter(hasImages)).series.filter((each): each is SeriesFacts => each !== null);
+  let fetched = 0;
+  for (const each of first) {
+    const metadata = await ask<DicomJson[]>(metadataPath(root, each), {
+      headers: { Accept: "application/dicom+json" },
+    });
+    const pictures = displaySets(each, metadata, root).sets[0]?.pictures ?? [];
+    const middle = pictures.length >> 1;
+    const order = pictures
+      .map((picture, index) => ({ picture, away: Math.abs(index - middle) }))
+      .sort((a, b) => a.away - b.away)
+      .slice(0, IMAGES_MAX);
+    for (let at = 0; at < order.length; at += AT_ONCE) {
+      await Promise.all(
+        order.slice(at, at + AT_ONCE).map(({ picture }) => frame(picture.imageId.slice("wadors:".length))),
+      );
+      fetched += Math.min(AT_ONCE, order.length - at);
+    }
+  }
+  return fetched;
+}
+
+async function frame(address: string): Promise<void> {
+  const answer = await fetch(address, {
+    headers: { Accept: FRAME_TYPE },
+    credentials: "same-origin",
+    priority: "low",
+  });
+  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
+  await answer.arrayBuffer();
+}
+
+export async function seriesOfStudy(root: string, study: string): Promise<SeriesFacts[]> {
+  const found = await ask<DicomJson[]>(
+    `${root}/studies/${study}/series?includefield=0008103E,00200011,00080020,00081030`,
+    { headers: { Accept: "application/dicom+json" } },
+  );
+  const value = (data: DicomJson, tag: string) => String(data[tag]?.Value?.[0] ?? "");
+  return found
+    .map((each) => ({
+      studyInstanceUid: study,
+      studyDate: value(each, "00080020").replace(/^(\d{4})(\d\d)(\d\d)$/, "$1-$2-$3") || null,
+      studyDescription: value(each, "00081030"),
+      seriesInstanceUid: value(each, "0020000E"),
+      modality: value(each, "00080060"),
+      label:
+        [value(each, "00200011"), value(each, "0008103E")].filter(Boolean).join(" ") ||
+        value(each, "00080060") ||
+        "Series",
+      numberOfInstances: Number(value(each, "00201209")) || 0,
+    }))
+    .sort((a, b) => Number.parseInt(a.label, 10) - Number.parseInt(b.label, 10) || 0);
+}

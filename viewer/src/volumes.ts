@@ -1,0 +1,152 @@
+// Volumes: loaded once for each display set, shown as planes, slabs and solids. Only display sets that pass
+// the geometry gate come here; a volume of others would be sheared or torn without anybody seeing it.
+
+import * as core from "@cornerstonejs/core";
+import type { DisplaySet } from "./displaysets.ts";
+import type { Pane } from "./pane.ts";
+
+export type PlaneName = "Axial" | "Sagittal" | "Coronal";
+export type SlabMode = "none" | "MIP" | "MinIP" | "Average";
+
+const { Enums, volumeLoader, setVolumesForViewports, eventTarget } = core;
+const AXES: Record<PlaneName, core.Enums.OrientationAxis> = {
+  Axial: Enums.OrientationAxis.AXIAL,
+  Sagittal: Enums.OrientationAxis.SAGITTAL,
+  Coronal: Enums.OrientationAxis.CORONAL,
+};
+const BLENDS: Record<SlabMode, core.Enums.BlendModes> = {
+  none: Enums.BlendModes.COMPOSITE,
+  MIP: Enums.BlendModes.MAXIMUM_INTENSITY_BLEND,
+  MinIP: Enums.BlendModes.MINIMUM_INTENSITY_BLEND,
+  Average: Enums.BlendModes.AVERAGE_INTENSITY_BLEND,
+};
+export const SOLID_PRESETS: Record<string, [string, string][]> = {
+  CT: [
+    ["CT-Bone", "Bone"],
+    ["CT-AAA", "Vessels"],
+    ["CT-Soft-Tissue", "Soft tissue"],
+    ["CT-Lung", "Lung"],
+    ["CT-MIP", "MIP"],
+  ],
+  MR: [
+    ["MR-Default", "MR"],
+    ["MR-Angio", "MR angiography"],
+    ["MR-MIP", "MIP"],
+  ],
+};
+
+export type Progress = (done: number, all: number) => void;
+
+/** Why the display set cannot be shown as a volume; empty when it can. */
+export function refusal(set: DisplaySet): string {
+  if (set.coloured) return "Colour images are shown as they are, not as a volume.";
+  return set.gate.volume ? "" : set.gate.reason;
+}
+
+export const orientVolume = (plane: PlaneName): core.Types.ViewportInputOptions => ({
+  orientation: AXES[plane],
+});
+
+const loading = new Map<string, Promise<void>>();
+const volumeId = (set: DisplaySet): string => `cornerstoneStreamingImageVolume:${set.id}`;
+
+/** The volume with every voxel in place. Until then nothing is drawn: an empty voxel looks like tissue. */
+async function volumeOf(set: DisplaySet, progress: Progress): Promise<string> {
+  const id = volumeId(set);
+  const all = set.pictures.length;
+  const count = () => progress(set.pictures.filter((each) => core.cache.isLoaded(each.imageId)).length, all);
+  const ticking = setInterval(count, 200);
+  try {
+    const known = core.cache.getVolume(id) ? loading.get(id) : undefined;
+    const made = known ?? fill(id, set);
+    loading.set(id, made);
+    await made;
+  } catch (error) {
+    loading.delete(id);
+    throw error;
+  } finally {
+    clearInterval(ticking);
+  }
+  progress(all, all);
+  return id;
+}
+
+async function fill(id: string, set: DisplaySet): Promise<void> {
+  const volume = await volumeLoader.createAndCacheVolume(id, {
+    imageIds: set.pictures.map((each) => each.imageId),
+  });
+  await new Promise<void>((resolve, reject) => {
+    const end = () => {
+      eventTarget.removeEventListener(Enums.Events.IMAGE_VOLUME_LOADING_COMPLETED, complete);
+      eventTarget.removeEventListener(Enums.Events.IMAGE_LOAD_ERROR, failed);
+    };
+    const complete = (event: Event) => {
+      if ((event as CustomEvent<{ volumeId: string }>).detail.volumeId !== id) return;
+      end();
+      resolve();
+    };
+    const failed = (event: Event) => {
+      if (
+        !set.pictures.some(
+          (each) => each.imageId === (event as CustomEvent<{ imageId: string }>).detail.imageId,
+        )
+      )
+        return;
+      end();
+      core.cache.removeVolumeLoadObject(id);
+      reject(new Error("A slice could not be loaded, so there is no volume."));
+    };
+    eventTarget.addEventListener(Enums.Events.IMAGE_VOLUME_LOADING_COMPLETED, complete);
+    eventTarget.addEventListener(Enums.Events.IMAGE_LOAD_ERROR, failed);
+    (volume as unknown as { load(): void }).load();
+  });
+}
+
+async function fillPane(pane: Pane, progress: Progress): Promise<core.VolumeViewport | null> {
+  const { set } = pane;
+  if (!set) return null;
+  progress(0, set.pictures.length);
+  try {
+    const id = await volumeOf(set, progress);
+    if (pane.set !== set) return null;
+    await setVolumesForViewports(pane.engine, [{ volumeId: id }], [pane.id]);
+  } catch (error) {
+    pane.say(error instanceof Error ? error.message : "The volume could not be loaded.");
+    return null;
+  }
+  return pane.viewport as unknown as core.VolumeViewport;
+}
+
+export async function showPlane(pane: Pane, progress: Progress): Promise<void> {
+  const viewport = await fillPane(pane, progress);
+  if (!viewport || !pane.set) return;
+  const range = windowOf(pane.set);
+  if (range) viewport.setProperties({ voiRange: range });
+  viewport.render();
+}
+
+/** The window that the middle image of the stack was sent with. */
+function windowOf(set: DisplaySet): { lower: number; upper: number } | null {
+  const middle = set.pictures[set.pictures.length >> 1]?.imageId ?? "";
+  const image = core.cache.getImage(middle);
+  const centre = [image?.windowCenter].flat()[0];
+  const width = [image?.windowWidth].flat()[0];
+  if (centre === undefined || !width || set.series.modality === "PT") return null;
+  return { lower: centre - width / 2, upper: centre + width / 2 };
+}
+
+export async function showSolid(pane: Pane, preset: string, progress: Progress): Promise<void> {
+  const viewport = await fillPane(pane, progress);
+  if (!viewport) return;
+  viewport.setProperties({ preset } as never);
+  viewport.render();
+}
+
+export function setSlab(pane: Pane, mode: SlabMode, thicknessMm: number): void {
+  const viewport = pane.viewport as unknown as core.VolumeViewport;
+  viewport.setBlendMode(BLENDS[mode]);
+  if (mode === "none") viewport.resetSlabThickness();
+  else viewport.setSlabThickness(thicknessMm);
+  pane.element.dataset.slab = mode === "none" ? "" : `, ${mode} ${thicknessMm} mm`;
+  viewport.render();
+}
