@@ -4,12 +4,12 @@ import hashlib
 import random
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pydicom
 import pytest
+from dicomweb_client.api import DICOMwebClient
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 
@@ -18,6 +18,8 @@ from tests.e2e.hl7_peers import ResultReceiver, acknowledgement_code, order, reg
 from tests.e2e.product import Product, until
 
 KILLS_PER_ROLE = 4
+IMAGES = 200
+ORDERS = 100
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def test_every_image_that_was_answered_with_success_is_there(hospital, role):
     acknowledged: dict[str, bytes] = {}
 
     def load() -> None:
-        pending = list(range(300))
+        pending = list(range(IMAGES))
         deadline = time.monotonic() + 120
         while pending and time.monotonic() < deadline:
             entity = AE(ae_title="CT1")
@@ -108,27 +110,17 @@ def test_every_image_that_was_answered_with_success_is_there(hospital, role):
         assert not pending
 
     under_load(product, role, load)
-    assert len(acknowledged) == 300
-    for uid, digest in acknowledged.items():
-        status, raw = retrieve(product, f"/studies/{study}/series/{study}.2/instances/{uid}")
-        assert status == 200, uid
-        start = raw.index(b"\r\n\r\n") + 4
-        stored = pydicom.dcmread(pydicom.filebase.DicomBytesIO(raw[start:]), force=False)
-        assert hashlib.sha256(stored.PixelData).digest() == digest
-    status, found = product.api("GET", f"/dicomweb/studies?StudyInstanceUID={study}")
-    assert found[0]["00201208"]["Value"] == [300], "counted once each, in spite of repeats"
-
-
-def retrieve(product: Product, path: str) -> tuple[int, bytes]:
-    request = urllib.request.Request(
-        f"{product.url}/dicomweb{path}",
-        headers={
-            "Authorization": f"Bearer {product.token('radiologist')}",
-            "Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*',
-        },
+    assert len(acknowledged) == IMAGES
+    client = DICOMwebClient(
+        f"{product.url}/dicomweb",
+        headers={"Authorization": f"Bearer {product.token('radiologist')}"},
     )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return answer.status, answer.read()
+    stored = client.retrieve_series(study, f"{study}.2")
+    assert acknowledged == {
+        each.SOPInstanceUID: hashlib.sha256(each.PixelData).digest() for each in stored
+    }
+    _, found = product.api("GET", f"/dicomweb/studies?StudyInstanceUID={study}")
+    assert found[0]["00201208"]["Value"] == [IMAGES], "counted once each, in spite of repeats"
 
 
 @pytest.mark.parametrize("role", ["hl7", "worker"])
@@ -137,7 +129,7 @@ def test_every_order_that_was_acknowledged_is_there_once(hospital, role):
     acknowledged: list[str] = []
 
     def load() -> None:
-        for number in range(150):
+        for number in range(ORDERS):
             accession = f"K{role}{number:05d}"
             patient, name = f"K{role}{number}", f"Phantom^K{number}"
             messages = (
@@ -154,7 +146,7 @@ def test_every_order_that_was_acknowledged_is_there_once(hospital, role):
             acknowledged.append(accession)
 
     under_load(product, role, load)
-    assert len(acknowledged) == 150
+    assert len(acknowledged) == ORDERS
     for accession in acknowledged:
         status, body = product.api("GET", f"/api/exams?accession_number={accession}")
         assert status == 200
