@@ -24,6 +24,7 @@ from isocenter.standards.dicom.part10_frames import frame_bits, frame_ranges
 _INDEXED_FRAMES_MAX: Final = 4096
 _FIRST_READ_BYTES: Final = 1 << 16
 _NUMBER_OF_FRAMES: Final = 0x0028_0008
+_BINARY_NUMBERS: Final = frozenset({"US", "SS", "UL", "SL"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def read_header(data: Buffer, transfer_syntax_uid: str, *, dataset_offset: int) 
         RemoteProtocolError: this is no data set.
     """
     scan = scan_header(data, INDEXED_TAGS, transfer_syntax_uid=transfer_syntax_uid)
-    attributes = {tag: scan.text(tag) for tag in scan.elements if tag in INDEXED_TAGS}
+    attributes = {tag: _text(scan, tag) for tag in scan.elements if tag in INDEXED_TAGS}
     pixel_data = scan.pixel_data
     if pixel_data is None or scan.inflated is not None:
         return ObjectHeader(attributes, None, None, needs_frame_index=False)
@@ -69,6 +70,13 @@ def read_header(data: Buffer, transfer_syntax_uid: str, *, dataset_offset: int) 
         frame_ranges=_native_ranges(scan, dataset_offset) if native else None,
         needs_frame_index=not native,
     )
+
+
+def _text(scan: HeaderScan, tag: int) -> str:
+    if scan.elements[tag].vr in _BINARY_NUMBERS:
+        number = scan.number(tag)
+        return "" if number is None else str(number)
+    return scan.text(tag)
 
 
 def index_frames(data: Buffer, transfer_syntax_uid: str, *, dataset_offset: int) -> bytes | None:
