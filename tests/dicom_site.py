@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,9 +14,11 @@ import pydicom
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 
-from isocenter.domain.access.model import Actor
+from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.service.description import describe_file
+from isocenter.domain.distribution import service as distribution
+from isocenter.domain.distribution.model import Conditions, Delivery, Route
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import DicomPeer
 from isocenter.gateways.dimse.commitment import CommitmentService
@@ -23,7 +26,9 @@ from isocenter.gateways.dimse.commitment_messages import STORAGE_COMMITMENT_PUSH
 from isocenter.gateways.dimse.commitment_reports import CommitmentReporter, OutgoingOptions
 from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.ports import Caller, Grant, Service
+from isocenter.gateways.dimse.sending import ImageSender
 from isocenter.gateways.dimse.server import DimseServer, Ports
+from isocenter.imaging.transcode import transcode_file
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import utc_now
 from isocenter.infra.db import Database
@@ -93,14 +98,21 @@ class Site:
 
         self.do(begin())
 
-    def work(self, *kinds: Callable[..., Any]) -> None:
+    def work(self, *kinds: type) -> None:
         """Runs the worker's outgoing side."""
 
         async def begin() -> None:
             self.stop.clear()
-            for kind in kinds or (CommitmentReporter,):
-                worker = kind(self.pool, self.store, OPTIONS, clock=utc_now)
-                self.workers.append(asyncio.create_task(worker.run(self.stop)))
+            made = {
+                CommitmentReporter: lambda: CommitmentReporter(
+                    self.pool, self.store, OPTIONS, clock=utc_now
+                ),
+                ImageSender: lambda: ImageSender(
+                    self.pool, self.store, OPTIONS, clock=utc_now, transcode=transcode_file
+                ),
+            }
+            for kind in kinds or tuple(made):
+                self.workers.append(asyncio.create_task(made[kind]().run(self.stop)))
 
         self.do(begin())
 
@@ -118,6 +130,30 @@ class Site:
         self.rest()
         self.do(self.server.drain(0.2))
         self.pool.close()
+
+    def add_route(self, name: str, recipient: str, **described: Any) -> None:
+        """A rule for images."""
+        conditions = Conditions(**described.pop("conditions", {}))
+        route = Route(name=name, recipient=recipient, conditions=conditions, **described)
+        with self.database.transaction() as tx:
+            distribution.add_route(tx, SYSTEM, route, now=NOW)
+
+    def route(self, study_instance_uid: str, *, complete: bool = False) -> int:
+        """What the reaction to new images queues."""
+        with self.database.transaction() as tx:
+            return distribution.route_images(
+                tx,
+                study_instance_uid,
+                complete=complete,
+                local_time=NOW.time(),
+                now=utc_now(),
+            )
+
+    def deliveries(self) -> list[Delivery]:
+        """What was queued, oldest first."""
+        viewer = Viewer.of(SYSTEM, Action.DELIVERY_READ)
+        with self.database.read() as tx:
+            return distribution.deliveries(tx, viewer)[::-1]
 
     def add_peer(
         self, name: str, port: int, *allow: str, host: str = "127.0.0.1", title: str = ""
@@ -159,3 +195,11 @@ class _Policy:
 
     async def record_unknown(self, caller: Caller) -> None:
         pass
+
+
+def until(condition: Callable[[], object], timeout_s: float = 15) -> None:
+    """Returns when the condition is true; fails when it is not within the time."""
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)

@@ -10,6 +10,8 @@ from isocenter.app.runtime import Runtime
 from isocenter.app.settings import Settings
 from isocenter.app.tls_contexts import dicom_client_context
 from isocenter.gateways.dimse.commitment_reports import CommitmentReporter, OutgoingOptions
+from isocenter.gateways.dimse.outgoing_processes import TranscodingProcesses
+from isocenter.gateways.dimse.sending import ImageSender
 from isocenter.gateways.dimse.waiting import wait_for
 from isocenter.infra.log import get_logger
 
@@ -44,11 +46,19 @@ async def _run(runtime: Runtime, tls: ssl.SSLContext, stop: threading.Event) -> 
     chosen = options(runtime.settings)
     stopping = asyncio.Event()
     reporter = CommitmentReporter(runtime.pool, runtime.blobs, chosen, clock=runtime.clock, tls=tls)
-    work = [asyncio.create_task(reporter.run(stopping))]
-    while not stop.is_set():
+    transcode = TranscodingProcesses()
+    sender = ImageSender(
+        runtime.pool, runtime.blobs, chosen, clock=runtime.clock, transcode=transcode, tls=tls
+    )
+    work = [asyncio.create_task(each.run(stopping)) for each in (reporter, sender)]
+    while not stop.is_set() and not any(task.done() for task in work):
         await wait_for(stopping, _STOP_LOOK_S)
     stopping.set()
-    _, late = await asyncio.wait(work, timeout=chosen.stop_grace_s)
+    _, late = await asyncio.wait(work, timeout=2 * chosen.stop_grace_s)
     for task in late:
         task.cancel()
-    await asyncio.gather(*work, return_exceptions=True)
+    results = await asyncio.gather(*work, return_exceptions=True)
+    transcode.close()
+    for error in results:
+        if isinstance(error, Exception):
+            raise error

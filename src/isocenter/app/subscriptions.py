@@ -6,6 +6,7 @@ written. Only the worker runs the reactions.
 
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from isocenter.domain.archive.events import (
     ConflictingInstanceKept,
@@ -39,6 +40,8 @@ from isocenter.domain.worklist.events import StepPerformed
 from isocenter.infra.db import Tx
 from isocenter.infra.outbox import BatchHandler, GiveUp, Handler, Router, Subscription
 
+_UTC = ZoneInfo("UTC")
+
 
 def route_report(tx: Tx, event: ReportSigned, *, now: datetime) -> None:
     """Queue a signed report for every HL7 peer that gets results from us."""
@@ -53,14 +56,34 @@ def route_report(tx: Tx, event: ReportSigned, *, now: datetime) -> None:
     )
 
 
+def route_images(zone: ZoneInfo) -> Handler:
+    """The reaction that queues images for the DICOM peers that are to have them.
+
+    Args:
+        zone: where the department lives: routes know the time of day there.
+    """
+
+    def react(tx: Tx, event: InstancesAdmitted | StudyCompleted, /, *, now: datetime) -> None:
+        distribution.route_images(
+            tx,
+            event.study_instance_uid,
+            complete=isinstance(event, StudyCompleted),
+            local_time=now.astimezone(zone).time(),
+            now=now,
+        )
+
+    return react
+
+
 def only_in_the_worker(tx: Tx, event: Any, /, *, now: datetime) -> None:
     """Stands for a reaction that this process never runs."""
     del tx, now
     raise GiveUp(f"{event.name} is handled by the worker")
 
 
-def router(*, build_metadata: Handler = only_in_the_worker) -> Router:
-    """The table. ``build_metadata`` needs parts that only the worker has."""
+def router(*, build_metadata: Handler = only_in_the_worker, zone: ZoneInfo = _UTC) -> Router:
+    """The table. ``build_metadata`` needs parts that only the worker has, and ``zone`` is its."""
+    send_images = route_images(zone)
     table: tuple[tuple[str, type[Any], Handler], ...] = (
         ("worklist.publish", StepBooked, worklist.on_step_booked),
         ("worklist.withdraw", StepCancelled, worklist.on_step_cancelled),
@@ -81,6 +104,8 @@ def router(*, build_metadata: Handler = only_in_the_worker) -> Router:
         ("reconcile.patient_merged", PatientMerged, reconcile.on_patient_changed),
         ("reconcile.patient_unmerged", PatientUnmerged, reconcile.on_patient_changed),
         ("distribution.route", ReportSigned, route_report),
+        ("distribution.images", InstancesAdmitted, send_images),
+        ("distribution.study", StudyCompleted, send_images),
     )
     together: dict[Handler, BatchHandler] = {
         reconcile.on_order_changed: reconcile.on_orders_changed,

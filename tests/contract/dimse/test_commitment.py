@@ -17,7 +17,7 @@ from isocenter.domain.access.model import Action, Viewer
 from isocenter.domain.distribution import service as distribution
 from isocenter.infra.blobs import open_store
 from tests.contract.dimse.test_dcmjs import MODULES, NODE
-from tests.dicom_site import SYSTEM, Site, a_file, free_port
+from tests.dicom_site import SYSTEM, Site, a_file, free_port, until
 
 pytestmark = pytest.mark.peer("pynetdicom")
 INSTANCE = "1.2.840.10008.1.20.1.1"
@@ -109,13 +109,6 @@ def named(dataset: Dataset) -> tuple[str, str]:
 def states(site: Site) -> list[str]:
     with site.database.read() as tx:
         return [each.state for each in distribution.commitments(tx, VIEWER)]
-
-
-def until(condition, timeout_s: float = 10) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_the_answer_comes_on_the_association_that_stands(site, modality):

@@ -3,6 +3,7 @@
 import os
 import threading
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from isocenter.app.expectations import expectations
 from isocenter.app.jobs import Job, run_jobs
@@ -38,7 +39,10 @@ def run(settings: Settings) -> None:
     stop = stop_on_signals()
     os.nice(_NICENESS)
     with opened(settings, process="worker") as runtime:
-        table = router(build_metadata=_MetadataBuilder(runtime))
+        table = router(
+            build_metadata=_MetadataBuilder(runtime),
+            zone=ZoneInfo(settings.time_zone),
+        )
         dispatcher = outbox.Dispatcher(
             runtime.db, table, clock=runtime.clock, workers=2, external_workers=1
         )

@@ -139,8 +139,8 @@ def prepare(
     Args:
         blobs: where its bytes are.
         instance: what is sent.
-        transfer_syntax_uid: the stored one, or one of ``UNCOMPRESSED``.
-        transcode: decodes compressed pixels.
+        transfer_syntax_uid: the stored one, one of ``UNCOMPRESSED``, or one to compress with.
+        transcode: decodes compressed pixels, and compresses.
 
     Raises:
         NotSendable: it cannot be brought into the transfer syntax, or is too large for that.
@@ -150,7 +150,7 @@ def prepare(
     try:
         if transfer_syntax_uid == instance.transfer_syntax_uid:
             pieces = _as_stored(blobs, instance)
-        elif _is_transcoded(instance):
+        elif _is_transcoded(instance) or uids.transfer_syntax(transfer_syntax_uid).encapsulated:
             pieces = _transcoded(blobs, instance, transfer_syntax_uid, transcode)
         elif instance.pixel_data_offset is None:
             pieces = _written_anew(blobs, instance, transfer_syntax_uid)

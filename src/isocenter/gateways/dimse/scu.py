@@ -11,7 +11,7 @@ Standard: PS3.7 9.1, PS3.4 Annexes A, B, C
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -79,12 +79,15 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class StoreItem:
-    """One object to send: its identity, and its data set in pieces of any size."""
+    """One object to send: its identity, and its data set in pieces of any size.
+
+    When the pieces raise, the association is of no more use: what was begun cannot be unsaid.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
     transfer_syntax_uid: str
-    data_set: Iterable[bytes | memoryview]
+    data_set: Iterable[bytes | memoryview] | AsyncIterable[bytes | memoryview]
     move_originator_ae_title: str = ""
     move_originator_message_id: int | None = None
 
@@ -176,7 +179,7 @@ class ClientAssociation:
         send_message(self._wire.connection, context_id, request)
         # One piece behind: only the next one tells whether a piece was the last.
         waiting: bytes | memoryview = b""
-        for piece in item.data_set:
+        async for piece in _pieces_of(item.data_set):
             if waiting:
                 await self._send_piece(context_id, waiting, is_last=False)
             waiting = piece
@@ -219,6 +222,14 @@ class ClientAssociation:
         if category is Category.FAILURE:
             comment = getattr(response, "error_comment", "")
             raise PeerFault(f"query failed with status {response.status:04X}H {comment}".rstrip())
+
+    def accepted(self, abstract_syntax: str) -> frozenset[str]:
+        """The transfer syntaxes in which the peer takes objects of a SOP class."""
+        return frozenset(
+            each.transfer_syntax
+            for each in self._wire.connection.contexts.values()
+            if each.abstract_syntax == abstract_syntax
+        )
 
     def context_for(self, abstract_syntax: str, transfer_syntax: str | None = None) -> int:
         """The accepted presentation context for an abstract syntax.
@@ -376,6 +387,17 @@ class ClientAssociation:
         except RemoteProtocolError as error:
             self._wire.connection.abort_as_provider(AbortReason.INVALID_PARAMETER_VALUE)
             raise PeerFault(f"the peer sent what is no message: {error}") from error
+
+
+async def _pieces_of(
+    data_set: Iterable[bytes | memoryview] | AsyncIterable[bytes | memoryview],
+) -> AsyncIterator[bytes | memoryview]:
+    if isinstance(data_set, AsyncIterable):
+        async for piece in data_set:
+            yield piece
+    else:
+        for piece in data_set:
+            yield piece
 
 
 def _fault(event: ul.ConnectionEvent) -> IsocenterError:

@@ -161,6 +161,17 @@ returning delivery_key, kind, route_name, recipient, study_instance_uid, accessi
 """
 
 
+_LOCK_FOR_QUEUEING = """
+select recipient from distribution.image_destination where recipient = %s for update
+"""
+
+
+def lock_destination(tx: Tx, recipient: str) -> None:
+    """Have whoever queues for the destination take turns, and a row for it."""
+    tx.run(_ENSURE_DESTINATION, (recipient,))
+    tx.run(_LOCK_FOR_QUEUEING, (recipient,))
+
+
 def lock_lane(tx: Tx, recipient: str) -> bool:
     """Whether the lane is ours until the transaction ends: not paused, and nobody else is at it."""
     return tx.value(_LOCK_DESTINATION, (recipient,)) is not None
@@ -241,6 +252,16 @@ def progress(tx: Tx, delivery_key: int, done: Progress, *, until: datetime, now:
         "now": now,
     }
     tx.run(_PROGRESS, params)
+
+
+_EXTEND_LEASE = """
+update distribution.transfer set claimed_until = %(until)s where delivery_key = %(key)s
+"""
+
+
+def extend_lease(tx: Tx, delivery_key: int, *, until: datetime) -> None:
+    """Keep the claim."""
+    tx.run(_EXTEND_LEASE, {"key": delivery_key, "until": until})
 
 
 _ACKNOWLEDGE = """

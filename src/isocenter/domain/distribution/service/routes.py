@@ -131,6 +131,7 @@ def send_study(
 def _grow(
     tx: Tx, route: Route, peer: DicomPeer, study: str, local_time: time, *, now: datetime
 ) -> int:
+    _transfers.lock_destination(tx, route.recipient)
     newest = _transfers.newest(tx, TransferKind.IMAGES, route, study)
     after_key = newest.through_key if newest else 0
     selected = _selected(tx, route, peer, study, local_time, after_key=after_key)
@@ -140,13 +141,13 @@ def _grow(
     if newest is not None and newest.untouched:
         _transfers.extend(tx, newest.delivery_key, portion)
         return 1
-    _transfers.ensure_destination(tx, route.recipient)
     return int(_queue(tx, TransferKind.IMAGES, route, portion, now=now) is not None)
 
 
 def _notify(
     tx: Tx, route: Route, peer: DicomPeer, study: str, local_time: time, *, now: datetime
 ) -> int:
+    _transfers.lock_destination(tx, route.recipient)
     newest = _transfers.newest(tx, TransferKind.AVAILABILITY, route, study)
     after_key = newest.through_key if newest else 0
     if not _selected(tx, route, peer, study, local_time, after_key=after_key):
@@ -154,7 +155,6 @@ def _notify(
     # A notification names the whole study, however often it is completed.
     whole = _selected(tx, route, peer, study, local_time, after_key=0)
     portion = replace(_portion(study, whole, after_key=0), after_key=after_key)
-    _transfers.ensure_destination(tx, route.recipient)
     return int(_queue(tx, TransferKind.AVAILABILITY, route, portion, now=now) is not None)
 
 

@@ -34,6 +34,7 @@ from isocenter.infra.db import Tx
 _UNFINISHED = frozenset({DeliveryState.QUEUED.value, DeliveryState.SENT.value})
 _SENDER = Actor.system("dicom.sender")
 _REASON_LENGTH_MAX = 500
+INSTANCES_ANNOUNCED_MAX = 50_000
 
 
 def image_destinations_due(tx: Tx, *, now: datetime) -> list[str]:
@@ -72,6 +73,29 @@ def instances_to_send(
             tx, _SENDER, claimed.study_instance_uid, action="study.send", now=now
         )
     return found
+
+
+def instances_available(tx: Tx, claimed: ClaimedTransfer, *, now: datetime) -> list[KeyedLocation]:
+    """Every instance of the study that the notification is about."""
+    viewer = Viewer.of(_SENDER, Action.STUDY_READ)
+    span = InstanceSpan(
+        study_instance_uid=claimed.study_instance_uid,
+        series_instance_uids=claimed.series_instance_uids,
+        after_key=0,
+        through_key=claimed.through_key,
+    )
+    if claimed.attempt == 1:
+        archive.record_study_access(
+            tx, _SENDER, claimed.study_instance_uid, action="study.announce", now=now
+        )
+    return archive.locate_between(tx, viewer, span, limit=INSTANCES_ANNOUNCED_MAX)
+
+
+def keep_transfer_claim(tx: Tx, claimed: ClaimedTransfer, *, lease_s: float, now: datetime) -> None:
+    """Renew the lease. Raises ``ClaimLost``."""
+    _held(tx, claimed)
+    until = now + timedelta(seconds=lease_s)
+    _store.extend_lease(tx, claimed.delivery_key, until=until)
 
 
 def note_progress(
