@@ -132,7 +132,7 @@ def a_step_start(
 
 
 def a_step_end(
-    status: PerformedStatus = PerformedStatus.COMPLETED,
+    status: PerformedStatus | None = PerformedStatus.COMPLETED,
     *,
     at: datetime = NOW,
     reason: Reason | None = None,

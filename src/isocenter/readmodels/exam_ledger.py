@@ -6,7 +6,7 @@ Reads only. What the hops mean is in ``exam_ledger_hops``, where the facts come 
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.domain.monitoring.model import EXPECTATIONS, Expectations, LateHop
@@ -29,6 +29,7 @@ from isocenter.readmodels.exam_ledger_model import (
     ExamPage,
     ExamQuery,
     LedgerDelivery,
+    LedgerPerformedStep,
     LedgerReport,
     LedgerStudy,
     ledger_of,
@@ -111,6 +112,27 @@ select study_instance_uid, study_description, modalities, number_of_series, numb
        select %(study)s)
  order by first_received_at, study_key
 """
+_PERFORMED_STEPS = """
+select sop_instance_uid, performed_procedure_step_id, status, performed_station_ae_title, modality,
+       started_at, ended_at, discontinuation_reason_meaning as discontinuation_reason,
+       made.expected, made.received
+  from worklist.performed_procedure_step performed
+ cross join lateral (
+       select coalesce(sum(cardinality(sop_instance_uids)), 0)::int as expected,
+              coalesce(sum(case when series.received then cardinality(sop_instance_uids) else (
+                  select count(*) from archive.instance
+                   where sop_instance_uid = any(sop_instance_uids)) end), 0)::int as received
+         from worklist.performed_series series
+        where series.performed_key = performed.performed_key) made
+ where performed_key in (
+       select performed_key from worklist.performance
+         join scheduling.scheduled_procedure_step using (step_key)
+        where accession_number = %(accession_number)s
+        union
+       select performed_key from worklist.scheduled_reference
+        where study_instance_uid = any(%(studies)s))
+ order by started_at, performed_key
+"""
 _REPORTS = """
 select report_id, state, version, created_by, updated_at, signed_at
   from reporting.report where order_key = %s
@@ -125,19 +147,22 @@ select delivery_key, recipient, delivery.version, delivery.state, attempts, queu
 
 def _whole(tx: Tx, facts: ExamFacts, now: datetime, expectations: Expectations) -> ExamLedger:
     order_key = None if facts.study_instance_uid else facts.exam_key
-    params = {
+    params: dict[str, Any] = {
         "order_key": order_key,
         "accession_number": facts.accession_number if order_key is not None else None,
         "study": facts.study_instance_uid,
     }
     studies = tuple(tx.all(LedgerStudy, _STUDIES, params))
+    params["studies"] = [each.study_instance_uid for each in studies]
+    performed_steps = tuple(tx.all(LedgerPerformedStep, _PERFORMED_STEPS, params))
     if order_key is None:
-        return ledger_of(facts, now, expectations, studies=studies)
+        return ledger_of(facts, now, expectations, studies=studies, performed_steps=performed_steps)
     return ledger_of(
         facts,
         now,
         expectations,
         studies=studies,
+        performed_steps=performed_steps,
         reports=tuple(tx.all(LedgerReport, _REPORTS, (order_key,))),
         deliveries=tuple(tx.all(LedgerDelivery, _DELIVERIES, (order_key,))),
     )
@@ -243,6 +268,7 @@ __all__ = [
     "Hop",
     "HopState",
     "LedgerDelivery",
+    "LedgerPerformedStep",
     "LedgerReport",
     "LedgerStudy",
     "exam",

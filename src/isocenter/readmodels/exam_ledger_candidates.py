@@ -311,6 +311,28 @@ _ORDERS_AT_RISK: Final[LiteralString] = " union ".join((
 (select order_key from distribution.delivery join reporting.report using (report_id)
   where delivery.state = 'refused' limit %(most)s)
 """,
+    """
+(select order_key from worklist.performed_procedure_step
+   join worklist.performance using (performed_key)
+   join scheduling.scheduled_procedure_step using (step_key)
+   join orders.requested_procedure using (procedure_key)
+  where performed_procedure_step.status = 'IN PROGRESS' and started_at < %(received_before)s
+  limit %(most)s)
+""",
+    """
+(select order_key from worklist.performed_series
+   join worklist.performed_procedure_step using (performed_key)
+   join worklist.performance using (performed_key)
+   join scheduling.scheduled_procedure_step using (step_key)
+   join orders.requested_procedure using (procedure_key)
+  where not received and cardinality(sop_instance_uids) > 0 and ended_at < %(received_before)s
+  limit %(most)s)
+""",
+    """
+(select order_key from scheduling.scheduled_procedure_step
+   join orders.requested_procedure using (procedure_key)
+  where performed_status = 'DISCONTINUED' and not closed limit %(most)s)
+""",
     _IN_CASE,
     _DAMAGED,
 ))

@@ -7,8 +7,10 @@ facts mean is in ``exam_ledger_hops``.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, LiteralString
 
 from isocenter.infra.db import Tx
+from isocenter.readmodels.exam_ledger_performed import COLUMNS, FOR_ORDER, FOR_STUDY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,13 @@ class ExamFacts:
         start_at: the earliest scheduled start.
         published_at: when all its steps were on the worklist; None while one is not.
         begun_at: when a step was noted as begun, whoever noted it.
+        performed: what modalities say that they did (performed procedure steps), without those that
+            took the wrong worklist entry; ``performing`` of them are in progress, ``ended`` were
+            completed.
+        discontinued_for: why the last one was discontinued.
+        wrong_entries: how many took this exam's worklist entry by mistake.
+        expected: objects that the modalities say they made; ``missing`` of them are not here.
+        grouped_with: accession numbers of exams that were made together with this one.
         claims: studies that name this order and are not linked to it.
         match_case: reason of the open case that keeps a study from its order, if there is one.
         other_case: reason of another open case.
@@ -49,6 +58,17 @@ class ExamFacts:
     published_at: datetime | None
     queried_at: datetime | None
     queries: int
+    performed: int
+    performing: int
+    ended: int
+    performed_by: str | None
+    performed_at: datetime | None
+    ended_at: datetime | None
+    discontinued_for: str | None
+    wrong_entries: int
+    expected: int
+    missing: int
+    grouped_with: str | None
     studies: int
     instances: int
     first_received_at: datetime | None
@@ -81,13 +101,17 @@ class ExamFacts:
 
 
 # The orders are found first and then each looks up what is its own, through indexes.
-_OF_ORDERS = """
+_OF_ORDERS: Final[LiteralString] = "".join((
+    """
 select o.order_key as exam_key, o.accession_number, '' as study_instance_uid,
        o.state as order_state, o.state_changed_at, o.priority, patient.patient_id,
        patient.person_name as patient_name, procedure.names as procedure, step.modality,
        o.placed_at as listed_at, o.placed_at as ordered_at, step.steps, step.booked_at,
-       step.start_at, step.begun_at, step.published_at, step.queried_at, step.queries,
-       images.studies, images.instances, images.first_received_at, images.last_received_at,
+       step.start_at, step.begun_at, step.published_at, step.queried_at, step.queries,""",
+    COLUMNS,
+    """
+       grouped.grouped_with, images.studies, images.instances, images.first_received_at,
+       images.last_received_at,
        images.incomplete, images.completed_at, images.linked_at, images.claims,
        matters.match_reason as match_case, matters.match_opened_at as match_case_at,
        matters.other_reason as other_case, matters.other_opened_at as other_case_at,
@@ -152,7 +176,8 @@ select o.order_key as exam_key, o.accession_number, '' as study_instance_uid,
                   as other_reason,
               min(opened_at) filter (where not about_match) as other_opened_at
          from (select reason, kind, opened_at,
-                      kind in ('unmatched', 'ambiguous', 'patient_mismatch') as about_match
+                      kind in ('unmatched', 'ambiguous', 'patient_mismatch',
+                               'wrong_worklist_entry') as about_match
                  from unnest(images.uids) as study_instance_uid
                  join reconcile.reconciliation_case using (study_instance_uid)
                 where state = 'open') open_case
@@ -163,6 +188,9 @@ select o.order_key as exam_key, o.accession_number, '' as study_instance_uid,
          join archive.integrity_finding using (study_instance_uid)
         where settled_at is null and kind <> 'copy'
        ) integrity on images.uids is not null
+""",
+    FOR_ORDER,
+    """
   left join reporting.report on report.order_key = o.order_key
   left join lateral (
        select count(*) as deliveries, count(*) filter (where sent_at is null) as unsent,
@@ -182,17 +210,22 @@ select o.order_key as exam_key, o.accession_number, '' as study_instance_uid,
         order by delivery.state = 'refused' desc, failing_since nulls last, delivery_key limit 1
        ) trouble on report.version > 0
  where o.order_key = any(%s)
-"""
+""",
+))
 
-_OF_STUDIES = """
+_OF_STUDIES: Final[LiteralString] = "".join((
+    """
 select s.study_key as exam_key, coalesce(s.accession_number, '') as accession_number,
        s.study_instance_uid, null as order_state, null::timestamptz as state_changed_at,
        null as priority, s.patient_id, s.patient_name, s.study_description as procedure,
        array_to_string(s.modalities, ', ') as modality, s.first_received_at as listed_at,
        null::timestamptz as ordered_at, 0 as steps, null::timestamptz as booked_at,
        null::timestamptz as start_at, null::timestamptz as begun_at,
-       null::timestamptz as published_at, null::timestamptz as queried_at, 0 as queries,
-       1 as studies, s.number_of_instances as instances, s.first_received_at, s.last_received_at,
+       null::timestamptz as published_at, null::timestamptz as queried_at, 0 as queries,""",
+    COLUMNS,
+    """
+       null as grouped_with, 1 as studies, s.number_of_instances as instances,
+       s.first_received_at, s.last_received_at,
        (s.completed_at is null)::int as incomplete, s.completed_at,
        null::timestamptz as linked_at, 1 as claims,
        matching.reason as match_case, matching.opened_at as match_case_at,
@@ -205,10 +238,13 @@ select s.study_key as exam_key, coalesce(s.accession_number, '') as accession_nu
        null::timestamptz as trouble_at, null as trouble, null::boolean as trouble_refused,
        null as paused_by
   from archive.study s
+""",
+    FOR_STUDY,
+    """
   left join lateral (
        select reason, opened_at from reconcile.reconciliation_case c
         where state = 'open' and c.study_instance_uid = s.study_instance_uid
-          and kind in ('unmatched', 'ambiguous', 'patient_mismatch')
+          and kind in ('unmatched', 'ambiguous', 'patient_mismatch', 'wrong_worklist_entry')
         order by opened_at, case_key limit 1) matching on true
   left join lateral (
        select reason, opened_at from reconcile.reconciliation_case c
@@ -220,7 +256,8 @@ select s.study_key as exam_key, coalesce(s.accession_number, '') as accession_nu
         where settled_at is null and kind <> 'copy'
           and f.study_instance_uid = s.study_instance_uid) integrity
  where s.study_key = any(%s)
-"""
+""",
+))
 
 
 def facts_of_orders(tx: Tx, order_keys: Sequence[int]) -> list[ExamFacts]:

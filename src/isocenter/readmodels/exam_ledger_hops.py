@@ -100,7 +100,7 @@ def state_of(facts: ExamFacts) -> ExamState:
         if facts.incomplete:
             return ExamState.IN_PROGRESS
         return ExamState.IMAGES_COMPLETE if facts.claims else ExamState.TO_READ
-    if facts.begun_at:
+    if facts.begun_at or facts.performed:
         return ExamState.IN_PROGRESS
     return ExamState.SCHEDULED if facts.steps else ExamState.ORDERED
 
@@ -111,7 +111,21 @@ def needs_person(facts: ExamFacts) -> str | None:
         return facts.match_case or facts.other_case
     if facts.trouble_refused:
         return _refusal(facts)
+    if _is_discontinued(facts) and facts.order_state not in _CLOSED:
+        return _discontinued(facts)
     return None
+
+
+def _is_discontinued(facts: ExamFacts) -> bool:
+    """Whether the modalities began and gave up."""
+    return facts.performed > 0 and not facts.performing and not facts.ended
+
+
+def _discontinued(facts: ExamFacts) -> str:
+    return (
+        f"{facts.performed_by} discontinued the exam: {facts.discontinued_for}."
+        " Book it again or cancel the order."
+    )
 
 
 def _refusal(facts: ExamFacts) -> str:
@@ -220,35 +234,79 @@ def _start(facts: ExamFacts) -> datetime | None:
 
 
 def _images(sight: _Sight) -> tuple[Hop, ...]:
-    facts = sight.facts
+    return (_started(sight.facts), _received(sight), _complete(sight), _reconciled(sight))
+
+
+def _started(facts: ExamFacts) -> Hop:
+    name = HopName.STARTED
+    if facts.performed_at is not None:
+        return Hop(name, facts.performed_at, HopState.DONE)
     begun = [each for each in (facts.begun_at, facts.first_received_at) if each]
-    received = sight.hop(
-        HopName.IMAGES_RECEIVED,
-        facts.first_received_at,
-        _start(facts),
-        lambda age: f"No images {age} after the scheduled start.",
+    if begun:
+        return Hop(name, min(begun), HopState.DONE)
+    reason = None
+    if facts.wrong_entries:
+        reason = f"{facts.performed_by} took this worklist entry by mistake and gave it back."
+    return Hop(name, None, HopState.WAITING, reason)
+
+
+def _received(sight: _Sight) -> Hop:
+    facts = sight.facts
+    name = HopName.IMAGES_RECEIVED
+    ended = facts.ended > 0 and not facts.performing
+    if facts.first_received_at is None:
+        if facts.grouped_with:
+            reason = f"Made together with {facts.grouped_with}, whose images they are."
+            return Hop(name, None, HopState.NOT_APPLICABLE, reason)
+        if ended and not facts.expected:
+            reason = f"{facts.performed_by} made no images."
+            return Hop(name, None, HopState.NOT_APPLICABLE, reason)
+    counts = f"{facts.expected - facts.missing} of {facts.expected}"
+    if ended and facts.missing:
+        # Late like a study that is not taken for complete, which it cannot be.
+        last_at = max(each for each in (facts.ended_at, facts.last_received_at) if each)
+        due = sight.due(HopName.COMPLETE, last_at)
+        late = due is not None and due <= sight.now
+        return Hop(
+            name,
+            facts.first_received_at,
+            HopState.LATE
+            if late
+            else HopState.DONE
+            if facts.first_received_at
+            else HopState.WAITING,
+            f"{counts} images that {facts.performed_by} made have arrived.",
+            due if late else None,
+            facts.instances,
+        )
+    if facts.first_received_at is not None:
+        return Hop(name, facts.first_received_at, HopState.DONE, count=facts.instances)
+    return sight.awaited(
+        name, _start(facts), lambda age: f"No images {age} after the scheduled start."
     )
-    if received.at is not None:
-        received = Hop(received.name, received.at, received.state, count=facts.instances)
-    complete = sight.hop(
-        HopName.COMPLETE,
+
+
+def _complete(sight: _Sight) -> Hop:
+    facts = sight.facts
+    name = HopName.COMPLETE
+    if _is_discontinued(facts):
+        return Hop(name, None, HopState.FAILED, _discontinued(facts), facts.ended_at)
+    if facts.performing:
+        return sight.awaited(
+            name,
+            facts.last_received_at or facts.performed_at,
+            lambda age: f"Nothing from {facts.performed_by} for {age}, not even that it has ended.",
+        )
+    if facts.performed:
+        here = not facts.missing
+        return Hop(
+            name, facts.ended_at if here else None, HopState.DONE if here else HopState.WAITING
+        )
+    return sight.hop(
+        name,
         None if facts.incomplete or not facts.instances else facts.completed_at,
         facts.last_received_at,
         lambda age: f"The last image came {age} ago and the study is not taken for complete.",
-    )
-    if facts.damaged:
-        what = "1 image is" if facts.damaged == 1 else f"{facts.damaged} images are"
-        reason = f"{what} damaged or missing in the object store, and no copy is sound."
-        complete = Hop(HopName.COMPLETE, None, HopState.FAILED, reason, facts.damaged_at)
-    return (
-        Hop(
-            HopName.STARTED,
-            min(begun) if begun else None,
-            HopState.DONE if begun else HopState.WAITING,
-        ),
-        received,
-        complete,
-        _reconciled(sight),
     )
 
 

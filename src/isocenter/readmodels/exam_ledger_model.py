@@ -25,6 +25,27 @@ class LedgerStudy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerPerformedStep:
+    """What a modality says that it did.
+
+    Attributes:
+        discontinuation_reason: in the modality's words.
+        expected: objects that it says it made; ``received`` of them are here.
+    """
+
+    sop_instance_uid: str
+    performed_procedure_step_id: str
+    status: str
+    performed_station_ae_title: str
+    modality: str
+    started_at: datetime
+    ended_at: datetime | None
+    discontinuation_reason: str | None
+    expected: int
+    received: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerReport:
     """An exam's report."""
 
@@ -61,7 +82,7 @@ class ExamLedger:
         needs_person_reason: why nobody but a person can bring it on.
         stuck_at: the first hop that is late or failed.
         last_at: when the newest hop happened.
-        studies, reports, deliveries: filled for a single exam, empty in lists.
+        studies, performed_steps, reports, deliveries: filled for a single exam, empty in lists.
     """
 
     accession_number: str
@@ -76,6 +97,7 @@ class ExamLedger:
     needs_person_reason: str | None
     hops: tuple[Hop, ...]
     studies: tuple[LedgerStudy, ...] = ()
+    performed_steps: tuple[LedgerPerformedStep, ...] = ()
     reports: tuple[LedgerReport, ...] = ()
     deliveries: tuple[LedgerDelivery, ...] = ()
 

@@ -10,7 +10,12 @@ from isocenter.infra.db import Tx
 from isocenter.standards.dicom.matching import person_name_key
 
 CANDIDATES_MAX: Final = 5
-_PROPOSABLE: Final = frozenset({"unmatched", "ambiguous", "patient_mismatch"})
+_PROPOSABLE: Final = frozenset({
+    "unmatched",
+    "ambiguous",
+    "patient_mismatch",
+    "wrong_worklist_entry",
+})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

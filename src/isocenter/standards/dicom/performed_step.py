@@ -109,6 +109,7 @@ _TOLERATED: Final = frozenset({
     0x00400243, 0x00400254, 0x00400255, 0x00081032, END_DATE, END_TIME, 0x00200010, 0x00400260,
     PERFORMED_SERIES,
 })  # fmt: skip
+_NOTHING: Final = ((), ("",))
 FIXED: Final = tuple(rule.tag for rule in _TABLE if rule.fixed)
 """Attributes that keep the value of their creation."""
 
@@ -180,7 +181,7 @@ def _absent(attributes: DataSet, rules: Sequence[_Rule]) -> Iterator[int]:
 def _empty(attributes: DataSet, rules: Sequence[_Rule]) -> Iterator[int]:
     for rule in rules:
         element = attributes.get(rule.tag)
-        if rule.type is Type.VALUE and (element is None or element.values in {(), ("",)}):
+        if rule.type is Type.VALUE and (element is None or element.values in _NOTHING):
             yield rule.tag
         else:
             for item in attributes.sequence(rule.tag) if rule.items else ():

@@ -7,8 +7,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from isocenter.domain.worklist.model import PerformedStatus, ScheduledReference
 from isocenter.readmodels import exam_ledger
-from tests.exam_story import Department, a_patient, an_order
+from tests.exam_story import (
+    WRONG_ENTRY,
+    Department,
+    a_patient,
+    a_step_end,
+    a_step_start,
+    an_order,
+)
 from tests.image_builders import NOW, an_instance
 
 _numbers = count(1)
@@ -34,6 +42,29 @@ def the_facts(n: int) -> dict[str, object]:
         ),
         "images 1": lambda d: d.receive(*first),
         "images 2": lambda d: d.receive(*second),
+    }
+
+
+def the_facts_with_steps(n: int) -> dict[str, object]:
+    """The facts of an exam whose scanner tells what it does: first by mistake, then in earnest.
+
+    What a scanner says of one step comes in its order; the rest comes in any.
+    """
+    meant = ScheduledReference(f"1.2.{n}", f"A{n}", "RP1")
+    images = [_image(n, 1, 1), _image(n, 1, 2)]
+    made = {f"1.2.{n}.1": [f"1.2.{n}.1.1", f"1.2.{n}.1.2"]}
+    mistaken, done = f"2.1.{n}", f"2.2.{n}"
+    order = an_order(f"A{n}", study_instance_uid=f"1.2.{n}")
+    wrong = a_step_end(PerformedStatus.DISCONTINUED, reason=WRONG_ENTRY)
+    return {
+        "order": lambda d: d.order(a_patient(f"Q{n}"), order),
+        "image 1": lambda d: d.receive(images[0]),
+        "image 2": lambda d: d.receive(images[1]),
+        "mistake": lambda d: d.start(a_step_start(mistaken, meant)),
+        "mistake noticed": lambda d: d.update(mistaken, wrong),
+        "start": lambda d: d.start(a_step_start(done, meant)),
+        "series": lambda d: d.update(done, a_step_end(None, series=made)),
+        "end": lambda d: d.update(done, a_step_end()),
     }
 
 
@@ -67,7 +98,8 @@ def logical_state(department: Department, n: int) -> str:
             (f"A{n}",),
         )
         order = tx.values(
-            "select state || ' ' || priority from orders.imaging_order where accession_number = %s",
+            "select state || ' ' || coalesce(priority, '') from orders.imaging_order"
+            " where accession_number = %s",
             (f"A{n}",),
         )
     seen = {
@@ -89,6 +121,22 @@ def logical_state(department: Department, n: int) -> str:
     return repr(seen).replace(f"Q{n}", "Q").replace(f"P{n}", "P").replace(f"A{n}", "A")
 
 
+def _in_its_order(names) -> list[str]:
+    """The names with those of one performed step in the order in which it says them."""
+    played = list(names)
+    for spoken in (["mistake", "mistake noticed"], ["start", "series", "end"]):
+        places = [place for place, name in enumerate(played) if name in spoken]
+        for place, name in zip(places, spoken, strict=True):
+            played[place] = name
+    return played
+
+
+STEP_NAMES = list(the_facts_with_steps(0))
+step_plays = st.permutations(STEP_NAMES).flatmap(
+    lambda names: st.tuples(
+        *(st.tuples(st.just(name), st.booleans()) for name in _in_its_order(names))
+    )
+)
 NAMES = list(the_facts(0))
 IN_ORDER = [(name, True) for name in NAMES]
 LAST_IS_MERGE = [(name, True) for name in sorted(NAMES, key=lambda name: name == "merge")]
@@ -106,9 +154,9 @@ def department(database) -> Department:
     return Department(database)
 
 
-def play(department: Department, played) -> str:
+def play(department: Department, played, facts_of=the_facts) -> str:
     n = next(_numbers)
-    facts = the_facts(n)
+    facts = facts_of(n)
     for name, drained in played:
         department.advance(seconds=1)
         facts[name](department)
@@ -116,6 +164,8 @@ def play(department: Department, played) -> str:
             department.drain()
     department.drain()
     before = logical_state(department, n)
+    if facts_of is the_facts_with_steps:
+        return before
     department.advance(hours=1)
     department.complete_studies()
     department.drain()
@@ -140,5 +190,25 @@ def test_every_arrival_order_ends_in_the_same_state(department):
     @example(played=[(name, False) for name in reversed(NAMES)])
     def check(played):
         assert play(department, played) == expected
+
+    check()
+
+
+def test_what_scanners_say_converges_with_orders_and_images(department):
+    expected = play(department, [(name, True) for name in STEP_NAMES], the_facts_with_steps)
+    assert "'to_read'" in expected
+    assert "COMPLETED" in expected
+    assert "'order': ['completed" in expected
+
+    @settings(
+        max_examples=15,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    @given(played=step_plays)
+    @example(played=[(name, False) for name in _in_its_order(reversed(STEP_NAMES))])
+    def check(played):
+        assert play(department, played, the_facts_with_steps) == expected
 
     check()

@@ -40,6 +40,21 @@ class StudyAnswer(Shape):
     link_reason: str | None
 
 
+class PerformedStepAnswer(Shape):
+    """What a modality says that it did: ``received`` of the ``expected`` objects are here."""
+
+    sop_instance_uid: str
+    performed_procedure_step_id: str
+    status: str
+    performed_station_ae_title: str
+    modality: str
+    started_at: datetime
+    ended_at: datetime | None
+    discontinuation_reason: str | None
+    expected: int
+    received: int
+
+
 class ExamReportAnswer(Shape):
     """The exam's report, without its text."""
 
@@ -88,6 +103,7 @@ class ExamAnswer(ExamSummary):
     """An exam with everything that belongs to it."""
 
     studies: list[StudyAnswer]
+    performed_steps: list[PerformedStepAnswer]
     reports: list[ExamReportAnswer]
     deliveries: list[ExamDeliveryAnswer]
 
@@ -123,7 +139,7 @@ async def exams(
 
 @router.get("/{accession_number:path}", summary="An exam's ledger")
 async def exam(web: InWeb, viewer: ExamViewer, accession_number: str) -> ExamAnswer:
-    """Every hop of the exam, with its studies, reports and deliveries."""
+    """Every hop of the exam, with its studies, performed steps, reports and deliveries."""
     found = await web.pool.run(opened_exam, viewer, accession_number, look=web.look())
     if found is None:
         raise UnknownExam("There is no exam with this accession number.")

@@ -10,6 +10,8 @@ update scheduling.scheduled_procedure_step
    set waiting_status = case when status in ('ARRIVED', 'READY') then status else 'SCHEDULED' end,
        imaged_status  = case when status in ('STARTED', 'COMPLETED') then status end,
        closed         = status in ('CANCELLED', 'DISCONTINUED');
+create index step_discontinued on scheduling.scheduled_procedure_step (step_key)
+    where performed_status = 'DISCONTINUED' and not closed;
 
 create table worklist.performed_procedure_step (
     performed_key                  bigint generated always as identity primary key,
