@@ -1,5 +1,6 @@
 """One running product for the story, allowed peers and users as a hospital would set them up."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -33,30 +34,28 @@ def ehr() -> Iterator[ResultReceiver]:
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory, ehr: ResultReceiver) -> Iterator[Product]:
     installation = Product(tmp_path_factory.mktemp("product"), ISOCENTER_STUDY_QUIET_S="2")
-    installation.cli("migrate")
     set_up_hospital(installation, ehr)
-    installation.start()
     yield installation
     installation.stop()
 
 
 def set_up_hospital(product: Product, ehr: ResultReceiver) -> None:
-    """Add the peers and users that the tests play."""
-    for name in ("CT1", "MR1", "FINDSCU", "STORESCU", "ECHOSCU"):
-        allow = "store,find,worklist"
-        product.cli(
-            *("peer", "add", "dicom", name, "--ae-title", name),
-            *("--host", "127.0.0.1", "--port", "11119", "--allow", allow),
-        )
-    product.cli(
-        *("peer", "add", "hl7", "EHR", "--host", "127.0.0.1", "--port", str(ehr.port)),
-        *("--send", "oru", "--receive", "adt,orm"),
-    )
-    for user, role in (
-        ("radiologist", "radiologist"),
-        ("desk", "front_desk"),
-        ("root", "administrator"),
-    ):
+    """Start the product and add the peers and users that the tests play."""
+    product.cli("migrate")
+    product.start()
+    peer = {"host": "127.0.0.1", "port": 11119, "allow": ["store", "find", "worklist"]}
+    modalities = ("CT1", "MR1", "FINDSCU", "STORESCU", "ECHOSCU")
+    results = {"host": "127.0.0.1", "port": ehr.port, "send": ["oru"], "receive": ["adt", "orm"]}
+    document = {
+        "format": "isocenter-config-1",
+        "dicom_peers": [{"name": name, "ae_title": name, **peer} for name in modalities],
+        "hl7_peers": [{"name": "EHR", **results}],
+    }
+    peers = product.folder / "peers.json"
+    peers.write_text(json.dumps(document))
+    product.cli("config", "import", str(peers))
+    users = ("radiologist", "radiologist"), ("desk", "front_desk"), ("root", "administrator")
+    for user, role in users:
         product.cli(
             "user", "add", user, "--role", role, "--password-stdin", stdin="correct horse 9\n"
         )

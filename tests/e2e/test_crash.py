@@ -29,9 +29,7 @@ def hospital(
     """One installation that survives all of these tests, one after the other."""
     ehr = ResultReceiver()
     product = Product(tmp_path_factory.mktemp("crash"), ISOCENTER_STUDY_QUIET_S="2")
-    product.cli("migrate")
     set_up_hospital(product, ehr)
-    product.start()
     yield product, ehr
     product.stop()
     ehr.close()
