@@ -173,12 +173,11 @@ class CommitmentService:
         result = result_for(claimed)
         data_set = encode_dataset(encode_result(result), context.transfer_syntax)
         request = event_report(result, association.next_message_id())
-        response: dimse.Response | None = None
         try:
             async with asyncio.timeout(_ANSWER_S):
                 response = await association.request(context.context_id, request, data_set)
         except TimeoutError:
-            pass  # as if the association had ended: the worker tells it on a new one
+            response = None  # as if the association had ended: the worker tells it on a new one
         now = self._clock()
         if response is not None and response.status == Status.SUCCESS:
             await self._pool.run(distribution.mark_reported, claimed, now=now)
