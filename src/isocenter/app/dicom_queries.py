@@ -1,15 +1,17 @@
-"""What C-FIND searches, by information model."""
+"""What C-FIND searches, by information model, and what C-MOVE and C-GET send."""
 
 from collections.abc import Mapping
 
 from isocenter.app.runtime import Runtime
+from isocenter.app.tls_contexts import dicom_client_context
 from isocenter.gateways.dimse.find import StudyQuery
-from isocenter.gateways.dimse.ports import Query
+from isocenter.gateways.dimse.ports import Query, Retrieve
 from isocenter.gateways.dimse.query import (
     MODALITY_WORKLIST_FIND,
     PATIENT_ROOT_FIND,
     STUDY_ROOT_FIND,
 )
+from isocenter.gateways.dimse.retrieve_plan import StudyRetrieval
 from isocenter.gateways.dimse.worklist import ModalityWorklist
 
 
@@ -24,3 +26,18 @@ def queries(runtime: Runtime) -> Mapping[str, Query]:
         PATIENT_ROOT_FIND: studies,
         STUDY_ROOT_FIND: studies,
     }
+
+
+def retrieval(runtime: Runtime) -> Retrieve:
+    """What is sent to whom by C-MOVE and C-GET.
+
+    Raises:
+        TlsFilesUnusable: the certificates for calling peers cannot be used.
+    """
+    settings = runtime.settings
+    return StudyRetrieval(
+        runtime.pool,
+        clock=runtime.clock,
+        ae_title=settings.ae_title,
+        tls=dicom_client_context(settings),
+    )

@@ -313,11 +313,14 @@ def series_statement(conditions: Iterable[Condition]) -> Clause:
 
 def instances_statement(conditions: Iterable[Condition]) -> Clause:
     """The statement whose rows are the instances that fulfil all ``conditions``."""
+    found, params = matching_instances(conditions)
+    return _OF_STUDY + _OF_SERIES + _OF_INSTANCE + found, params
+
+
+def matching_instances(conditions: Iterable[Condition]) -> Clause:
+    """The rest of a statement, from its ``from`` on, over study, series and instance."""
     clause, params = where(supported(conditions, _INSTANCE_COLUMNS), _INSTANCE_COLUMNS)
     parts: tuple[LiteralString, ...] = (
-        _OF_STUDY,
-        _OF_SERIES,
-        _OF_INSTANCE,
         " from archive.study join archive.series using (study_key)"
         " join archive.instance using (series_key) where ",
         clause,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import uvloop
 
 from isocenter.app.dicom_operations import normalized_classes
-from isocenter.app.dicom_queries import queries
+from isocenter.app.dicom_queries import queries, retrieval
 from isocenter.app.host_names import resolve
 from isocenter.app.runtime import Runtime, listening, opened, until_stopped
 from isocenter.app.settings import Settings
@@ -36,6 +36,7 @@ async def _serve(runtime: Runtime) -> None:
         admit=_Admission(runtime),
         clock=runtime.clock,
         queries=queries(runtime),
+        retrieve=retrieval(runtime),
         normalized=normalized_classes(runtime),
     )
     server = DimseServer(frozenset({settings.ae_title}), ports, _limits(settings))

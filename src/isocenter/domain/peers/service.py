@@ -99,6 +99,11 @@ def dicom_peer(tx: Tx, name: str) -> DicomPeer:
     return found
 
 
+def dicom_peer_titled(tx: Tx, ae_title: str) -> DicomPeer | None:
+    """The DICOM peer of an AE title, or None. For gateways and other stages."""
+    return store.dicom_peer_by_title(tx, ae_title)
+
+
 def hl7_peer(tx: Tx, name: str) -> Hl7Peer:
     """The HL7 peer of a name. Raises ``PeerUnknown``. For gateways and other stages."""
     found = next((each for each in store.hl7_peers(tx) if each.name == name), None)

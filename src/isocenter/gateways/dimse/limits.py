@@ -26,6 +26,11 @@ class Limits:
         stall_timeout_s: without a byte in the middle of a message.
         query_threads: queries at a time; more wait.
         operation_threads: N- operations at a time; more wait.
+        retrieve_threads: objects that are read ahead at a time, by all retrievals.
+        retrievals_max: retrievals at a time; more wait.
+        retrieve_associations_max: associations to the destination of one C-MOVE.
+        retrieve_ahead_bytes: objects up to this size are read before their turn; larger ones come
+            from the store while they are sent.
         response_bytes: pending C-FIND responses are written in lots of about this size.
     """
 
@@ -47,4 +52,8 @@ class Limits:
     stall_timeout_s: float = 60.0
     query_threads: int = 4
     operation_threads: int = 2
+    retrieve_threads: int = 4
+    retrievals_max: int = 16
+    retrieve_associations_max: int = 3
+    retrieve_ahead_bytes: int = 8 << 20
     response_bytes: int = 1 << 16

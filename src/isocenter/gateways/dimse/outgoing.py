@@ -149,7 +149,7 @@ def prepare(
     """
     try:
         if transfer_syntax_uid == instance.transfer_syntax_uid:
-            pieces = _as_stored(blobs, instance)
+            pieces = _even(_as_stored(blobs, instance), instance)
         elif _is_transcoded(instance) or uids.transfer_syntax(transfer_syntax_uid).encapsulated:
             pieces = _transcoded(blobs, instance, transfer_syntax_uid, transcode)
         elif instance.pixel_data_offset is None:
@@ -192,6 +192,28 @@ def _as_stored(blobs: BlobStore, instance: Outgoing) -> Iterator[Piece]:
             return _range(blobs, instance.blob_key, start, rest)
         behind = _range(blobs, instance.blob_key, start + modified.end, rest)
         return chain(modified.pieces, behind)
+
+
+def _even(pieces: Iterator[Piece], instance: Outgoing) -> Iterator[Piece]:
+    """``pieces`` in even lengths: fragments must have them, whatever the stored elements have.
+
+    A deflated stream of an odd length gets the padding that it lacks; what is odd as a whole
+    otherwise stays so, because no byte can be added to it.
+
+    Standard: PS3.8 9.3.5.1, PS3.5 A.5
+    """
+    rest = b""
+    for piece in pieces:
+        even: Piece = piece
+        if rest or len(piece) % 2:
+            joined = rest + bytes(piece)
+            length = len(joined) & ~1
+            even, rest = joined[:length], joined[length:]
+        if even:
+            yield even
+    if rest:
+        deflated = uids.transfer_syntax(instance.transfer_syntax_uid).deflated
+        yield rest + b"\0" if deflated else rest
 
 
 def _longer(instance: Outgoing, length: int, whole: int) -> int:

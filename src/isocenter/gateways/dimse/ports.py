@@ -9,8 +9,10 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from isocenter.domain.archive.model import Admission, ReceivedInstance
+from isocenter.gateways.dimse.outgoing import Outgoing
+from isocenter.gateways.dimse.scu import Peer
 from isocenter.standards.dicom.dimse.messages import Request
-from isocenter.standards.dicom.query_retrieve import BASELINE, Extensions
+from isocenter.standards.dicom.query_retrieve import BASELINE, Extensions, Retrieval
 from isocenter.standards.dicom.ul.connection import NegotiatedContext
 from isocenter.standards.dicom.values import DataSet
 
@@ -127,6 +129,36 @@ class KnowsKeys(Protocol):
 
     def lacks_keys(self, request: QueryRequest, /) -> bool:
         """Whether keys of the identifier are neither matched nor returned."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveRequest:
+    """One C-MOVE or C-GET.
+
+    Attributes:
+        move_destination: AE title of whom it goes to; None for the caller itself (C-GET).
+    """
+
+    caller: Caller
+    grant: Grant
+    wanted: Retrieval
+    move_destination: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievePlan:
+    """What is sent, in this order, and to whom; ``destination`` is None for the caller itself."""
+
+    instances: Sequence[Outgoing]
+    destination: Peer | None
+
+
+class Retrieve(Protocol):
+    """Says what a C-MOVE or C-GET is about, in a thread."""
+
+    def __call__(self, request: RetrieveRequest, /) -> RetrievePlan:
+        """The instances and where they go. An ``IsocenterError`` refuses the retrieval."""
         ...
 
 

@@ -14,8 +14,10 @@ from isocenter.gateways.dimse.admission import AdmissionQueue
 from isocenter.gateways.dimse.association import Association, Shared
 from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.n_services import NormalizedService
-from isocenter.gateways.dimse.ports import Admit, NormalizedClass, Policy, Query
+from isocenter.gateways.dimse.outgoing_processes import TranscodingProcesses
+from isocenter.gateways.dimse.ports import Admit, NormalizedClass, Policy, Query, Retrieve
 from isocenter.gateways.dimse.query import FindService
+from isocenter.gateways.dimse.retrieve import RetrieveService
 from isocenter.gateways.dimse.services import EchoService
 from isocenter.gateways.dimse.storage import StoreService
 from isocenter.infra.blobs import BlobStore
@@ -39,6 +41,7 @@ class Ports:
     Attributes:
         queries: by SOP class UID of the information model, such as ``query.STUDY_ROOT_FIND``.
         normalized: SOP classes of DIMSE-N by their UID.
+        retrieve: plans C-MOVE and C-GET; without it they are not offered.
     """
 
     policy: Policy
@@ -47,6 +50,7 @@ class Ports:
     clock: Clock
     queries: Mapping[str, Query] = field(default_factory=lambda: MappingProxyType({}))
     normalized: Mapping[str, NormalizedClass] = field(default_factory=lambda: MappingProxyType({}))
+    retrieve: Retrieve | None = None
 
 
 class DimseServer:
@@ -86,6 +90,8 @@ class DimseServer:
         self._admission = AdmissionQueue(ports.store, ports.admit, ports.clock, limits)
         self._find = FindService(ports.queries, limits)
         self._normalized = NormalizedService(ports.normalized, limits)
+        self._processes = TranscodingProcesses()
+        self._retrieve = RetrieveService(ports.retrieve, ports.store, self._processes, limits)
         self._shared = Shared(
             ae_titles=self._ae_titles,
             local=LocalInformation(
@@ -101,6 +107,7 @@ class DimseServer:
                 EchoService(),
                 self._find,
                 self._normalized,
+                self._retrieve,
                 StoreService(ports.store, self._admission, limits),
             ),
         )
@@ -143,5 +150,7 @@ class DimseServer:
             association.cut()
         self._find.close()
         self._normalized.close()
+        self._retrieve.close()
+        self._processes.close()
         await asyncio.to_thread(self._admission.close)
         _log.info("dimse_stopped")

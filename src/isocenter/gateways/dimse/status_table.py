@@ -1,6 +1,6 @@
 """The one table from kinds of failure to DIMSE status codes.
 
-Standard: PS3.7 Annex C, 10.1; PS3.4 B.2.3, C.4.1.1.4
+Standard: PS3.7 Annex C, 10.1; PS3.4 B.2.3, C.4.1.1.4, C.4.2.1.5, C.4.3.1.4
 """
 
 from collections.abc import Mapping
@@ -30,6 +30,17 @@ FIND: Final[Mapping[Kind, Status]] = MappingProxyType({
     Kind.BUSY: Status.OUT_OF_RESOURCES,
     Kind.UNAVAILABLE: Status.OUT_OF_RESOURCES,
     Kind.FAULT: Status.CANNOT_UNDERSTAND,  # C000 to CFFF: unable to process
+})
+
+RETRIEVE: Final[Mapping[Kind, Status]] = MappingProxyType({
+    Kind.INCORRECT: Status.DATA_SET_DOES_NOT_MATCH_SOP_CLASS,
+    Kind.NOT_FOUND: Status.MOVE_DESTINATION_UNKNOWN,  # instances that are not there are no failure
+    Kind.CONFLICT: Status.CANNOT_UNDERSTAND,
+    Kind.FORBIDDEN: Status.NOT_AUTHORIZED,
+    Kind.UNSUPPORTED: Status.SOP_CLASS_NOT_SUPPORTED,
+    Kind.BUSY: Status.UNABLE_TO_CALCULATE_MATCHES,
+    Kind.UNAVAILABLE: Status.UNABLE_TO_CALCULATE_MATCHES,
+    Kind.FAULT: Status.CANNOT_UNDERSTAND,
 })
 
 NORMALIZED: Final[Mapping[Kind, Status]] = MappingProxyType({

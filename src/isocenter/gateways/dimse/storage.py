@@ -30,7 +30,6 @@ from isocenter.standards.dicom.ul.syntax import is_ae_title
 
 _log = get_logger(__name__)
 _FREE_SPACE_AGE_S: Final = 1.0
-_AS_RECEIVED: Final = Offer()
 
 
 class StoreService:
@@ -52,7 +51,9 @@ class StoreService:
         known = uids.sop_classes().get(abstract_syntax)
         if not uids.is_valid(abstract_syntax) or (known is not None and not known.is_storage):
             return None
-        return _AS_RECEIVED if Service.STORE in grant.services else ContextResult.USER_REJECTION
+        stores, gets = Service.STORE in grant.services, Service.GET in grant.services
+        # Whoever gets objects by C-GET is their SCP and we are the SCU.
+        return Offer(scp=stores, scu=gets) if stores or gets else ContextResult.USER_REJECTION
 
     def begin(
         self, association: Association, context: NegotiatedContext, request: dimse.Request
@@ -60,6 +61,8 @@ class StoreService:
         """Opens a writer for the object, or lets its data set pass and refuses it."""
         if not isinstance(request, dimse.CStoreRequest) or not request.has_data_set:
             return refuse(association, context, request, Status.UNRECOGNIZED_OPERATION)
+        if Service.STORE not in association.grant.services:
+            return refuse(association, context, request, Status.NOT_AUTHORIZED)
         if request.affected_sop_class_uid != context.abstract_syntax:
             comment = "SOP class is not that of the presentation context"
             return refuse(association, context, request, Status.SOP_CLASS_NOT_SUPPORTED, comment)

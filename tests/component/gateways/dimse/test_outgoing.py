@@ -79,7 +79,10 @@ def test_as_stored_is_byte_for_byte(blobs, name):
     data = file_of(name)
     instance = stored(blobs, data)
     prepared = prepare(blobs, instance, instance.transfer_syntax_uid, transcode=transcode_file)
-    assert b"".join(prepared.pieces) == data[instance.dataset_offset :]
+    sent = b"".join(prepared.pieces)
+    kept = data[instance.dataset_offset :]
+    # One of the files is a deflated stream of an odd length.
+    assert sent == kept + b"\0" * (len(kept) % 2)
 
 
 @pytest.mark.parametrize("syntax", [EXPLICIT, IMPLICIT])
