@@ -24,6 +24,7 @@ from isocenter.domain.peers.model import DicomPeer
 from isocenter.gateways.dimse.commitment import CommitmentService
 from isocenter.gateways.dimse.commitment_messages import STORAGE_COMMITMENT_PUSH
 from isocenter.gateways.dimse.commitment_reports import CommitmentReporter, OutgoingOptions
+from isocenter.gateways.dimse.commitment_requests import CommitmentAsker
 from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.ports import Caller, Grant, Service
 from isocenter.gateways.dimse.sending import ImageSender
@@ -107,6 +108,7 @@ class Site:
                 CommitmentReporter: lambda: CommitmentReporter(
                     self.pool, self.store, OPTIONS, clock=utc_now
                 ),
+                CommitmentAsker: lambda: CommitmentAsker(self.pool, OPTIONS, clock=utc_now),
                 ImageSender: lambda: ImageSender(
                     self.pool, self.store, OPTIONS, clock=utc_now, transcode=transcode_file
                 ),

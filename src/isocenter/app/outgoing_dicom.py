@@ -10,6 +10,7 @@ from isocenter.app.runtime import Runtime
 from isocenter.app.settings import Settings
 from isocenter.app.tls_contexts import dicom_client_context
 from isocenter.gateways.dimse.commitment_reports import CommitmentReporter, OutgoingOptions
+from isocenter.gateways.dimse.commitment_requests import CommitmentAsker
 from isocenter.gateways.dimse.outgoing_processes import TranscodingProcesses
 from isocenter.gateways.dimse.sending import ImageSender
 from isocenter.gateways.dimse.waiting import wait_for
@@ -50,7 +51,8 @@ async def _run(runtime: Runtime, tls: ssl.SSLContext, stop: threading.Event) -> 
     sender = ImageSender(
         runtime.pool, runtime.blobs, chosen, clock=runtime.clock, transcode=transcode, tls=tls
     )
-    work = [asyncio.create_task(each.run(stopping)) for each in (reporter, sender)]
+    asker = CommitmentAsker(runtime.pool, chosen, clock=runtime.clock, tls=tls)
+    work = [asyncio.create_task(each.run(stopping)) for each in (reporter, sender, asker)]
     while not stop.is_set() and not any(task.done() for task in work):
         await wait_for(stopping, _STOP_LOOK_S)
     stopping.set()

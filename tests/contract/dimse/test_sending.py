@@ -1,8 +1,10 @@
 """Images on their way to DCMTK's storescp and to pynetdicom: down, slow, full, refusing."""
 
+import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +12,13 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt
-from pynetdicom.sop_class import CTImageStorage, InstanceAvailabilityNotification
+from pynetdicom.sop_class import (
+    CTImageStorage,
+    InstanceAvailabilityNotification,
+    StorageCommitmentPushModel,
+)
 
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.distribution.model import Progress
@@ -70,12 +77,19 @@ class Receiver:
     def __init__(self, port: int, *, syntaxes=None, classes=None) -> None:
         self.taken: list[str] = []
         self.notified: list = []
+        self.asked: list[str] = []
+        self.failure_reason: int | None = None
         self.answers = lambda uid: 0x0000
         self.entity = AE("PACS")
         for context in classes or [each.abstract_syntax for each in AllStoragePresentationContexts]:
             self.entity.add_supported_context(context, syntaxes or uids.EXPLICIT_VR_LITTLE_ENDIAN)
         self.entity.add_supported_context(InstanceAvailabilityNotification)
-        handlers = [(evt.EVT_C_STORE, self._store), (evt.EVT_N_CREATE, self._create)]
+        self.entity.add_supported_context(StorageCommitmentPushModel)
+        handlers = [
+            (evt.EVT_C_STORE, self._store),
+            (evt.EVT_N_CREATE, self._create),
+            (evt.EVT_N_ACTION, self._commit),
+        ]
         self.server = self.entity.start_server(
             ("127.0.0.1", port), block=False, evt_handlers=handlers
         )
@@ -94,8 +108,54 @@ class Receiver:
         self.notified.append(event.attribute_list)
         return 0x0000, None
 
+    def _commit(self, event):
+        request = event.action_information
+        self.asked += [each.ReferencedSOPInstanceUID for each in request.ReferencedSOPSequence]
+        threading.Timer(0.2, self._answer, (event.assoc, request)).start()
+        return 0x0000, None
+
+    def _answer(self, association, request):
+        result = Dataset()
+        result.TransactionUID = request.TransactionUID
+        items = request.ReferencedSOPSequence
+        if self.failure_reason is None:
+            result.ReferencedSOPSequence = items
+        else:
+            for item in items:
+                item.FailureReason = self.failure_reason
+            result.FailedSOPSequence = items
+        event_type = 1 if self.failure_reason is None else 2
+        association.send_n_event_report(
+            result, event_type, StorageCommitmentPushModel, "1.2.840.10008.1.20.1.1"
+        )
+
     def close(self) -> None:
         self.server.shutdown()
+
+
+@pytest.fixture
+def orthanc(site, tmp_path) -> Iterator[int]:
+    """The port of an Orthanc that knows us; missing is a counted skip."""
+    program = shutil.which("Orthanc", path=os.defpath + ":/usr/sbin:/usr/local/sbin")
+    if program is None:
+        pytest.skip("Orthanc is not installed")
+    port = free_port()
+    configuration = tmp_path / "orthanc.json"
+    described = {
+        "StorageDirectory": str(tmp_path / "orthanc"),
+        "IndexDirectory": str(tmp_path / "orthanc"),
+        "DicomAet": "ORTHANC",
+        "DicomPort": port,
+        "HttpServerEnabled": False,
+        "DicomModalities": {"archive": ["ARCHIVE", "127.0.0.1", site.port]},
+    }
+    configuration.write_text(json.dumps(described))
+    process = subprocess.Popen([program, str(configuration)], stderr=subprocess.DEVNULL)
+    try:
+        yield port
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
@@ -294,3 +354,37 @@ def test_a_sender_that_dies_is_followed_by_another_that_goes_on(site, receive):
     until(lambda: states(site) == ["acknowledged"])
     assert receiver.taken == [f"{STUDY}.1.1", f"{STUDY}.1.2"]
     assert site.deliveries()[0].instances_sent == 3
+
+
+@pytest.mark.peer("orthanc")
+def test_orthanc_takes_images_and_commits_to_them(site, orthanc):
+    site.add_peer("ORTHANC", orthanc)
+    site.add_route("all", "ORTHANC", wants_commitment=True)
+    for number in range(3):
+        admit(site, number)
+    site.route(STUDY)
+    site.work()
+    until(lambda: [each.commitment for each in site.deliveries()] == ["committed"], 30)
+    (delivery,) = site.deliveries()
+    assert (delivery.state, delivery.instances_sent) == ("acknowledged", 3)
+    assert delivery.commitment_error is None
+
+
+@pytest.mark.parametrize("reason", [None, 0x0110])
+def test_a_commitment_on_the_same_association_is_proof_or_not(site, receive, reason):
+    port = free_port()
+    site.add_peer("PACS", port)
+    site.add_route("all", "PACS", wants_commitment=True)
+    admit(site, 1)
+    site.route(STUDY)
+    receiver = receive(port)
+    receiver.failure_reason = reason
+    site.work()
+    until(lambda: site.deliveries()[0].commitment in {"committed", "failed"})
+    (delivery,) = site.deliveries()
+    assert receiver.asked == [f"{STUDY}.1.1"]
+    if reason is None:
+        assert (delivery.commitment, delivery.commitment_error) == ("committed", None)
+    else:
+        assert delivery.commitment == "failed"
+        assert "processing failure" in delivery.commitment_error
