@@ -419,6 +419,8 @@ class Quiet:
     """A study that has just been taken for complete."""
 
     study_instance_uid: str
+    patient_id: str | None
+    calling_ae_titles: list[str]
     number_of_series: int
     number_of_instances: int
 
@@ -435,7 +437,7 @@ with quiet as (
 update archive.study set completed_at = %(now)s
   from quiet
  where study.study_key = quiet.study_key
-returning study_instance_uid, number_of_series, number_of_instances
+returning study_instance_uid, patient_id, calling_ae_titles, number_of_series, number_of_instances
 """
 
 
@@ -455,7 +457,7 @@ def complete(
 _COMPLETE_ONE = """
 update archive.study set completed_at = %(now)s
  where study_instance_uid = %(study)s and completed_at is null and number_of_instances > 0
-returning study_instance_uid, number_of_series, number_of_instances
+returning study_instance_uid, patient_id, calling_ae_titles, number_of_series, number_of_instances
 """
 
 

@@ -104,3 +104,20 @@ def test_a_batch_that_is_repeated_because_its_outcome_was_unknown_keeps_its_blob
     assert admit(database, familiar, first, second) == ["stored", "stored"]
     assert admit(database, Familiar(), first, second, now=SOON) == ["stored", "stored"]
     assert counted(database) == (1, 2)
+
+
+def test_the_audit_record_says_in_the_end_how_many_images_came(database):
+    familiar = Familiar()
+    for now in (NOW, SOON, SOON):
+        admit(database, familiar, an_instance(), now=now)
+    with database.transaction() as tx:
+        worker = Actor.system("worker")
+        archive.complete_quiet_studies(tx, worker, quiet_s=60, now=NOW + timedelta(hours=1))
+    with database.transaction() as tx:
+        details = tx.values(
+            "select detail from audit.record where action like 'study.%%' order by record_key"
+        )
+    assert details == [
+        {"instances": 1},
+        {"series": 1, "instances": 3, "calling_ae_titles": ["CT1"]},
+    ]
