@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from isocenter.infra.blobs import BlobStore, BlobWriter, StorageFull
+from isocenter.infra.blobs import BlobStore, BlobWriter, StorageFull, StoredBlob
 
 
 class ObservedStore:
@@ -52,6 +52,9 @@ class _ObservedWriter:
             self.inner.abort()
             raise
         self.inner.write(data)
+
+    def commit(self) -> StoredBlob:
+        return self._store.commit_all([self])[0]
 
     def abort(self) -> None:
         self.inner.abort()

@@ -12,6 +12,7 @@ from isocenter.domain.archive.events import (
     ConflictingInstanceKept,
     InstancesAdmitted,
     StudyCompleted,
+    StudyPlaced,
 )
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.identity.events import (
@@ -81,8 +82,13 @@ def only_in_the_worker(tx: Tx, event: Any, /, *, now: datetime) -> None:
     raise GiveUp(f"{event.name} is handled by the worker")
 
 
-def router(*, build_metadata: Handler = only_in_the_worker, zone: ZoneInfo = _UTC) -> Router:
-    """The table. ``build_metadata`` needs parts that only the worker has, and ``zone`` is its."""
+def router(
+    *,
+    build_metadata: Handler = only_in_the_worker,
+    carry_objects: Handler = only_in_the_worker,
+    zone: ZoneInfo = _UTC,
+) -> Router:
+    """The table. The reactions given here need parts that only the worker has; so does ``zone``."""
     send_images = route_images(zone)
     table: tuple[tuple[str, type[Any], Handler], ...] = (
         ("worklist.publish", StepBooked, worklist.on_step_booked),
@@ -125,4 +131,19 @@ def router(*, build_metadata: Handler = only_in_the_worker, zone: ZoneInfo = _UT
         attempts_max=4,
         external=True,
     )
-    return Router([*plain, metadata])
+    carriers = [
+        Subscription(
+            event=event,
+            subscriber=subscriber,
+            handler=carry_objects,
+            # A store may be away for days: about a week of trying.
+            attempts_max=200,
+            backoff_max_s=3600.0,
+            external=True,
+        )
+        for subscriber, event in (
+            ("archive.keep", StudyCompleted),
+            ("archive.move", StudyPlaced),
+        )
+    ]
+    return Router([*plain, metadata, *carriers])

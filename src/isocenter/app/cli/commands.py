@@ -14,6 +14,7 @@ from isocenter.app.cli.config_commands import config
 from isocenter.app.cli.import_command import import_files
 from isocenter.app.cli.peer_commands import peer
 from isocenter.app.cli.people import token, user
+from isocenter.app.cli.storage_commands import storage
 from isocenter.app.cli.upkeep import doctor, migrate, verify
 
 app = typer.Typer(
@@ -27,6 +28,7 @@ app.add_typer(user, name="user")
 app.add_typer(token, name="token")
 app.add_typer(peer, name="peer")
 app.add_typer(config, name="config")
+app.add_typer(storage, name="storage")
 app.command("migrate")(migrate)
 app.command("doctor")(doctor)
 app.command("import")(import_files)

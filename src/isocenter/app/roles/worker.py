@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from isocenter.app.expectations import expectations
 from isocenter.app.jobs import Job, run_jobs
+from isocenter.app.keeping import Keeper
 from isocenter.app.outgoing_dicom import outgoing_thread
 from isocenter.app.runtime import Runtime, opened, say_ready
 from isocenter.app.scrubbing import Scrubber
@@ -41,10 +42,13 @@ def run(settings: Settings) -> None:
     with opened(settings, process="worker") as runtime:
         table = router(
             build_metadata=_MetadataBuilder(runtime),
+            carry_objects=Keeper(
+                runtime.db, runtime.blobs, _ACTOR, runtime.clock, settings.store_copy
+            ),
             zone=ZoneInfo(settings.time_zone),
         )
         dispatcher = outbox.Dispatcher(
-            runtime.db, table, clock=runtime.clock, workers=2, external_workers=1
+            runtime.db, table, clock=runtime.clock, workers=2, external_workers=2
         )
         clockwork = threading.Thread(
             target=run_jobs, args=(_jobs(runtime), stop), name="jobs", daemon=True

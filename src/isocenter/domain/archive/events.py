@@ -91,3 +91,18 @@ class ObjectRepaired:
     def subject(self) -> str:
         """The study."""
         return f"study/{self.study_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPlaced:
+    """The study's objects belong in this store from now on."""
+
+    name: ClassVar[str] = "archive.study_placed"
+
+    study_instance_uid: str
+    store: str
+
+    @property
+    def subject(self) -> str:
+        """The study."""
+        return f"study/{self.study_instance_uid}"

@@ -144,3 +144,16 @@ class IntegrityState:
     last: ScrubPass | None
     open_faults: dict[Fault, int]
     findings: Sequence[Finding]
+
+
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    """An object that is not in the store where its study belongs.
+
+    Attributes:
+        copy_blob_key: its copy in that store, if it has one there.
+    """
+
+    stored: StoredObject
+    store: str
+    copy_blob_key: str | None
