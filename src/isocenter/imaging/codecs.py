@@ -45,7 +45,9 @@ def can_decode(transfer_syntax_uid: str) -> bool:
     return not syntax.encapsulated or transfer_syntax_uid in _DECODERS
 
 
-def decode_frame(frame: bytes, pixels: PixelFormat, *, skip_resolutions: int = 0) -> Decoded:
+def decode_frame(
+    frame: bytes, pixels: PixelFormat, *, skip_resolutions: int = 0, keep_ybr: bool = False
+) -> Decoded:
     """The stored values of one frame.
 
     Args:
@@ -53,6 +55,8 @@ def decode_frame(frame: bytes, pixels: PixelFormat, *, skip_resolutions: int = 0
         pixels: how it is encoded.
         skip_resolutions: halve rows and columns so often while decoding, where the encoding can
             (HTJ2K); others give the full size.
+        keep_ybr: leave YBR_FULL as it is stored, where it is not the codec that converts it: RGB
+            made of it does not lead back to the same values. YBR_FULL_422 comes as YBR_FULL.
 
     Raises:
         PixelsUnreadableError: the codec refuses the bytes, the result contradicts the description,
@@ -62,13 +66,14 @@ def decode_frame(frame: bytes, pixels: PixelFormat, *, skip_resolutions: int = 0
     """
     syntax = pixels.transfer_syntax_uid
     if not uids.transfer_syntax(syntax).encapsulated:
-        return _to_rgb(native_array(frame, pixels), pixels.photometric_interpretation)
+        native = Decoded(native_array(frame, pixels), pixels.photometric_interpretation)
+        return _as_stored(native) if keep_ybr else _to_rgb(*native)
     decoder = _DECODERS.get(syntax)
     if decoder is None:
         raise PixelsUnreadableError(f"{uids.name_of(syntax)} is not decoded")
     try:
         if syntax in _HTJ2K and skip_resolutions:
-            array = imagecodecs.htj2k_decode(frame, skipres=skip_resolutions)
+            array = imagecodecs.htj2k_decode(frame, skipres=skip_resolutions, planar=False)
             decoded = Decoded(array, _after_wavelet(pixels))
         else:
             decoded = decoder(frame, pixels)
@@ -77,7 +82,8 @@ def decode_frame(frame: bytes, pixels: PixelFormat, *, skip_resolutions: int = 0
     except (RuntimeError, ValueError, TypeError, MemoryError, IndexError, zlib.error) as error:
         raise PixelsUnreadableError(f"{uids.name_of(syntax)} frame cannot be decoded") from error
     array = _fit(decoded.pixels, pixels, checked=skip_resolutions == 0)
-    return _to_rgb(array, decoded.photometric_interpretation)
+    decoded = Decoded(array, decoded.photometric_interpretation)
+    return _as_stored(decoded) if keep_ybr else _to_rgb(*decoded)
 
 
 def _fit(array: Pixels, pixels: PixelFormat, *, checked: bool) -> Pixels:
@@ -111,6 +117,12 @@ def _with_sign(array: Pixels, pixels: PixelFormat) -> Pixels:
         sign = 1 << (bits - 1)
         wide = (wide ^ sign) - sign
     return wide.astype(np.dtype(f"{kind}{width // 8}"))
+
+
+def _as_stored(decoded: Decoded) -> Decoded:
+    if decoded.photometric_interpretation == "YBR_FULL_422":
+        return Decoded(decoded.pixels, "YBR_FULL")
+    return decoded if decoded.photometric_interpretation == "YBR_FULL" else _to_rgb(*decoded)
 
 
 def _to_rgb(array: Pixels, photometric_interpretation: str) -> Decoded:
@@ -194,13 +206,16 @@ def _decode_jpeg_2000(frame: bytes, pixels: PixelFormat) -> Decoded:
 
 
 def _decode_htj2k(frame: bytes, pixels: PixelFormat) -> Decoded:
-    array = imagecodecs.htj2k_decode(frame)
+    # Components without a colour transform would come one after the other.
+    array = imagecodecs.htj2k_decode(frame, planar=False)
     return Decoded(array, _after_wavelet(pixels))
 
 
 def _decode_jpeg_xl(frame: bytes, pixels: PixelFormat) -> Decoded:
     array = imagecodecs.jpegxl_decode(frame)
     photometric = pixels.photometric_interpretation
+    if pixels.transfer_syntax_uid == uids.JPEG_XL_LOSSLESS:
+        return Decoded(array, photometric)
     return Decoded(array, "RGB" if pixels.is_colour else photometric)
 
 

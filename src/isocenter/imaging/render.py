@@ -1,20 +1,21 @@
 """What a person sees: stored values through modality, VOI and presentation steps to 8 bit images.
 
 Grey and colour images of any photometric interpretation; the caller may override the window and ask
-for a size. Overlays, shutters and presentation states are not applied, nor are ICC profiles.
+for a size. Overlays, shutters and presentation states are not applied; ICC profiles on request.
 """
 
 import io
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageCms
 
 from isocenter.imaging.codecs import Decoded
 from isocenter.imaging.colour import Palette, apply_palette, palette_of
-from isocenter.imaging.frames import PixelFormat, Pixels
+from isocenter.imaging.frames import PixelFormat, Pixels, PixelsUnreadableError
 from isocenter.standards.dicom.values import DataSet
 from isocenter.standards.dicomweb.params import Viewport, Window
 
@@ -266,15 +267,58 @@ def fit(image: EightBit, viewport: Viewport) -> EightBit:
     return np.asarray(Image.fromarray(np.ascontiguousarray(part)).resize(size, filter_))
 
 
-def encode_jpeg(image: EightBit, *, quality: int = JPEG_QUALITY) -> bytes:
+def encode_jpeg(image: EightBit, *, quality: int = JPEG_QUALITY, icc_profile: bytes = b"") -> bytes:
     """A JPEG file of a grey or RGB image; ``quality`` is 1 to 100."""
     out = io.BytesIO()
-    Image.fromarray(image).save(out, "JPEG", quality=quality)
+    Image.fromarray(image).save(out, "JPEG", quality=quality, icc_profile=icc_profile or None)
     return out.getvalue()
 
 
-def encode_png(image: EightBit) -> bytes:
+def encode_png(image: EightBit, *, icc_profile: bytes = b"") -> bytes:
     """A PNG file of a grey or RGB image."""
     out = io.BytesIO()
-    Image.fromarray(image).save(out, "PNG", compress_level=1)
+    Image.fromarray(image).save(out, "PNG", compress_level=1, icc_profile=icc_profile or None)
     return out.getvalue()
+
+
+def encode_gif(images: Iterable[EightBit], *, frame_time_ms: float) -> bytes:
+    """A GIF file that shows the images one after the other, for ever; one image stands still."""
+    first, *others = (Image.fromarray(each) for each in images)
+    out = io.BytesIO()
+    if not others:
+        first.save(out, "GIF")
+        return out.getvalue()
+    # GIF counts in hundredths of a second, and players slow down what is faster than two of them.
+    duration = max(20, round(frame_time_ms / 10) * 10)
+    first.save(
+        out, "GIF", save_all=True, append_images=others, duration=duration, loop=0, optimize=False
+    )
+    return out.getvalue()
+
+
+def to_srgb(image: EightBit, icc_profile: bytes) -> EightBit:
+    """RGB in the sRGB space, of an image in the space that the profile describes.
+
+    Raises:
+        PixelsUnreadableError: the profile cannot be applied to the image.
+
+    Standard: PS3.18 8.3.5.1.5, PS3.3 C.11.15
+    """
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(icc_profile))
+        made = ImageCms.profileToProfile(Image.fromarray(image), source, _srgb(), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError) as error:
+        raise PixelsUnreadableError("the ICC profile cannot be applied") from error
+    if made is None:
+        raise PixelsUnreadableError("the ICC profile cannot be applied")
+    return np.asarray(made)
+
+
+def srgb_profile() -> bytes:
+    """The ICC profile of sRGB."""
+    return _srgb().tobytes()
+
+
+def _srgb() -> ImageCms.ImageCmsProfile:
+    make = cast("Callable[[str], Any]", ImageCms.createProfile)  # whose type Pillow leaves open
+    return ImageCms.ImageCmsProfile(make("sRGB"))

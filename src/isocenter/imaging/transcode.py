@@ -6,18 +6,17 @@ and then says so in the header. Video is passed over.
 
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import imagecodecs
 import numpy as np
 
 from isocenter.imaging.codecs import Decoded, decode_frame
+from isocenter.imaging.encoders import NATIVE, can_encode, encode_frame
 from isocenter.imaging.frames import (
     PIXEL_DATA,
     PixelFormat,
-    Pixels,
     PixelsUnreadableError,
     extract_frame,
     pixel_format,
@@ -29,155 +28,21 @@ from isocenter.standards.dicom.part10_frames import frame_ranges
 from isocenter.standards.dicom.values import DataSet
 
 _DEFLATED: Final = uids.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
-_NATIVE: Final = frozenset({
-    uids.IMPLICIT_VR_LITTLE_ENDIAN,
-    uids.EXPLICIT_VR_LITTLE_ENDIAN,
-    _DEFLATED,
+_OVERLAY_GROUPS: Final = range(0x6000, 0x6020, 2)
+# What the codec's colour transform makes of RGB.
+_RCT: Final = frozenset({
+    uids.HTJ2K_LOSSLESS,
+    uids.HTJ2K_LOSSLESS_RPCL,
+    uids.JPEG_2000_LOSSLESS,
 })
-_JPEG_QUALITY: Final = 90
-_JPEG_2000_BITS_MAX: Final = 26
-
-
-def can_encode(transfer_syntax_uid: str) -> bool:
-    """Whether frames and files can be written in this transfer syntax."""
-    return transfer_syntax_uid in _NATIVE or transfer_syntax_uid in _ENCODERS
-
-
-def encode_frame(frame: Decoded, pixels: PixelFormat, transfer_syntax_uid: str) -> bytes:
-    """One frame's bytes in the target transfer syntax, without padding.
-
-    Args:
-        frame: as ``codecs.decode_frame`` gave it.
-        pixels: of the source; stored bits and sign are the frame's.
-        transfer_syntax_uid: target.
-
-    Raises:
-        PixelsUnreadableError: the target cannot hold such pixels.
-        LocalProtocolError: the target is not one that is written.
-
-    Standard: PS3.5 8, Annex A
-    """
-    if transfer_syntax_uid in _NATIVE:
-        return _encode_native(frame.pixels, pixels)
-    encoder = _ENCODERS.get(transfer_syntax_uid)
-    if encoder is None:
-        raise LocalProtocolError(f"{uids.name_of(transfer_syntax_uid)} is not written")
-    if frame.pixels.dtype.kind == "f" or pixels.bits_allocated in {1, 64}:
-        raise PixelsUnreadableError("only integer pixels of 8 to 32 bits are compressed")
-    try:
-        return encoder(np.ascontiguousarray(frame.pixels), pixels)
-    except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-        name = uids.name_of(transfer_syntax_uid)
-        raise PixelsUnreadableError(f"the frame cannot be written as {name}") from error
-
-
-def _encode_native(array: Pixels, pixels: PixelFormat) -> bytes:
-    if pixels.bits_allocated == 1:
-        return np.packbits(array.astype(np.uint8).ravel(), bitorder="little").tobytes()
-    return np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-
-
-def _unsigned(array: Pixels, pixels: PixelFormat) -> Pixels:
-    """The stored bits without a sign: what codecs without signed pixels carry."""
-    if array.dtype.kind != "i":
-        return array
-    unsigned = array.view(array.dtype.str.replace("i", "u"))
-    return unsigned & unsigned.dtype.type((1 << pixels.bits_stored) - 1)
-
-
-def _encode_htj2k(array: Pixels, pixels: PixelFormat) -> bytes:
-    # RPCL progression and TLM markers: what PS3.5 A.4.11 asks of the RPCL transfer syntax.
-    return _bytes(imagecodecs.htj2k_encode(array, reversible=True, tlm=True, rgb=pixels.is_colour))
-
-
-def _encode_jpeg_ls(array: Pixels, pixels: PixelFormat) -> bytes:
-    return _bytes(imagecodecs.jpegls_encode(_unsigned(array, pixels)))
-
-
-def _encode_jpeg_2000(array: Pixels, pixels: PixelFormat) -> bytes:
-    if pixels.bits_stored > _JPEG_2000_BITS_MAX:
-        raise PixelsUnreadableError("OpenJPEG holds at most 26 bits without loss")
-    return _bytes(
-        imagecodecs.jpeg2k_encode(
-            array,
-            codecformat="j2k",
-            reversible=True,
-            mct=pixels.is_colour,
-            bitspersample=pixels.bits_stored,
-        )
-    )
-
-
-def _encode_lossless_jpeg(array: Pixels, pixels: PixelFormat) -> bytes:
-    if pixels.is_colour:
-        return _bytes(
-            imagecodecs.jpeg8_encode(
-                array, lossless=True, predictor=1, colorspace="RGB", outcolorspace="RGB"
-            )
-        )
-    bits = max(pixels.bits_stored, 2)
-    return _bytes(
-        imagecodecs.jpeg8_encode(
-            _unsigned(array, pixels), lossless=True, predictor=1, bitspersample=bits
-        )
-    )
-
-
-def _encode_jpeg_baseline(array: Pixels, pixels: PixelFormat) -> bytes:
-    if array.dtype != np.uint8:
-        raise PixelsUnreadableError("JPEG baseline holds 8 bit pixels")
-    if pixels.is_colour:
-        return _bytes(imagecodecs.jpeg8_encode(array, _JPEG_QUALITY, subsampling="422"))
-    return _bytes(imagecodecs.jpeg8_encode(array, _JPEG_QUALITY))
-
-
-def _encode_rle(array: Pixels, pixels: PixelFormat) -> bytes:
-    """RLE: one segment for each byte of each sample, most significant first.
-
-    Standard: PS3.5 Annex G
-    """
-    width = array.dtype.itemsize
-    samples = array[:, :, np.newaxis] if array.ndim == 2 else array
-    segments: list[bytes] = []
-    for sample in range(samples.shape[2]):
-        plane = np.ascontiguousarray(samples[:, :, sample], samples.dtype.newbyteorder(">"))
-        octets = plane.view(np.uint8).reshape(pixels.rows, pixels.columns, width)
-        for byte in range(width):
-            rows = (np.ascontiguousarray(row) for row in octets[:, :, byte])
-            segment = b"".join(_pack_bits(row.tobytes()) for row in rows)
-            segments.append(segment + b"\0" * (len(segment) % 2))
-    if len(segments) > 15:
-        raise PixelsUnreadableError("RLE holds at most 15 segments")
-    offsets = [64]
-    for segment in segments[:-1]:
-        offsets.append(offsets[-1] + len(segment))
-    header = struct.pack(f"<L{len(offsets)}L", len(segments), *offsets).ljust(64, b"\0")
-    return header + b"".join(segments)
-
-
-def _pack_bits(row: bytes) -> bytes:
-    return _bytes(imagecodecs.packbits_encode(row))
-
-
-def _bytes(encoded: Any) -> bytes:
-    return bytes(encoded)
-
-
-def _encode_deflated(array: Pixels, pixels: PixelFormat) -> bytes:
-    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
-    return stream.compress(_encode_native(array, pixels)) + stream.flush()
-
-
-_Encoder = Callable[[Pixels, PixelFormat], bytes]
-_ENCODERS: Final[dict[str, _Encoder]] = {
-    uids.HTJ2K_LOSSLESS: _encode_htj2k,
-    uids.HTJ2K_LOSSLESS_RPCL: _encode_htj2k,
-    uids.JPEG_LS_LOSSLESS: _encode_jpeg_ls,
-    uids.JPEG_2000_LOSSLESS: _encode_jpeg_2000,
-    uids.JPEG_LOSSLESS_FIRST_ORDER: _encode_lossless_jpeg,
-    uids.JPEG_BASELINE: _encode_jpeg_baseline,
-    uids.RLE_LOSSLESS: _encode_rle,
-    uids.DEFLATED_IMAGE_FRAME: _encode_deflated,
+_ICT: Final = frozenset({uids.HTJ2K, uids.JPEG_2000})
+# PS3.3 C.7.6.1.1.5.1: by which method detail was lost.
+_LOSSY_METHODS: Final = {
+    uids.JPEG_BASELINE: "ISO_10918_1",
+    uids.JPEG_EXTENDED: "ISO_10918_1",
+    uids.JPEG_LS_NEAR_LOSSLESS: "ISO_14495_1",
+    uids.JPEG_2000: "ISO_15444_1",
+    uids.HTJ2K: "ISO_15444_15",
 }
 
 
@@ -243,25 +108,70 @@ def transcode_file(data: bytes | memoryview, transfer_syntax_uid: str) -> bytes:
     if not can_encode(transfer_syntax_uid):
         raise LocalProtocolError(f"{uids.name_of(transfer_syntax_uid)} is not written")
     image = open_image(data)
-    native = transfer_syntax_uid in _NATIVE
+    native = transfer_syntax_uid in NATIVE
     if image.pixels is None:
         # Without pixel data there is nothing to compress: PS3.5 A.4 leaves only native encodings.
         target = transfer_syntax_uid if native else uids.EXPLICIT_VR_LITTLE_ENDIAN
         return _meta(image, target) + values.encode_dataset(image.header, target)
-    decoded = [decode_frame(frame, image.pixels) for frame in image.frames()]
+    if native and _is_plain(image):
+        # From one native encoding to another the pixels stay as they are, whatever they hold.
+        return _file(image, image.header, transfer_syntax_uid, _pixel_value(image))
+    if not native:
+        _refuse_embedded_overlays(image.header)
+    lossy = uids.transfer_syntax(transfer_syntax_uid).may_lose_detail
+    decoded = [decode_frame(each, image.pixels, keep_ybr=not lossy) for each in image.frames()]
     if not decoded:
         raise PixelsUnreadableError("video is not transcoded")
     frames = [encode_frame(frame, image.pixels, transfer_syntax_uid) for frame in decoded]
     header = _header(image, decoded[0], transfer_syntax_uid, frames)
-    encoding = transfer_syntax_uid
-    if transfer_syntax_uid == _DEFLATED:
-        encoding = uids.EXPLICIT_VR_LITTLE_ENDIAN
+    if not native:
+        return _file(image, header, transfer_syntax_uid, frames)
+    return _file(image, header, transfer_syntax_uid, _native_value(frames, image.pixels, decoded))
+
+
+def _is_plain(image: ImageFile) -> bool:
+    """Whether the pixel data is native and in the byte order that is written."""
+    syntax = uids.transfer_syntax(image.meta.transfer_syntax_uid)
+    found = image.scan.pixel_data
+    whole = found is not None and found.length is not None
+    return whole and syntax.little_endian and not syntax.encapsulated
+
+
+def _pixel_value(image: ImageFile) -> bytes:
+    found = image.scan.pixel_data
+    if found is None or found.length is None:
+        return b""
+    value = bytes(image.data[found.offset : found.offset + found.length])
+    if len(value) < found.length:
+        raise PixelsUnreadableError("the pixel data ends early")
+    return value
+
+
+def _refuse_embedded_overlays(header: DataSet) -> None:
+    """Refuse to lose overlays that are kept in the unused bits of the pixels.
+
+    Standard: PS3.3 C.9.2 (of editions before 2006)
+    """
+    for group in _OVERLAY_GROUPS:
+        allocated = header.number(group << 16 | 0x0100) or 1
+        if allocated > 1 and group << 16 | 0x3000 not in header:
+            raise PixelsUnreadableError("an overlay in the pixels' unused bits would be lost")
+
+
+def _file(
+    image: ImageFile, header: DataSet, transfer_syntax_uid: str, content: bytes | Sequence[bytes]
+) -> bytes:
+    """The file with the pixel data: the value of native ones, or encapsulated frames."""
+    deflated = transfer_syntax_uid == _DEFLATED
+    encoding = uids.EXPLICIT_VR_LITTLE_ENDIAN if deflated else transfer_syntax_uid
     body = values.encode_dataset(header, encoding)
-    if native:
-        body += _native_element(frames, image.pixels, encoding, decoded)
+    if image.pixels is None:
+        raise PixelsUnreadableError("there is no pixel data")
+    if isinstance(content, bytes):
+        body += _native_element(content, image.pixels, encoding)
     else:
-        body += _encapsulated_element(frames)
-    if transfer_syntax_uid == _DEFLATED:
+        body += _encapsulated_element(content)
+    if deflated:
         stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         body = stream.compress(body) + stream.flush()
         body += b"\0" * (len(body) % 2)
@@ -296,37 +206,40 @@ def _header(
         # Decoded values begin at bit 0, wherever the source kept them.
         header.put(0x00280102, image.pixels.bits_stored - 1)
     if first.pixels.ndim == 3:
-        header.put(0x00280006, 0)
-        photometric = first.photometric_interpretation
-        if transfer_syntax_uid == uids.JPEG_BASELINE:
-            photometric = "YBR_FULL_422"
-        elif transfer_syntax_uid in {
-            uids.HTJ2K_LOSSLESS,
-            uids.HTJ2K_LOSSLESS_RPCL,
-            uids.JPEG_2000_LOSSLESS,
-        }:
-            photometric = "YBR_RCT"
-        header.put(0x00280004, photometric)
-        if transfer_syntax_uid == uids.RLE_LOSSLESS:
-            header.put(0x00280006, 1)
-    if uids.transfer_syntax(transfer_syntax_uid).may_lose_detail:
-        # PS3.3 C.7.6.1.1.5: what was lost, by how much, by which method.
+        header.put(0x00280006, 1 if transfer_syntax_uid == uids.RLE_LOSSLESS else 0)
+        header.put(0x00280004, _photometric(first, transfer_syntax_uid))
+    method = _LOSSY_METHODS.get(transfer_syntax_uid)
+    if method is not None:
+        # PS3.3 C.7.6.1.1.5: what was lost, by how much, by which method; one value for each time.
         ratio = first.pixels.nbytes * len(frames) / max(1, sum(map(len, frames)))
         header.put(0x00282110, "01")
-        header.put(0x00282112, f"{ratio:.4g}")
-        header.put(0x00282114, "ISO_10918_1")
+        header.put(0x00282112, *header.texts(0x00282112), f"{ratio:.4g}")
+        header.put(0x00282114, *header.texts(0x00282114), method)
     return header
 
 
-def _native_element(
-    frames: Sequence[bytes], pixels: PixelFormat, encoding: str, decoded: Sequence[Decoded]
+def _photometric(first: Decoded, transfer_syntax_uid: str) -> str:
+    if transfer_syntax_uid in {uids.JPEG_BASELINE, uids.JPEG_EXTENDED}:
+        return "YBR_FULL_422"
+    if first.photometric_interpretation == "RGB":
+        if transfer_syntax_uid in _RCT:
+            return "YBR_RCT"
+        if transfer_syntax_uid in _ICT:
+            return "YBR_ICT"
+    return first.photometric_interpretation
+
+
+def _native_value(
+    frames: Sequence[bytes], pixels: PixelFormat, decoded: Sequence[Decoded]
 ) -> bytes:
-    if pixels.bits_allocated == 1:
-        # One bit frames follow each other without alignment (PS3.5 8.1.1).
-        bits = np.concatenate([frame.pixels.ravel() for frame in decoded])
-        value = np.packbits(bits.astype(np.uint8), bitorder="little").tobytes()
-    else:
-        value = b"".join(frames)
+    if pixels.bits_allocated != 1:
+        return b"".join(frames)
+    # One bit frames follow each other without alignment (PS3.5 8.1.1).
+    bits = np.concatenate([frame.pixels.ravel() for frame in decoded])
+    return np.packbits(bits.astype(np.uint8), bitorder="little").tobytes()
+
+
+def _native_element(value: bytes, pixels: PixelFormat, encoding: str) -> bytes:
     value += b"\0" * (len(value) % 2)
     group, element = pixels.pixel_data_tag >> 16, pixels.pixel_data_tag & 0xFFFF
     if encoding == uids.IMPLICIT_VR_LITTLE_ENDIAN:

@@ -82,7 +82,7 @@ def _routes() -> list[Route]:
         Route(_INSTANCE + "/bulkdata/{path:path}", bulkdata.bulk_data),
         Route(_INSTANCE + "/pixeldata", frames.pixel_data),
         Route(_INSTANCE + "/frames/{frames}", frames.frames),
-        Route(_INSTANCE + "/frames/{frame}/rendered", rendered.rendered),
-        Route(_INSTANCE + "/frames/{frame}/thumbnail", rendered.thumbnail),
+        Route(_INSTANCE + "/frames/{frames}/rendered", rendered.rendered),
+        Route(_INSTANCE + "/frames/{frames}/thumbnail", rendered.thumbnail),
     ]
     return [*searches, *stores, *wholes, *parts]

@@ -39,43 +39,72 @@ def entity_tag(*state: object) -> str:
 
 
 def not_modified(request: Request, tag: str, cache: str) -> Response | None:
-    """The answer to a client that has the current state already, if it has.
+    """The answer to a client that has the current state already, or wants another; else None.
 
-    Standard: RFC 9110 13.1.2
+    Standard: RFC 9110 13.1.1, 13.1.2
     """
+    wanted = request.headers.get("if-match")
+    if wanted is not None and wanted.strip() != "*" and tag not in _tags(wanted):
+        return Response(None, HTTPStatus.PRECONDITION_FAILED, {"ETag": tag})
     given = request.headers.get("if-none-match", "")
     # Weak comparison: a proxy that compresses makes weak validators of ours.
-    known = {each.strip().removeprefix("W/") for each in given.split(",")}
+    known = {each.removeprefix("W/") for each in _tags(given)}
     if tag not in known and "*" not in known:
         return None
     return Response(None, HTTPStatus.NOT_MODIFIED, {"ETag": tag, "Cache-Control": cache})
 
 
+def _tags(header: str) -> set[str]:
+    return {each.strip() for each in header.split(",")}
+
+
 async def answer(
     request: Request, pieces: Sequence[Piece], media_type: str, *, tag: str, cache: str
 ) -> Response:
-    """The pieces as one body, or the byte range of it that was asked for.
+    """The pieces as one body, or the byte ranges of it that were asked for.
 
-    Standard: RFC 9110 14.2, 13.1.5
+    Standard: RFC 9110 14.2, 14.6, 13.1.5
     """
     size = sum(map(length, pieces))
     headers = {"Accept-Ranges": "bytes", "Cache-Control": cache, "ETag": tag}
-    wanted = None
+    wanted: list[params.ByteRange] = []
     if request.headers.get("if-range", tag) == tag:
         try:
-            wanted = params.parse_byte_range(request.headers.get("range", ""), size)
+            wanted = params.parse_byte_ranges(request.headers.get("range", ""), size)
         except params.RangeNotSatisfiableError:
             headers["Content-Range"] = f"bytes */{size}"
             return Response(None, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers)
-    status = HTTPStatus.OK
-    if wanted is not None:
-        status = HTTPStatus.PARTIAL_CONTENT
-        end = wanted.start + wanted.length
-        headers["Content-Range"] = f"bytes {wanted.start}-{end - 1}/{size}"
-        pieces, size = cut(pieces, wanted.start, end), wanted.length
-    headers["Content-Length"] = str(size)
+    status = HTTPStatus.PARTIAL_CONTENT if wanted else HTTPStatus.OK
+    if len(wanted) == 1:
+        headers["Content-Range"] = _content_range(wanted[0], size)
+        pieces = cut(pieces, wanted[0].start, wanted[0].start + wanted[0].length)
+    elif wanted:
+        boundary = multipart.stable_boundary(tag)
+        pieces = _range_parts(pieces, wanted, media_type, boundary)
+        media_type = f"multipart/byteranges; boundary={boundary}"
+    headers["Content-Length"] = str(sum(map(length, pieces)))
     blobs = context_of(request).blobs
     return await stream(request, chunks(blobs, pieces), status, headers, media_type)
+
+
+def _content_range(wanted: params.ByteRange, size: int) -> str:
+    return f"bytes {wanted.start}-{wanted.start + wanted.length - 1}/{size}"
+
+
+def _range_parts(
+    pieces: Sequence[Piece], wanted: Sequence[params.ByteRange], media_type: str, boundary: str
+) -> list[Piece]:
+    """Each range as a part.
+
+    Standard: RFC 9110 14.6
+    """
+    size = sum(map(length, pieces))
+    made: list[Piece] = []
+    for each in wanted:
+        headers = {"Content-Type": media_type, "Content-Range": _content_range(each, size)}
+        made.append(multipart.part_head(boundary, headers, first=not made))
+        made += cut(pieces, each.start, each.start + each.length)
+    return [*made, multipart.closing(boundary)]
 
 
 async def stream(

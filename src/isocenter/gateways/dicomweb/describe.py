@@ -4,6 +4,7 @@ Standard: PS3.18 10.4.1.1.2
 """
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -25,15 +26,20 @@ from isocenter.gateways.dicomweb.context import (
 from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
 from isocenter.gateways.dicomweb.metadata import instance_metadata, series_metadata, with_root
 from isocenter.gateways.dicomweb.retrieve import accepted, found
-from isocenter.standards.dicomweb import media_types
-from isocenter.standards.dicomweb.media_types import DICOM_JSON, Offer
+from isocenter.standards.dicom.json_model import JsonObject
+from isocenter.standards.dicomweb import media_types, multipart
+from isocenter.standards.dicomweb.media_types import DICOM_JSON, DICOM_XML, Offer
 
-_OFFERS: Final = (Offer(DICOM_JSON), Offer("application/json"))
+_OFFERS: Final = (
+    Offer(DICOM_JSON),
+    Offer("application/json"),
+    Offer(DICOM_XML, multipart=True),
+)
 
 
 async def metadata(request: Request) -> Response:
-    """DICOM JSON of every instance of the study, or of one of its series."""
-    kind = _media_type(request)
+    """What every instance of the study or series is, as DICOM JSON or Native DICOM Model."""
+    chosen = _chosen(request)
     context, viewer = context_of(request), viewer_of(request)
     study: str = request.path_params["study"]
     wanted: str | None = request.path_params.get("series")
@@ -52,12 +58,12 @@ async def metadata(request: Request) -> Response:
     if current is not None:
         return current
     parts = [await _series(context, viewer, each) for each in series]
-    return await _answer(request, _joined(parts), kind, tag)
+    return await _answer(request, _joined(parts), chosen, tag)
 
 
 async def one_instance_metadata(request: Request) -> Response:
-    """DICOM JSON of one instance, in an array."""
-    kind = _media_type(request)
+    """What one instance is, as DICOM JSON in an array or as Native DICOM Model."""
+    chosen = _chosen(request)
     context, locations = await found(request)
     location = locations[0]
     await context.record_opening(actor_of(request), location.study_instance_uid)
@@ -66,7 +72,7 @@ async def one_instance_metadata(request: Request) -> Response:
     if current is not None:
         return current
     model = await context.pool.call(instance_metadata, context.blobs, location)
-    return await _answer(request, msgspec.json.encode([model]), kind, tag)
+    return await _answer(request, msgspec.json.encode([model]), chosen, tag)
 
 
 async def _series(context: Dicomweb, viewer: Viewer, series: Series) -> bytes:
@@ -84,15 +90,25 @@ def _joined(arrays: Sequence[bytes]) -> bytes:
     return b"[" + b",".join(each[1:-1] for each in arrays if len(each) > len(b"[]")) + b"]"
 
 
-def _media_type(request: Request) -> str:
+def _chosen(request: Request) -> Offer:
     chosen = media_types.select(accepted(request), _OFFERS)
     if chosen is None:
-        raise NotAcceptable("metadata is sent as application/dicom+json")
-    return chosen.name
+        raise NotAcceptable(f"metadata is sent as {DICOM_JSON} or multipart {DICOM_XML}")
+    return chosen
 
 
-async def _answer(request: Request, content: bytes, kind: str, tag: str) -> Response:
-    # Weak: the same metadata is sent with and without compression.
+async def _answer(request: Request, content: bytes, chosen: Offer, tag: str) -> Response:
+    # Weak: the same metadata is sent with and without compression, and in two forms.
     headers = {"ETag": f"W/{tag}", "Cache-Control": REVALIDATE}
     content = with_root(content, service_root(request))
-    return await bodies.json_answer(request, content, kind, headers)
+    if not chosen.multipart:
+        return await bodies.json_answer(request, content, chosen.name, headers)
+    boundary = multipart.stable_boundary(request.url.path)
+    made = await context_of(request).pool.call(_as_xml, content, boundary)
+    kind = multipart.content_type(DICOM_XML, boundary)
+    return Response(made, HTTPStatus.OK, {**headers, "Vary": "Accept"}, kind)
+
+
+def _as_xml(content: bytes, boundary: str) -> bytes:
+    models: list[JsonObject] = msgspec.json.decode(content)
+    return bodies.xml_parts(models, boundary)

@@ -1,8 +1,8 @@
 """WADO-RS frames and pixel data: range reads from the store to the socket.
 
-Frames are sent in the transfer syntax they are stored in, or decoded, as the client accepts. What
-is sent as it is stored may be asked for in byte ranges, also inside its multipart body: the
-boundary is the same each time.
+Frames are sent in the transfer syntax they are stored in, decoded, or encoded anew in one that the
+client names, or means by its media type. What is sent as it is stored may be asked for in byte
+ranges, also inside its multipart body: the boundary is the same each time.
 
 Standard: PS3.18 10.4.1.1.6, 10.4.1.1.7
 """
@@ -28,7 +28,9 @@ from isocenter.gateways.dicomweb.pictures import decoded_frame, open_picture
 from isocenter.gateways.dicomweb.pieces import Piece
 from isocenter.gateways.dicomweb.retrieve import accepted, found
 from isocenter.imaging.codecs import can_decode
+from isocenter.imaging.encoders import can_encode, encode_frame
 from isocenter.imaging.frames import Pixels
+from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom import uids
 from isocenter.standards.dicomweb import media_types, multipart, params
 from isocenter.standards.dicomweb.media_types import OCTET_STREAM, Offer
@@ -86,7 +88,8 @@ async def send_frames(
     request: Request, context: Dicomweb, location: InstanceLocation, numbers: Sequence[int]
 ) -> Response:
     """The frames as the client accepts them; raises ``NotAcceptable``."""
-    chosen = media_types.select(accepted(request), _offers(location, single=len(numbers) == 1))
+    accept = accepted(request)
+    chosen = media_types.select(accept, _offers(accept, location, single=len(numbers) == 1))
     if chosen is None:
         raise NotAcceptable(
             f"the frames are stored in {location.transfer_syntax_uid}: "
@@ -110,27 +113,44 @@ async def send_frames(
     return await bodies.answer(request, pieces, kind, tag=tag, cache=IMMUTABLE)
 
 
-def _offers(location: InstanceLocation, *, single: bool) -> list[Offer]:
+def _offers(accept: str | None, location: InstanceLocation, *, single: bool) -> list[Offer]:
     stored = location.transfer_syntax_uid
-    native = not uids.transfer_syntax(stored).encapsulated
-    # Frames of all native transfer syntaxes but the big endian one are the same bytes.
-    name = (
-        uids.EXPLICIT_VR_LITTLE_ENDIAN
-        if native and stored != uids.EXPLICIT_VR_BIG_ENDIAN
-        else stored
-    )
-    kinds = [(media_types.frame_media_type(stored), name), (OCTET_STREAM, name)]
-    if name != uids.EXPLICIT_VR_LITTLE_ENDIAN and can_decode(stored):
+    as_stored = _named(stored)
+    kinds = [(media_types.frame_media_type(stored), as_stored), (OCTET_STREAM, as_stored)]
+    if can_decode(stored):
         kinds.append((OCTET_STREAM, uids.EXPLICIT_VR_LITTLE_ENDIAN))
-    offers = [Offer(kind, syntax, multipart=True) for kind, syntax in dict.fromkeys(kinds)]
+        kinds += _encoded_kinds(accept)
+    kinds = list(dict.fromkeys(kinds))
+    offers = [Offer(kind, syntax, multipart=True) for kind, syntax in kinds]
     return offers + ([Offer(kind, syntax) for kind, syntax in kinds] if single else [])
 
 
+def _named(stored: str) -> str:
+    """Frames of all native transfer syntaxes but the big endian one are the same bytes."""
+    native = not uids.transfer_syntax(stored).encapsulated
+    if native and stored != uids.EXPLICIT_VR_BIG_ENDIAN:
+        return uids.EXPLICIT_VR_LITTLE_ENDIAN
+    return stored
+
+
+def _encoded_kinds(accept: str | None) -> list[tuple[str, str]]:
+    """What can be made only because the client asks for it by name.
+
+    Standard: PS3.18 Table 8.7.3-5
+    """
+    kinds: list[tuple[str, str]] = []
+    for each in media_types.parse_accept(accept or ""):
+        kind = each.part_name
+        syntax = each.transfer_syntax or media_types.default_syntax(kind)
+        if not can_encode(syntax):
+            continue
+        if kind in {OCTET_STREAM, media_types.frame_media_type(syntax)}:
+            kinds.append((kind, _named(syntax)))
+    return kinds
+
+
 def _is_decoded(chosen: Offer, location: InstanceLocation) -> bool:
-    stored = uids.transfer_syntax(location.transfer_syntax_uid)
-    return chosen.transfer_syntax_uid == uids.EXPLICIT_VR_LITTLE_ENDIAN and (
-        stored.encapsulated or not stored.little_endian
-    )
+    return chosen.transfer_syntax_uid != _named(location.transfer_syntax_uid)
 
 
 def _with_heads(pieces: Sequence[Piece], wish: _Wish) -> list[Piece]:
@@ -141,7 +161,7 @@ def _with_heads(pieces: Sequence[Piece], wish: _Wish) -> list[Piece]:
 
 
 async def _send_decoded(request: Request, context: Dicomweb, wish: _Wish, tag: str) -> Response:
-    """Frames as native little endian pixels, each decoded when its turn comes.
+    """Frames in another transfer syntax, each made when its turn comes.
 
     Standard: PS3.5 8.2
     """
@@ -166,7 +186,13 @@ def _decoded(context: Dicomweb, wish: _Wish) -> Iterator[bytes]:
     picture = open_picture(context.blobs, wish.location)
     for number in wish.numbers:
         frame = decoded_frame(context.blobs, context.frame_index, picture, number)
-        yield _little_endian(frame.pixels)
+        if wish.offer.transfer_syntax_uid == uids.EXPLICIT_VR_LITTLE_ENDIAN:
+            yield _little_endian(frame.pixels)
+            continue
+        try:
+            yield encode_frame(frame, picture.pixels, wish.offer.transfer_syntax_uid)
+        except RemoteProtocolError as error:
+            raise NotAcceptable(f"frame {number} cannot be encoded so: {error}") from error
 
 
 def _decoded_parts(context: Dicomweb, wish: _Wish) -> Iterator[bytes]:

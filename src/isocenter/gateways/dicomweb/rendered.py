@@ -1,135 +1,186 @@
-"""WADO-RS rendered images and thumbnails: frames as a browser can show them.
+"""WADO-RS rendered resources and thumbnails: what is stored as a browser can show it.
 
-Not for primary diagnosis: eight bits, one window, maybe compressed with loss.
+A frame or instance is one picture; several frames, a series or a study are the parts of a body, or
+of a moving GIF. A client that accepts only a picture of a study or series gets the middle one.
+Videos and documents are sent as what is inside them. Moving pictures are not encoded as video.
 
-Standard: PS3.18 8.3.5, 10.4.1.1.3, 10.4.1.1.4
+Standard: PS3.18 8.3.5, 8.7.4, 10.4.1.1.3, 10.4.1.1.4
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from isocenter.domain.archive.model import InstanceLocation
+from isocenter.errors import IsocenterError
 from isocenter.gateways.dicomweb import bodies
-from isocenter.gateways.dicomweb.context import Dicomweb, actor_of
-from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere, TooLarge
-from isocenter.gateways.dicomweb.pictures import Picture, decoded_frame, frame_bytes, open_picture
+from isocenter.gateways.dicomweb.contents import Content, content_of
+from isocenter.gateways.dicomweb.context import Dicomweb, actor_of, service_root
+from isocenter.gateways.dicomweb.drawing import Wish, draw
+from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
+from isocenter.gateways.dicomweb.metadata import instance_path
 from isocenter.gateways.dicomweb.retrieve import accepted, found
-from isocenter.imaging.render import (
-    JPEG_QUALITY,
-    encode_jpeg,
-    encode_png,
-    fit,
-    presentation_of,
-    render_frame,
-)
-from isocenter.imaging.thumbnails import thumbnail as small_picture
-from isocenter.standards import RemoteProtocolError
-from isocenter.standards.dicomweb import media_types, params
-from isocenter.standards.dicomweb.media_types import JPEG, PNG, Offer
-from isocenter.standards.dicomweb.params import Viewport, Window
+from isocenter.imaging.render import JPEG_QUALITY
+from isocenter.standards.dicomweb import media_types, multipart, params
+from isocenter.standards.dicomweb.media_types import GIF, JPEG, PNG, Offer
+from isocenter.standards.dicomweb.params import Viewport
 
-_KEEP = "private, max-age=3600"
-_THUMBNAIL = Viewport(128, 128)
+_KEEP: Final = "private, max-age=3600"
+_THUMBNAIL: Final = Viewport(128, 128)
+_FRAMES_MAX: Final = 500
 
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    """What the client asks of the picture."""
-
-    media_type: str
-    frame_number: int
-    window: Window | None
-    viewport: Viewport | None
-    quality: int
-    is_thumbnail: bool
+_Subject = tuple[InstanceLocation, int]  # an instance and the number of a frame
 
 
 async def rendered(request: Request) -> Response:
-    """The frame, or the middle of what the path names, as JPEG or PNG."""
-    return await _answer(request, None)
+    """The frames, the instance, or every instance of what the path names."""
+    context, locations = await found(request)
+    single = "instance" in request.path_params
+    if single and not request.path_params.get("frames"):
+        content = await context.pool.call(content_of, context.blobs, locations[0])
+        if content is not None:
+            return await _send_content(request, context, locations[0], content)
+    subjects = _subjects(request, locations)
+    chosen = media_types.select(accepted(request), _offers(single=single, count=len(subjects)))
+    if chosen is None:
+        raise NotAcceptable(f"rendered images are sent as {JPEG}, {PNG} or {GIF}")
+    wish = _wish(request, chosen.name)
+    await context.record_opening(actor_of(request), locations[0].study_instance_uid)
+    if chosen.multipart:
+        return await _send_all(request, context, subjects, wish)
+    if chosen.name == GIF and single:
+        frames = _frames(request, locations[0], default=range(1, _count(locations[0]) + 1))
+        return await _send_one(request, context, locations[0], frames, wish)
+    location, frame = subjects[len(subjects) // 2] if not single else subjects[0]
+    return await _send_one(request, context, location, [frame], wish)
 
 
 async def thumbnail(request: Request) -> Response:
-    """The same, small."""
-    return await _answer(request, _THUMBNAIL)
-
-
-async def _answer(request: Request, default: Viewport | None) -> Response:
-    wish = _wish(request, default)
+    """A small picture that stands for what the path names."""
     context, locations = await found(request)
-    location = _middle(locations)
-    frame = wish.frame_number or ((location.number_of_frames or 1) + 1) // 2
-    tag = bodies.entity_tag(location.sha256, frame, wish)
-    await context.record_opening(actor_of(request), location.study_instance_uid)
-    current = bodies.not_modified(request, tag, _KEEP)
-    if current is not None:
-        return current
-    headers = {"ETag": tag, "Cache-Control": _KEEP}
-    content = await context.pool.call(_draw, context, location, frame, wish)
-    return Response(content, HTTPStatus.OK, headers, wish.media_type)
-
-
-def _wish(request: Request, default: Viewport | None) -> _Wish:
-    query = request.query_params
-    chosen = media_types.select(accepted(request), [Offer(JPEG), Offer(PNG)])
+    chosen = media_types.select(accepted(request), [Offer(JPEG), Offer(PNG), Offer(GIF)])
     if chosen is None:
-        raise NotAcceptable("rendered images are sent as image/jpeg or image/png")
-    frame = request.path_params.get("frame")
-    viewport = query.get("viewport")
-    window, quality = query.get("window"), query.get("quality")
-    return _Wish(
-        media_type=chosen.name,
-        frame_number=params.parse_frames(frame)[0] if frame else 0,
+        raise NotAcceptable(f"thumbnails are sent as {JPEG}, {PNG} or {GIF}")
+    shown = [each for each in locations if each.pixel_data_offset is not None] or locations
+    first = [each for each in shown if each.series_instance_uid == shown[0].series_instance_uid]
+    location = first[len(first) // 2]
+    await context.record_opening(actor_of(request), location.study_instance_uid)
+    frames = _frames(request, location, default=[(_count(location) + 1) // 2])
+    wish = _wish(request, chosen.name, small=_THUMBNAIL)
+    return await _send_one(request, context, location, frames[:1], wish)
+
+
+def _offers(*, single: bool, count: int) -> list[Offer]:
+    pictures = [Offer(JPEG), Offer(PNG), Offer(GIF)]
+    parts = [Offer(JPEG, multipart=True), Offer(PNG, multipart=True)]
+    return [*pictures, *parts] if single and count == 1 else [*parts, *pictures]
+
+
+def _wish(request: Request, media_type: str, *, small: Viewport | None = None) -> Wish:
+    query = request.query_params
+    viewport, window, quality = query.get("viewport"), query.get("window"), query.get("quality")
+    annotation, profile = query.get("annotation", ""), query.get("iccprofile")
+    return Wish(
+        media_type=media_type,
         window=params.parse_window(window) if window else None,
-        viewport=params.parse_viewport(viewport) if viewport else default,
+        viewport=params.parse_viewport(viewport) if viewport else small,
         quality=params.parse_quality(quality) if quality else JPEG_QUALITY,
-        is_thumbnail=default is not None and window is None,
+        annotation=params.parse_annotation(annotation),
+        icc_profile=params.parse_icc_profile(profile) if profile else "no",
+        is_small=small is not None and window is None and not annotation and profile is None,
     )
 
 
-def _middle(locations: list[InstanceLocation]) -> InstanceLocation:
+def _subjects(request: Request, locations: Sequence[InstanceLocation]) -> list[_Subject]:
+    """What is shown: the frames that the path lists, or of each instance the middle one."""
+    if request.path_params.get("frames"):
+        (location,) = locations
+        return [(location, each) for each in _frames(request, location, default=())]
     shown = [each for each in locations if each.pixel_data_offset is not None] or locations
-    if not shown:
-        raise NothingThere("nothing here can be shown")
-    first = [each for each in shown if each.series_instance_uid == shown[0].series_instance_uid]
-    return first[len(first) // 2]
+    return [(each, (_count(each) + 1) // 2) for each in shown]
 
 
-def _draw(context: Dicomweb, location: InstanceLocation, frame: int, wish: _Wish) -> bytes:
-    picture = open_picture(context.blobs, location)
-    _check_size(picture, wish, context.options.rendered_pixels_max)
-    if wish.is_thumbnail and wish.media_type == JPEG:
-        return _draw_small(context, picture, frame, wish)
-    decoded = decoded_frame(context.blobs, context.frame_index, picture, frame)
-    presentation = presentation_of(picture.header, frame)
-    image = render_frame(decoded, presentation, picture.pixels, window=wish.window)
-    if wish.viewport is not None:
-        image = fit(image, wish.viewport)
-    if wish.media_type == PNG:
-        return encode_png(image)
-    return encode_jpeg(image, quality=wish.quality)
+def _frames(
+    request: Request, location: InstanceLocation, *, default: Sequence[int]
+) -> Sequence[int]:
+    text = request.path_params.get("frames")
+    numbers = params.parse_frames(text) if text else default
+    if max(numbers) > _count(location):
+        raise NothingThere(f"the instance has {_count(location)} frames")
+    if len(numbers) > _FRAMES_MAX:
+        raise params.ParameterError("frames", f"more than {_FRAMES_MAX} are not rendered at once")
+    return numbers
 
 
-def _draw_small(context: Dicomweb, picture: Picture, frame: int, wish: _Wish) -> bytes:
-    """A thumbnail, of which some encodings let us decode only as much as is shown."""
-    data = frame_bytes(context.blobs, context.frame_index, picture, frame)
-    try:
-        return small_picture(
-            data,
-            picture.pixels,
-            presentation_of(picture.header, frame),
-            viewport=wish.viewport,
-            quality=wish.quality,
-        )
-    except RemoteProtocolError as error:
-        raise NothingThere(f"frame {frame} cannot be decoded: {error}") from error
+def _count(location: InstanceLocation) -> int:
+    return location.number_of_frames or 1
 
 
-def _check_size(picture: Picture, wish: _Wish, pixels_max: int) -> None:
-    """Refuse before the memory is taken."""
-    shown = wish.viewport.width * wish.viewport.height if wish.viewport else 0
-    if max(picture.pixels.rows * picture.pixels.columns, shown) > pixels_max:
-        raise TooLarge(f"images of more than {pixels_max} pixels are not rendered")
+async def _send_one(
+    request: Request,
+    context: Dicomweb,
+    location: InstanceLocation,
+    frames: Sequence[int],
+    wish: Wish,
+) -> Response:
+    tag = bodies.entity_tag(location.sha256, list(frames), wish)
+    current = bodies.not_modified(request, tag, _KEEP)
+    if current is not None:
+        return current
+    content = await context.pool.call(draw, context, location, frames, wish)
+    return await bodies.answer(request, [content], wish.media_type, tag=tag, cache=_KEEP)
+
+
+async def _send_all(
+    request: Request, context: Dicomweb, subjects: Sequence[_Subject], wish: Wish
+) -> Response:
+    """Each picture as a part, made when its turn comes.
+
+    Standard: PS3.18 10.4.3.3.1
+    """
+    tag = bodies.entity_tag([(each.sha256, frame) for each, frame in subjects], wish)
+    current = bodies.not_modified(request, tag, _KEEP)
+    if current is not None:
+        return current
+    boundary = multipart.stable_boundary(request.url.path)
+    parts = _parts(context, subjects, wish, boundary, service_root(request))
+    kind = multipart.content_type(wish.media_type, boundary)
+    headers = {"ETag": tag, "Cache-Control": _KEEP}
+    return await bodies.stream(request, parts, HTTPStatus.OK, headers, kind)
+
+
+def _parts(
+    context: Dicomweb, subjects: Sequence[_Subject], wish: Wish, boundary: str, root: str
+) -> Iterator[bytes]:
+    """The parts; what cannot be shown among others is left out, as reports beside images are."""
+    first, failure = True, None
+    for location, frame in subjects:
+        try:
+            picture = draw(context, location, [frame], wish)
+        except IsocenterError as error:
+            failure = error
+            continue
+        where = f"{root}{instance_path(location)}/frames/{frame}/rendered"
+        headers = {"Content-Type": wish.media_type, "Content-Location": where}
+        yield multipart.part_head(boundary, headers, first=first) + picture
+        first = False
+    if first:
+        raise failure or NothingThere("nothing here can be shown")
+    yield multipart.closing(boundary)
+
+
+async def _send_content(
+    request: Request, context: Dicomweb, location: InstanceLocation, content: Content
+) -> Response:
+    """What an instance holds in a format of its own, such as a document or a video."""
+    if media_types.select(accepted(request), [Offer(content.media_type)]) is None:
+        raise NotAcceptable(f"the instance is rendered as {content.media_type}")
+    await context.record_opening(actor_of(request), location.study_instance_uid)
+    tag = bodies.entity_tag(location.sha256, content.media_type)
+    current = bodies.not_modified(request, tag, _KEEP)
+    if current is not None:
+        return current
+    return await bodies.answer(request, content.pieces, content.media_type, tag=tag, cache=_KEEP)

@@ -1,7 +1,8 @@
-"""In which transfer syntax an instance is sent: as it is stored, or decoded.
+"""In which transfer syntax an instance is sent: as it is stored, decoded, or encoded anew.
 
 A client that says ``transfer-syntax=*`` (OHIF, dcmjs, most archives) gets the stored bytes. One
-that names a transfer syntax gets that one or 406. One that names none (``application/dicom`` alone,
+that names transfer syntaxes gets one of them or 406; what has no pixels cannot be compressed and
+then comes in Explicit VR Little Endian. One that names none (``application/dicom`` alone,
 as dicomweb-client and simple scripts do) means Explicit VR Little Endian: whatever can be turned
 into it without harm is. What is kept with loss already, cannot be decoded here (video, private and
 damaged encodings) or is too large for it comes as it is stored, and its part says in which transfer
@@ -17,10 +18,12 @@ from typing import Final
 from isocenter.domain.archive.model import InstanceLocation
 from isocenter.gateways.dicomweb.errors import NotAcceptable
 from isocenter.imaging.codecs import can_decode
+from isocenter.imaging.encoders import can_encode
 from isocenter.imaging.transcode import transcode_file
 from isocenter.infra.blobs import BlobStore
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom import uids
+from isocenter.standards.dicom.part10 import parse_file_meta
 from isocenter.standards.dicomweb import media_types
 from isocenter.standards.dicomweb.media_types import DICOM, Offer
 
@@ -59,16 +62,16 @@ def choose(
         MediaTypeError: the header is not well formed.
     """
     stored = location.transfer_syntax_uid
-    syntax = uids.transfer_syntax(stored)
     can = can_decode(stored) and location.size_bytes <= transcoded_bytes_max
-    waived = syntax.may_lose_detail or not can
-    named = any(each.transfer_syntax == _DEFAULT for each in media_types.parse_accept(accept or ""))
-    syntaxes = [stored] if stored == _DEFAULT else [stored, _DEFAULT]
-    if named and not can:
-        syntaxes = [stored]
-    offers = [Offer(DICOM, each, multipart=True) for each in syntaxes]
+    named = {each.transfer_syntax for each in media_types.parse_accept(accept or "")} - {None, "*"}
+    syntaxes = [stored]
+    if can or _DEFAULT not in named:
+        syntaxes.append(_DEFAULT)
+    if can:
+        syntaxes += sorted(each for each in named if each and can_encode(each))
+    offers = [Offer(DICOM, each, multipart=True) for each in dict.fromkeys(syntaxes)]
     if single:
-        offers += [Offer(DICOM, each) for each in syntaxes]
+        offers += [Offer(DICOM, each) for each in dict.fromkeys(syntaxes)]
     chosen = media_types.select(accept, offers)
     if chosen is None:
         raise NotAcceptable(
@@ -76,9 +79,10 @@ def choose(
             "accept transfer-syntax=* to have it as it is"
         )
     aimed = chosen.transfer_syntax_uid
-    if aimed != stored and waived and not named:
+    waived = uids.transfer_syntax(stored).may_lose_detail or not can
+    if waived and aimed not in named:
         aimed = stored
-    return Representation(aimed, chosen.multipart, aimed == stored, named)
+    return Representation(aimed, chosen.multipart, aimed == stored, aimed in named)
 
 
 def transcoded(
@@ -91,7 +95,8 @@ def transcoded(
     """
     data = blobs.read(location.blob_key)
     try:
-        return transcode_file(data, representation.transfer_syntax_uid), _DEFAULT
+        made = transcode_file(data, representation.transfer_syntax_uid)
+        return made, parse_file_meta(made).transfer_syntax_uid
     except RemoteProtocolError as error:
         if representation.is_asked:
             reason = f"{location.sop_instance_uid} cannot be decoded: {error}"

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import InstanceLocation
 from isocenter.gateways.dicomweb import bodies
+from isocenter.gateways.dicomweb.archives import zip_parts
 from isocenter.gateways.dicomweb.bodies import REVALIDATE
 from isocenter.gateways.dicomweb.context import (
     Dicomweb,
@@ -29,8 +30,8 @@ from isocenter.gateways.dicomweb.metadata import instance_path
 from isocenter.gateways.dicomweb.pieces import BlobRange, Piece, read_range
 from isocenter.gateways.dicomweb.representation import Representation, choose, transcoded
 from isocenter.infra.blobs import BlobStore
-from isocenter.standards.dicomweb import multipart
-from isocenter.standards.dicomweb.media_types import DICOM
+from isocenter.standards.dicomweb import media_types, multipart
+from isocenter.standards.dicomweb.media_types import DICOM, ZIP, Offer
 
 _Chosen = Sequence[tuple[InstanceLocation, Representation]]
 
@@ -39,6 +40,8 @@ async def instances(request: Request) -> Response:
     """The study's, series' or single instance's objects, as stored or as the client accepts."""
     context, locations = await found(request)
     single = len(locations) == 1
+    if (zipped := _zip_accept(request)) is not None:
+        return await _send_zip(request, context, locations, zipped)
     chosen = [
         (
             each,
@@ -70,6 +73,37 @@ async def instances(request: Request) -> Response:
     chunks = _parts(context.blobs, chosen, boundary, root)
     headers = {"Cache-Control": REVALIDATE, "ETag": tag}
     return await bodies.stream(request, chunks, HTTPStatus.OK, headers, kind)
+
+
+def _zip_accept(request: Request) -> str | None:
+    """Where the client prefers a zip file: what it accepts of the files in it.
+
+    Standard: PS3.18 8.7.3.6
+    """
+    accept = accepted(request)
+    offers = [Offer(DICOM, multipart=True), Offer(DICOM), Offer(ZIP)]
+    chosen = media_types.select(accept, offers)
+    if chosen is None or chosen.name != ZIP:
+        return None
+    named = [each.transfer_syntax for each in media_types.parse_accept(accept or "")]
+    syntax = next((each for each in named if each), "*")
+    return f"{DICOM}; transfer-syntax={syntax}"
+
+
+async def _send_zip(
+    request: Request, context: Dicomweb, locations: Sequence[InstanceLocation], accept: str
+) -> Response:
+    most = context.options.transcoded_bytes_max
+    chosen = [
+        (each, choose(accept, each, single=True, transcoded_bytes_max=most)) for each in locations
+    ]
+    await context.record_opening(actor_of(request), locations[0].study_instance_uid)
+    headers = {
+        "Cache-Control": REVALIDATE,
+        "Content-Disposition": 'attachment; filename="dicom.zip"',
+    }
+    content = zip_parts(context.blobs, chosen, now=context.clock())
+    return await bodies.stream(request, content, HTTPStatus.OK, headers, ZIP)
 
 
 async def _single(

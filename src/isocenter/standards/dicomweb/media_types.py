@@ -18,6 +18,11 @@ DICOM_XML: Final = "application/dicom+xml"
 OCTET_STREAM: Final = "application/octet-stream"
 JPEG: Final = "image/jpeg"
 PNG: Final = "image/png"
+GIF: Final = "image/gif"
+MP4: Final = "video/mp4"
+MPEG: Final = "video/mpeg"
+PDF: Final = "application/pdf"
+ZIP: Final = "application/zip"
 
 # PS3.18 Table 8.7.3-5: the media type whose bytes are frames of a transfer syntax.
 _FRAME_TYPES: Final[Mapping[str, str]] = {
@@ -43,6 +48,16 @@ _FRAME_TYPES: Final[Mapping[str, str]] = {
 _DEFAULT_SYNTAX: Final[Mapping[str, str]] = {
     DICOM: uids.EXPLICIT_VR_LITTLE_ENDIAN,
     OCTET_STREAM: uids.EXPLICIT_VR_LITTLE_ENDIAN,
+}
+# The same for the media types of compressed frames; what is stored in another transfer syntax of
+# the media type is taken for what is meant all the same.
+_DEFAULT_FRAME_SYNTAX: Final[Mapping[str, str]] = {
+    JPEG: uids.JPEG_LOSSLESS_FIRST_ORDER,
+    "image/dicom-rle": uids.RLE_LOSSLESS,
+    "image/jls": uids.JPEG_LS_LOSSLESS,
+    "image/jp2": uids.JPEG_2000_LOSSLESS,
+    "image/jphc": uids.HTJ2K_LOSSLESS,
+    "image/jxl": uids.JPEG_XL_LOSSLESS,
 }
 _RANGES_MAX: Final = 64
 _WORD: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -213,3 +228,11 @@ def frame_media_type(transfer_syntax_uid: str) -> str:
     Standard: PS3.18 Table 8.7.3-5
     """
     return _FRAME_TYPES.get(transfer_syntax_uid, OCTET_STREAM)
+
+
+def default_syntax(media_type: str) -> str:
+    """The transfer syntax that a media type of frames means by itself; "" for others.
+
+    Standard: PS3.18 Table 8.7.3-5
+    """
+    return _DEFAULT_SYNTAX.get(media_type) or _DEFAULT_FRAME_SYNTAX.get(media_type, "")

@@ -11,8 +11,10 @@ from isocenter.standards import RemoteProtocolError
 
 FRAMES_MAX: Final = 10_000
 PIXELS_MAX: Final = 16_384
+BYTE_RANGES_MAX: Final = 64
+ANNOTATIONS: Final = frozenset({"patient", "technique"})
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})([eE][+-]?\d{1,2})?")
-_RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_RANGE: Final = re.compile(r"(\d{0,18})-(\d{0,18})")
 
 
 class ParameterError(RemoteProtocolError):
@@ -155,28 +157,54 @@ def parse_quality(text: str) -> int:
     return int(text)
 
 
-def parse_byte_range(header: str, size_bytes: int) -> ByteRange | None:
-    """The single range that a Range header asks for; None where the whole is to be sent.
+def parse_annotation(text: str) -> frozenset[str]:
+    """Which annotations are wanted: patient, technique or both. Others are to be ignored.
 
-    Several ranges, other units and malformed headers are answered with the whole, as HTTP allows.
+    Standard: PS3.18 8.3.5.1.1
+    """
+    return frozenset(each.strip().lower() for each in text.split(",")) & ANNOTATIONS
+
+
+def parse_icc_profile(text: str) -> str:
+    """The iccprofile parameter: no, yes (the image's own) or srgb.
 
     Raises:
-        RangeNotSatisfiableError: the range begins after the end.
+        ParameterError: another profile, which is not made here.
 
-    Standard: RFC 9110 14.2
+    Standard: PS3.18 8.3.5.1.5
     """
-    match = _RANGE.fullmatch(header.strip())
-    if match is None or not (match[1] or match[2]):
-        return None
-    if not match[1]:
-        length = min(int(match[2]), size_bytes)
-        if length == 0:
-            raise RangeNotSatisfiableError("the range holds no byte")
-        return ByteRange(size_bytes - length, length)
-    start = int(match[1])
-    last = int(match[2]) if match[2] else size_bytes - 1
-    if match[2] and last < start:
-        return None
-    if start >= size_bytes:
-        raise RangeNotSatisfiableError("the range begins after the end")
-    return ByteRange(start, min(last, size_bytes - 1) - start + 1)
+    lowered = text.lower()
+    if lowered not in {"no", "yes", "srgb"}:
+        raise ParameterError("iccprofile", "must be no, yes or srgb")
+    return lowered
+
+
+def parse_byte_ranges(header: str, size_bytes: int) -> list[ByteRange]:
+    """The ranges that a Range header asks for, in its order; [] where the whole is to be sent.
+
+    Other units, malformed headers, and more ranges or bytes than make sense are answered with the
+    whole, as HTTP allows. Ranges beyond the end are left out.
+
+    Raises:
+        RangeNotSatisfiableError: every range begins after the end.
+
+    Standard: RFC 9110 14.1.2, 14.2, 17.15
+    """
+    unit, _, ranges = header.strip().partition("=")
+    matches = [_RANGE.fullmatch(each.strip()) for each in ranges.split(",")]
+    if unit != "bytes" or len(matches) > BYTE_RANGES_MAX:
+        return []
+    found: list[ByteRange] = []
+    for match in matches:
+        if match is None or not (match[1] or match[2]):
+            return []
+        if match[1] and match[2] and int(match[2]) < int(match[1]):
+            return []
+        start = int(match[1]) if match[1] else max(0, size_bytes - int(match[2]))
+        last = int(match[2]) if match[1] and match[2] else size_bytes - 1
+        if start < size_bytes:
+            found.append(ByteRange(start, min(last, size_bytes - 1) - start + 1))
+    if not found:
+        raise RangeNotSatisfiableError("no byte of the ranges exists")
+    # Overlapping ranges would make a small object a large answer.
+    return found if sum(each.length for each in found) <= size_bytes else []

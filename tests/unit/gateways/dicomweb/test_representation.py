@@ -49,7 +49,11 @@ CASES = [
     (uids.JPEG_LS_LOSSLESS, f"{MULTIPART}; transfer-syntax=*", uids.JPEG_LS_LOSSLESS),
     (uids.JPEG_LS_LOSSLESS, "*/*", uids.JPEG_LS_LOSSLESS),
     (uids.JPEG_LS_LOSSLESS, None, uids.JPEG_LS_LOSSLESS),
-    (uids.JPEG_LS_LOSSLESS, f"{MULTIPART}; transfer-syntax={uids.RLE_LOSSLESS}", None),
+    (uids.JPEG_LS_LOSSLESS, f"{MULTIPART}; transfer-syntax={uids.RLE_LOSSLESS}", uids.RLE_LOSSLESS),
+    (IMPLICIT, f"{MULTIPART}; transfer-syntax={uids.IMPLICIT_VR_LITTLE_ENDIAN}", IMPLICIT),
+    (MPEG4, f"{MULTIPART}; transfer-syntax={uids.RLE_LOSSLESS}", None),
+    (EXPLICIT, f"{MULTIPART}; transfer-syntax={PRIVATE}", None),
+    (uids.JPEG_BASELINE, f"{MULTIPART}; transfer-syntax={uids.JPEG_2000}", uids.JPEG_2000),
     (
         uids.JPEG_LS_LOSSLESS,
         f"{MULTIPART}; transfer-syntax={uids.JPEG_LS_LOSSLESS}, {MULTIPART}",

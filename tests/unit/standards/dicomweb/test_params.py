@@ -57,22 +57,27 @@ def test_quality():
 @pytest.mark.parametrize(
     ("header", "expected"),
     [
-        ("bytes=0-9", (0, 10)),
-        ("bytes=90-", (90, 10)),
-        ("bytes=95-200", (95, 5)),
-        ("bytes=-10", (90, 10)),
-        ("bytes=-500", (0, 100)),
-        ("bytes=0-1,5-6", None),
-        ("bytes=5-2", None),
-        ("items=0-1", None),
-        ("bytes=-", None),
+        ("bytes=0-9", [(0, 10)]),
+        ("bytes=90-", [(90, 10)]),
+        ("bytes=95-200", [(95, 5)]),
+        ("bytes=-10", [(90, 10)]),
+        ("bytes=-500", [(0, 100)]),
+        ("bytes=0-1, 5-6,-1", [(0, 2), (5, 2), (99, 1)]),
+        ("bytes=0-1,200-300", [(0, 2)]),
+        ("bytes=0-90,0-90", []),
+        ("bytes=0-1," * 64 + "2-3", []),
+        ("bytes=5-2", []),
+        ("bytes=0-1,5-2", []),
+        ("items=0-1", []),
+        ("bytes=-", []),
+        ("", []),
     ],
 )
 def test_byte_ranges(header, expected):
-    assert p.parse_byte_range(header, 100) == expected
+    assert p.parse_byte_ranges(header, 100) == expected
 
 
 @pytest.mark.parametrize("header", ["bytes=100-", "bytes=-0"])
 def test_ranges_without_bytes(header):
     with pytest.raises(p.RangeNotSatisfiableError):
-        p.parse_byte_range(header, 100)
+        p.parse_byte_ranges(header, 100)
