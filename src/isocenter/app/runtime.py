@@ -53,12 +53,13 @@ _COLLECTED_AFTER = 20_000
 
 
 @contextmanager
-def opened(settings: Settings, *, process: str) -> Generator[Runtime]:
+def opened(settings: Settings, *, process: str, plans_once: bool = False) -> Generator[Runtime]:
     """The parts of one process, for as long as the block lasts.
 
     Args:
         settings: in force.
         process: the role, as which the database and the metrics show this process.
+        plans_once: as for ``Database``.
 
     Raises:
         SchemaOutdated: the database lacks migrations.
@@ -79,6 +80,7 @@ def opened(settings: Settings, *, process: str) -> Generator[Runtime]:
             router=router(),
             connections_max=settings.database_connections_max,
             application_name=f"isocenter-{process}",
+            plans_once=plans_once,
         )
         pool = Pool(db, threads=settings.threads_max)
         try:

@@ -20,7 +20,7 @@ from isocenter.gateways.hl7.server import Hl7Server, ServerOptions
 
 def run(settings: Settings) -> None:
     """Receive and send until stopped."""
-    with opened(settings, process="hl7") as runtime:
+    with opened(settings, process="hl7", plans_once=True) as runtime:
         uvloop.run(_serve(runtime))
 
 

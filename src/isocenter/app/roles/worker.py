@@ -21,7 +21,7 @@ from isocenter.domain.monitoring import service as monitoring
 from isocenter.domain.worklist import service as worklist
 from isocenter.gateways.dicomweb.metadata import series_metadata
 from isocenter.infra import outbox
-from isocenter.infra.db import Tx
+from isocenter.infra.db import Database, Tx
 from isocenter.infra.supervise import stop_on_signals
 from isocenter.readmodels import exam_ledger
 
@@ -47,8 +47,11 @@ def run(settings: Settings) -> None:
             ),
             zone=ZoneInfo(settings.time_zone),
         )
+        reactions = Database(
+            runtime.db.url, router=table, application_name="isocenter-reactions", plans_once=True
+        )
         dispatcher = outbox.Dispatcher(
-            runtime.db, table, clock=runtime.clock, workers=2, external_workers=2
+            reactions, table, clock=runtime.clock, workers=2, external_workers=2
         )
         clockwork = threading.Thread(
             target=run_jobs, args=(_jobs(runtime), stop), name="jobs", daemon=True
@@ -66,6 +69,7 @@ def run(settings: Settings) -> None:
         clockwork.join(settings.drain_timeout_s)
         outgoing.join(settings.drain_timeout_s)
         slow.join(settings.drain_timeout_s)
+        reactions.close()
 
 
 def _jobs(runtime: Runtime) -> list[Job]:

@@ -33,8 +33,14 @@ class Database:
         application_name: str = "isocenter",
         statement_timeout_s: float = 60.0,
         wait_timeout_s: float = 10.0,
+        plans_once: bool = False,
     ) -> None:
-        """``wait_timeout_s`` limits each wait: for a connection, for a lock, for the server."""
+        """``wait_timeout_s`` limits each wait: for a connection, for a lock, for the server.
+
+        ``plans_once`` is for processes whose statements are few and find their rows by keys: each
+        is planned at its first use on a connection, whatever its parameters. Planning such a
+        statement anew takes longer than doing it.
+        """
         self.url = url
         self.router: Router = router or NO_ROUTES
         self.connections_max = connections_max
@@ -50,10 +56,15 @@ class Database:
             # as the peer takes.
             "idle_in_transaction_session_timeout": f"{int(10 * statement_timeout_s * 1000)}",
         }
+        connecting: dict[str, Any] = {"connect_timeout": max(2, int(wait_timeout_s))}
+        if plans_once:
+            connecting["prepare_threshold"] = 0
+            # A plan made while a table is small must be the one for when it is large.
+            self._settings |= {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
         self._pool: ConnectionPool[_Connection] = ConnectionPool(
             url,
             connection_class=_Connection,
-            kwargs={"connect_timeout": max(2, int(wait_timeout_s))},
+            kwargs=connecting,
             min_size=1,
             max_size=connections_max,
             timeout=wait_timeout_s,

@@ -25,15 +25,12 @@ class Claimed:
     name: str
     data: dict[str, Any]
     durability: str
-    planning: str
 
 
-# How it finds them is told where it is written, in migrations 0001 and 0004. What reactions ask is
-# short and finds rows by their keys: planning it anew each time would cost more than doing it.
+# How it finds them is told where it is written, in migrations 0001 and 0004.
 _CLAIM = """
 select event_id, subscriber, lane, attempts, name, data,
-       set_config('synchronous_commit', %(durability)s, true) as durability,
-       set_config('plan_cache_mode', 'force_generic_plan', true) as planning
+       set_config('synchronous_commit', %(durability)s, true) as durability
 from outbox.claim(%(subscribers)s::text[], %(now)s, %(most)s)
 """
 
