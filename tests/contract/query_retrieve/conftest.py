@@ -53,7 +53,11 @@ class Policy:
     """Knows who may do everything, and who may only ask."""
 
     async def grant(self, caller: Caller) -> Grant | None:
-        services = {"SCU": frozenset(Service), "READER": frozenset({Service.FIND})}
+        services = {
+            "SCU": frozenset(Service),
+            "READER": frozenset({Service.FIND}),
+            "GETTER": frozenset({Service.GET}),
+        }
         known = services.get(caller.calling_ae_title)
         return None if known is None else Grant(caller.calling_ae_title.lower(), known)
 
@@ -123,7 +127,9 @@ def archived(loop, database_stock, tmp_path_factory) -> Iterator[Archive]:
         {PATIENT_ROOT_FIND: query, STUDY_ROOT_FIND: query},
         retrieve=StudyRetrieval(pool, clock=lambda: NOON, ae_title="ARCHIVE", tls=None),
     )
-    server = DimseServer(frozenset({"ARCHIVE"}), ports, Limits(free_bytes_min=0))
+    server = DimseServer(
+        frozenset({"ARCHIVE"}), ports, Limits(free_bytes_min=0, retrieve_pauses_s=(0.05, 0.1))
+    )
     running = Archive(loop, database, blobs)
     running.port = running.do(server.start("127.0.0.1", 0))
     for number, name in enumerate(FILES):

@@ -125,3 +125,103 @@ def test_movescu_moves_everything_of_several_patients(archived, storescp):
     assert sent == {
         pydicom.dcmread(BytesIO(data)).SOPInstanceUID for data in archived.files.values()
     }
+
+
+@pytest.mark.parametrize("option", ["+xe", "+xi"])
+def test_what_the_destination_does_not_take_is_decoded_for_it(archived, storescp, option):
+    receiver = storescp(option)
+    stored = {
+        str(dataset.SOPInstanceUID): dataset
+        for dataset in (pydicom.dcmread(BytesIO(data)) for data in archived.files.values())
+        if "PixelData" in dataset
+    }
+    studies = "\\".join({str(dataset.StudyInstanceUID) for dataset in stored.values()})
+    _, output = move(archived, receiver, *keys("STUDY", f"StudyInstanceUID={studies}"))
+    assert "Received Final Move Response (Success)" in output, output
+    received = {str(d.SOPInstanceUID): d for d in map(pydicom.dcmread, receiver.received())}
+    assert received.keys() >= stored.keys()
+    for uid, dataset in stored.items():
+        syntax = received[uid].file_meta.TransferSyntaxUID
+        assert not syntax.is_compressed
+        assert syntax.is_implicit_VR or option == "+xe"
+        assert np.array_equal(received[uid].pixel_array, dataset.pixel_array)
+
+
+@pytest.mark.skipif(not HEAD.is_dir(), reason="the shared test data is not here")
+def test_a_real_series_arrives_byte_for_byte(archived, storescp):
+    files = [path.read_bytes() for path in sorted(HEAD.glob("*.dcm"))]
+    archived.keep(*files)
+    first = pydicom.dcmread(BytesIO(files[0]), stop_before_pixels=True)
+    receiver = storescp("+xa", "+B")
+    wanted = keys(
+        "SERIES",
+        f"StudyInstanceUID={first.StudyInstanceUID}",
+        f"SeriesInstanceUID={first.SeriesInstanceUID}",
+    )
+    _, output = move(archived, receiver, *wanted)
+    assert "Received Final Move Response (Success)" in output
+    sent = {dataset_of(path.read_bytes()) for path in receiver.received()}
+    assert sent == {dataset_of(data) for data in files}
+
+
+def test_movescu_moves_single_images(archived, storescp):
+    receiver = storescp("+xa")
+    dataset = pydicom.dcmread(BytesIO(archived.files["MR_small_RLE.dcm"]))
+    wanted = keys(
+        "IMAGE",
+        f"PatientID={dataset.PatientID}",
+        f"StudyInstanceUID={dataset.StudyInstanceUID}",
+        f"SeriesInstanceUID={dataset.SeriesInstanceUID}",
+        f"SOPInstanceUID={dataset.SOPInstanceUID}\\2.25.2",
+    )
+    _, output = move(archived, receiver, *wanted, model="-P")
+    assert "Received Final Move Response (Success)" in output
+    sent = {str(pydicom.dcmread(path).SOPInstanceUID) for path in receiver.received()}
+    assert sent == {str(dataset.SOPInstanceUID), "2.25.2"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [
+        (keys("STUDY"), "DataSetDoesNotMatchSOPClass"),
+        (keys("SERIES", "SeriesInstanceUID=1.2.3"), "DataSetDoesNotMatchSOPClass"),
+        (keys("STUDY", "StudyInstanceUID=1.2.3.999"), "Success"),
+    ],
+)
+def test_a_move_of_what_is_not_named_or_not_there(archived, storescp, wanted, status):
+    _, output = move(archived, storescp(), *wanted)
+    assert status in output.split("Received Final Move Response")[1]
+
+
+def test_an_unknown_destination_is_refused(archived):
+    wanted = keys("STUDY", f"StudyInstanceUID={CT_STUDY}")
+    _, output = call("movescu", archived.port, "-S", "-aem", "NOBODY", *wanted)
+    assert "MoveDestinationUnknown" in output
+
+
+def test_a_caller_that_may_not_move_is_refused(archived):
+    wanted = keys("STUDY", f"StudyInstanceUID={CT_STUDY}")
+    _, output = call("movescu", archived.port, "-S", "-aem", "X", *wanted, title="READER")
+    assert "No valid Presentation Context ID" in output
+
+
+@pytest.mark.parametrize("model", ["-S", "-P"])
+def test_getscu_gets_a_study(archived, tmp_path, model):
+    patient = ["PatientID=1CT1"] if model == "-P" else []
+    wanted = keys("STUDY", f"StudyInstanceUID={CT_STUDY}", *patient)
+    _, output = call("getscu", archived.port, model, "+B", "-od", str(tmp_path), *wanted)
+    assert "Received C-GET Response (Success)" in output or "Success" in output, output
+    (path,) = tmp_path.iterdir()
+    assert dataset_of(path.read_bytes()) == dataset_of(archived.files["CT_small.dcm"])
+
+
+def test_getscu_gets_compressed_images_decoded(archived, tmp_path):
+    study = pydicom.dcmread(BytesIO(archived.files["MR_small_RLE.dcm"])).StudyInstanceUID
+    wanted = keys("STUDY", f"StudyInstanceUID={study}")
+    _, output = call("getscu", archived.port, "-S", "-od", str(tmp_path), *wanted)
+    received = {str(d.SOPInstanceUID): d for d in map(pydicom.dcmread, tmp_path.iterdir())}
+    for name in ("MR_small_RLE.dcm", "MR_small_jp2klossless.dcm", "MR_small_bigendian.dcm"):
+        stored = pydicom.dcmread(BytesIO(archived.files[name]))
+        sent = received[str(stored.SOPInstanceUID)]
+        assert not sent.file_meta.TransferSyntaxUID.is_compressed
+        assert np.array_equal(sent.pixel_array, stored.pixel_array), output

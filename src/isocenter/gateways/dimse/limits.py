@@ -29,6 +29,7 @@ class Limits:
         retrieve_threads: objects that are read ahead at a time, by all retrievals.
         retrievals_max: retrievals at a time; more wait.
         retrieve_associations_max: associations to the destination of one C-MOVE.
+        retrieve_pauses_s: before each further attempt to reach the destination of a C-MOVE.
         retrieve_ahead_bytes: objects up to this size are read before their turn; larger ones come
             from the store while they are sent.
         response_bytes: pending C-FIND responses are written in lots of about this size.
@@ -55,5 +56,6 @@ class Limits:
     retrieve_threads: int = 4
     retrievals_max: int = 16
     retrieve_associations_max: int = 3
+    retrieve_pauses_s: tuple[float, ...] = (0.2, 1.0, 5.0)
     retrieve_ahead_bytes: int = 8 << 20
     response_bytes: int = 1 << 16

@@ -175,10 +175,15 @@ class _Retrieval:
         self._report()
         if plan.destination is not None:
             originator = Originator(association.caller.calling_ae_title, self._request.message_id)
-            most = service.limits.retrieve_associations_max
-            await Move(
-                job, service.means, plan.destination, originator, associations_max=most
-            ).run()
+            move = Move(
+                job,
+                service.means,
+                plan.destination,
+                originator,
+                associations_max=service.limits.retrieve_associations_max,
+                pauses_s=service.limits.retrieve_pauses_s,
+            )
+            await move.run()
         else:
             await self._get(job)
         self._conclude(job)

@@ -69,10 +69,11 @@ class Means:
 
 @dataclass(slots=True)
 class _Item:
-    """An instance that is left to send, and how often it was tried."""
+    """An instance of the job, and how often it was tried."""
 
     instance: Outgoing
     attempts: int = 0
+    has_result: bool = False
 
 
 _Ahead: TypeAlias = deque[tuple[_Item, str, asyncio.Task[DataSetPieces]]]
@@ -130,13 +131,15 @@ class Job:
                 self._fill(ahead, left, channel, means)
                 if not ahead:
                     break
-                item, syntax, reading = ahead.popleft()
-                await self._store(item, syntax, reading, channel)
+                await self._store(*ahead[0], channel)
+                ahead.popleft()
                 self.progressed()
         finally:
+            # The one that was being sent is still the first of them, unless it has its result.
             for item, _, reading in reversed(ahead):
                 reading.cancel()
-                self._put_back(item)
+                if not item.has_result:
+                    self._put_back(item)
             for item in reversed(left):
                 self._put_back(item)
 
@@ -163,14 +166,12 @@ class Job:
     async def _store(
         self, item: _Item, syntax: str, reading: asyncio.Task[DataSetPieces], channel: Channel
     ) -> None:
+        """Gives the item its result, or raises and leaves it to be tried again."""
         try:
             pieces = await reading
         except (IsocenterError, ProtocolError, OSError) as error:
             self._not_read(item, error)
             return
-        except BaseException:
-            self._put_back(item)
-            raise
         try:
             status = await channel.store(item.instance, syntax, pieces)
         except NotSendable as error:
@@ -181,8 +182,6 @@ class Job:
             item.attempts += 1
             if item.attempts >= _ATTEMPTS_MAX:
                 self._finish(item, None)
-            else:
-                self._put_back(item)
             raise
         self._finish(item, status)
 
@@ -203,6 +202,7 @@ class Job:
         self._done(item, status)
 
     def _done(self, item: _Item, status: int | None) -> None:
+        item.has_result = True
         category = Category.FAILURE if status is None else category_of(status)
         if category is Category.SUCCESS:
             self.completed += 1

@@ -8,7 +8,7 @@ Standard: PS3.4 C.4.2.3.1
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -24,7 +24,6 @@ from isocenter.standards import ProtocolError
 
 _log = get_logger(__name__)
 _CONTEXTS_MAX: Final = 128  # PS3.8 9.3.2.2: odd numbers from 1 to 255
-_PAUSES_S: Final = (0.2, 1.0, 5.0)
 _INSTANCES_PER_ASSOCIATION: Final = 40
 _HEAD_START_S: Final = 0.5
 
@@ -88,11 +87,14 @@ class Move:
         originator: Originator,
         *,
         associations_max: int,
+        pauses_s: Sequence[float],
     ) -> None:
+        """``pauses_s`` are before the attempts to open an association that broke, in order."""
         self._job = job
         self._means = means
         self._destination = destination
         self._originator = originator
+        self._pauses_s = pauses_s
         wanted = len(job.pending) // _INSTANCES_PER_ASSOCIATION
         self._helpers = min(associations_max - 1, wanted)
 
@@ -100,15 +102,15 @@ class Move:
         """Returns when every sub-operation has its result, or the job is cancelled."""
         helpers = [asyncio.create_task(self._help()) for _ in range(self._helpers)]
         try:
-            await self._carry()
-            # Helpers may still be at their last objects; one that broke has put back what it had.
-            busy = {each for each in helpers if not each.done()}
-            while busy and self._job.under_way:
-                _, busy = await asyncio.wait(
-                    busy, timeout=_HEAD_START_S, return_when=asyncio.FIRST_COMPLETED
-                )
-            if self._job.pending and not self._job.cancelled:
-                await self._carry()
+            while await self._carry():
+                # Helpers may be at their last objects; one that breaks puts back what it had.
+                busy = {each for each in helpers if not each.done()}
+                while busy and self._job.under_way:
+                    _, busy = await asyncio.wait(
+                        busy, timeout=_HEAD_START_S, return_when=asyncio.FIRST_COMPLETED
+                    )
+                if not self._job.pending or self._job.cancelled:
+                    break
         finally:
             for each in helpers:
                 each.cancel()
@@ -116,10 +118,10 @@ class Move:
         if not self._job.cancelled:
             self._job.fail_rest()
 
-    async def _carry(self) -> None:
-        """Sends until nothing is left, over as many associations as break."""
+    async def _carry(self) -> bool:
+        """Sends until nothing is left, over as many associations as break; False: it gave up."""
         job = self._job
-        pauses = iter(_PAUSES_S)
+        pauses = iter(self._pauses_s)
         while job.pending and not job.cancelled:
             before = job.remaining
             try:
@@ -131,11 +133,12 @@ class Move:
                     error_type=type(error).__name__,
                 )
                 if job.remaining < before:
-                    pauses = iter(_PAUSES_S)
+                    pauses = iter(self._pauses_s)
                 pause = next(pauses, None)
                 if pause is None:
-                    return
+                    return False
                 await asyncio.sleep(pause)
+        return True
 
     async def _help(self) -> None:
         """Sends beside the others when the destination lets us; gives up quietly."""
