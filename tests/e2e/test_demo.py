@@ -101,6 +101,13 @@ def test_a_visitor_sees_a_complete_ledger_and_the_demo_goes_on_after_a_restart(d
     moments = [hop["at"] for hop in hops if hop["state"] == "done" and hop["name"] != "read"]
     assert all(moments)
     assert "Sign in" in demo.said
+    assert "could not say" not in demo.said
+    told = [
+        (step["status"], step["received"] == step["expected"] > 0)
+        for number in complete
+        for step in demo.get(f"/api/exams/{number}")["performed_steps"]
+    ]
+    assert set(told) == {("COMPLETED", True)}
     until(lambda: "cancels" in demo.said, timeout_s=60, what="an order is cancelled")
     assert demo.stop() == 0
     before = json.loads((demo.home / "demo/hospital.json").read_text())

@@ -1,4 +1,4 @@
-"""The demonstration modalities' own DICOM client: echo, worklist query and store.
+"""The demonstration modalities' own DICOM client: echo, worklist query, store and performed step.
 
 Written apart from the product's own DICOM stack, as another vendor's would be: blocking sockets,
 command sets by pydicom, one presentation context per SOP class. It requests; it never listens.
@@ -20,6 +20,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 VERIFICATION = "1.2.840.10008.1.1"
 WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
+PERFORMED_STEP = "1.2.840.10008.3.1.2.3.3"
 
 _APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 _IMPLEMENTATION = "2.25.120213487392184739201837465102938475610"
@@ -130,6 +131,30 @@ class Association:
         status, _ = self._response()
         if status != _SUCCESS:
             raise AssociationRefused(f"the object was refused with status {status:04x}")
+
+    def create_step(self, uid: str, attributes: Dataset) -> None:
+        """Say that a performed procedure step begins; raises as ``store``.
+
+        Standard: PS3.4 F.7.2.1
+        """
+        named = {"AffectedSOPClassUID": PERFORMED_STEP, "AffectedSOPInstanceUID": uid}
+        self._tell(named | {"CommandField": 0x0140}, attributes)
+
+    def set_step(self, uid: str, attributes: Dataset) -> None:
+        """Say what became of a performed procedure step; raises as ``store``.
+
+        Standard: PS3.4 F.7.2.2
+        """
+        named = {"RequestedSOPClassUID": PERFORMED_STEP, "RequestedSOPInstanceUID": uid}
+        self._tell(named | {"CommandField": 0x0120}, attributes)
+
+    def _tell(self, command: Mapping[str, str | int], attributes: Dataset) -> None:
+        context = self._context(PERFORMED_STEP)
+        syntax = self._accepted[context].transfer_syntax
+        self._command(context, command, _encoded(attributes, syntax))
+        status, _ = self._response()
+        if status != _SUCCESS:
+            raise AssociationRefused(f"the step was refused with status {status:04x}")
 
     def _context(self, abstract_syntax: str, transfer_syntax: str | None = None) -> int:
         for number, context in self._accepted.items():

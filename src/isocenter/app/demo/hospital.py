@@ -21,6 +21,7 @@ from isocenter.app.demo.radiologist import Radiologist
 from isocenter.infra.clock import Clock
 
 _MODALITIES = {"DEMO_CT": "CT", "DEMO_MR": "MR", "DEMO_DX": "DX", "DEMO_US": "US"}
+_TELLS_NO_STEPS = "DEMO_US"  # an older scanner
 _DOWN_S = 60.0
 _TRICKLE_S = 45.0
 _FIRST_LEDGER_TIMEOUT_S = 300.0
@@ -72,7 +73,14 @@ class Hospital:
             say=lambda what: self._say("EHR", what),
         )
         self._modalities = {
-            title: Modality(title, kind, called=around.called, clock=clock, say=self._say)
+            title: Modality(
+                title,
+                kind,
+                called=around.called,
+                clock=clock,
+                say=self._say,
+                tells_steps=title != _TELLS_NO_STEPS,
+            )
             for title, kind in _MODALITIES.items()
         }
         self._radiologist = Radiologist(
@@ -212,6 +220,7 @@ class Hospital:
                 "Mishap",
                 f"technologist types accession {identity.accession_number} for {accession_number}",
             )
+        modality.begin(identity)
         # All images before the first is sent: a study that pauses for long is taken for complete.
         made = list(self._images(exam, identity))
         modality.perform(identity, made, name=exam.patient.name)

@@ -1,17 +1,20 @@
 """A demonstration modality: finds the patient on the worklist, makes the images, stores them.
 
+Unless it is an old one it says when it begins and what it has made when it ends.
+
 It knows the product only as a DICOM address, and an exam only by what the worklist says.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydicom import Dataset
 
-from isocenter.app.demo import images
+from isocenter.app.demo import images, performed_step
 from isocenter.app.demo.cast import Exam
 from isocenter.app.demo.dicom_client import (
+    PERFORMED_STEP,
     VERIFICATION,
     WORKLIST_FIND,
     Association,
@@ -46,6 +49,7 @@ class Modality:
         called: the product.
         clock: gives the acquisition time.
         say: tells the audience.
+        tells_steps: it says when it begins and ends; older ones do not.
     """
 
     def __init__(
@@ -56,9 +60,11 @@ class Modality:
         called: Called,
         clock: Clock,
         say: Callable[[str, str], None],
+        tells_steps: bool = True,
     ) -> None:
         self.ae_title, self.modality = ae_title, modality
         self._called, self._clock, self._say = called, clock, say
+        self._tells_steps = tells_steps
 
     def find(self, exam: Exam) -> Dataset:
         """The worklist item for an exam's patient; asks again until it appears.
@@ -76,18 +82,36 @@ class Modality:
             time.sleep(_PAUSE_S)
         raise NotOnWorklist(f"{exam.placer_number} did not appear on the worklist")
 
-    def perform(self, identity: images.Identity, made: Iterable[Dataset], *, name: str) -> int:
-        """Store a study's images as they are made; gives how many."""
+    def begin(self, identity: images.Identity) -> None:
+        """Say that an exam begins; whether anybody wants to know does not stop it."""
+        if self._tells_steps:
+            attributes = performed_step.beginning(identity, self.modality)
+            uid = performed_step.uid_of(identity)
+            self._tell("begins", lambda association: association.create_step(uid, attributes))
+
+    def perform(self, identity: images.Identity, made: Sequence[Dataset], *, name: str) -> int:
+        """Store a study's images and say that they are all; gives how many."""
         count = 0
         for batch in _in_batches(made, 8):
             self._store(batch)
             count += len(batch)
+        if self._tells_steps:
+            attributes = performed_step.end(made, self._clock())
+            uid = performed_step.uid_of(identity)
+            self._tell("has ended", lambda association: association.set_step(uid, attributes))
         self._say(
             self.modality,
             f"stored {count} image{'s' * (count != 1)} of {name}, accession"
             f" {identity.accession_number or 'none'}",
         )
         return count
+
+    def _tell(self, what: str, act: Callable[[Association], None]) -> None:
+        try:
+            with self._association([Context(PERFORMED_STEP)]) as association:
+                act(association)
+        except AssociationRefused as error:
+            self._say(self.modality, f"could not say that the exam {what}: {error}")
 
     def _query(self) -> Iterator[Dataset]:
         step = Dataset()

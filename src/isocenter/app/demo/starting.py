@@ -171,7 +171,7 @@ def _peers(tx: Tx, settings: Settings, ehr_port: int) -> None:
     known = {each.name for each in peers.list_dicom_peers(tx, _ACTOR)}
     for number, title in enumerate(_STATIONS):
         if title not in known:
-            allowed = frozenset({"store", "find", "worklist"})
+            allowed = frozenset({"store", "find", "worklist", "mpps"})
             described = DicomPeer(title, title, "127.0.0.1", 11_200 + number, allowed)
             peers.add_dicom_peer(tx, _ACTOR, described, now=now)
     del settings
