@@ -8,16 +8,19 @@ Standard: PS3.18 8.7.3.6 (application/zip), PS3.10 8, Annex B
 
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import IO, Final, cast
 
 from isocenter.domain.archive.model import InstanceLocation
+from isocenter.gateways.dicomweb.corrections import corrected_header
 from isocenter.gateways.dicomweb.pictures import read_head
-from isocenter.gateways.dicomweb.pieces import BlobRange, read_range
-from isocenter.gateways.dicomweb.representation import Representation, transcoded
+from isocenter.gateways.dicomweb.pieces import chunks
+from isocenter.gateways.dicomweb.representation import Representation, represented
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.ids import new_uid
 from isocenter.standards import ProtocolError
+from isocenter.standards.dicom.coercion import Modification
 from isocenter.standards.dicom.media_directory import (
     DIRECTORY_KEYS,
     DirectoryEntry,
@@ -53,6 +56,7 @@ class _Sink:
 def zip_parts(
     blobs: BlobStore,
     chosen: Sequence[tuple[InstanceLocation, Representation]],
+    modification: Modification | None,
     *,
     now: datetime,
 ) -> Iterator[bytes]:
@@ -61,19 +65,15 @@ def zip_parts(
     entries: list[DirectoryEntry] = []
     with zipfile.ZipFile(cast("IO[bytes]", sink), "w", zipfile.ZIP_STORED) as archive:
         for file_id, (location, how) in zip(_file_ids(chosen), chosen, strict=True):
-            syntax = location.transfer_syntax_uid
+            pieces, syntax = represented(blobs, location, how, modification)
             with archive.open(_info("/".join(file_id), now), "w", force_zip64=True) as file:
-                if how.is_stored:
-                    for chunk in read_range(
-                        blobs, BlobRange(location.blob_key, 0, location.size_bytes)
-                    ):
-                        file.write(chunk)
-                        yield sink.taken()
-                else:
-                    data, syntax = transcoded(blobs, location, how)
-                    file.write(data)
+                for chunk in chunks(blobs, pieces):
+                    file.write(chunk)
+                    yield sink.taken()
             yield sink.taken()
-            entry = _entry(blobs, location, file_id, syntax)
+            entry = _entry(
+                blobs, location, DirectoryEntry(file_id, syntax, DataSet()), modification
+            )
             if entry is not None:
                 entries.append(entry)
         directory = encode_directory(entries, sop_instance_uid=new_uid(), file_set_id=_FILE_SET_ID)
@@ -104,14 +104,17 @@ def _file_ids(
 
 
 def _entry(
-    blobs: BlobStore, location: InstanceLocation, file_id: Sequence[str], syntax: str
+    blobs: BlobStore,
+    location: InstanceLocation,
+    file: DirectoryEntry,
+    modification: Modification | None,
 ) -> DirectoryEntry | None:
     """The file in the directory; None when its header cannot be read or written."""
     try:
         head = read_head(blobs, location)
         header = decode_dataset(head, location.transfer_syntax_uid, start=location.dataset_offset)
         known = DataSet((tag, header[tag]) for tag in header if tag in DIRECTORY_KEYS)
-        entry = DirectoryEntry(file_id, syntax, known)
+        entry = replace(file, header=corrected_header(known, modification))
         # One bad header must not cost the others their directory.
         encode_directory([entry], sop_instance_uid=location.sop_instance_uid)
     except ProtocolError:

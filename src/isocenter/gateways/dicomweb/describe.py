@@ -23,9 +23,16 @@ from isocenter.gateways.dicomweb.context import (
     service_root,
     viewer_of,
 )
+from isocenter.gateways.dicomweb.corrections import (
+    corrected_metadata,
+    corrected_model,
+    modification_of,
+)
 from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
 from isocenter.gateways.dicomweb.metadata import instance_metadata, series_metadata, with_root
 from isocenter.gateways.dicomweb.retrieve import accepted, found
+from isocenter.infra.db import Tx
+from isocenter.standards.dicom.coercion import Modification
 from isocenter.standards.dicom.json_model import JsonObject
 from isocenter.standards.dicomweb import media_types, multipart
 from isocenter.standards.dicomweb.media_types import DICOM_JSON, DICOM_XML, Offer
@@ -43,22 +50,29 @@ async def metadata(request: Request) -> Response:
     context, viewer = context_of(request), viewer_of(request)
     study: str = request.path_params["study"]
     wanted: str | None = request.path_params.get("series")
-    series = [
-        each
-        for each in await context.pool.read(archive.series_of, viewer, study)
-        if wanted in {None, each.series_instance_uid}
-    ]
+    known, modification = await context.pool.read(_known, viewer, study)
+    series = [each for each in known if wanted in {None, each.series_instance_uid}]
     if not series:
         raise NothingThere("there is no such study or series")
     await context.record_opening(actor_of(request), study)
-    tag = bodies.entity_tag([
-        (each.series_instance_uid, each.number_of_instances) for each in series
-    ])
+    state = [
+        (each.series_instance_uid, each.number_of_instances, each.last_received_at)
+        for each in series
+    ]
+    tag = bodies.entity_tag(state, modification)
     current = bodies.not_modified(request, tag, REVALIDATE)
     if current is not None:
         return current
     parts = [await _series(context, viewer, each) for each in series]
-    return await _answer(request, _joined(parts), chosen, tag)
+    content = await context.pool.call(corrected_metadata, _joined(parts), modification)
+    return await _answer(request, content, chosen, tag)
+
+
+def _known(
+    tx: Tx, viewer: Viewer, study_instance_uid: str
+) -> tuple[list[Series], Modification | None]:
+    series = archive.series_of(tx, viewer, study_instance_uid)
+    return series, modification_of(tx, viewer, study_instance_uid)
 
 
 async def one_instance_metadata(request: Request) -> Response:
@@ -67,11 +81,16 @@ async def one_instance_metadata(request: Request) -> Response:
     context, locations = await found(request)
     location = locations[0]
     await context.record_opening(actor_of(request), location.study_instance_uid)
-    tag = bodies.entity_tag(location.sha256)
+    modification = await context.pool.read(
+        modification_of, viewer_of(request), location.study_instance_uid
+    )
+    tag = bodies.entity_tag(location.sha256, modification)
     current = bodies.not_modified(request, tag, REVALIDATE)
     if current is not None:
         return current
     model = await context.pool.call(instance_metadata, context.blobs, location)
+    if modification is not None:
+        model = corrected_model(model, modification)
     return await _answer(request, msgspec.json.encode([model]), chosen, tag)
 
 

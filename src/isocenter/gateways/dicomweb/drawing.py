@@ -11,6 +11,7 @@ from typing import Final
 
 from isocenter.domain.archive.model import InstanceLocation
 from isocenter.gateways.dicomweb.context import Dicomweb
+from isocenter.gateways.dicomweb.corrections import corrected_header
 from isocenter.gateways.dicomweb.errors import NothingThere, TooLarge
 from isocenter.gateways.dicomweb.pictures import Picture, decoded_frame, frame_bytes, open_picture
 from isocenter.imaging.annotation import annotated
@@ -28,6 +29,7 @@ from isocenter.imaging.render import (
 )
 from isocenter.imaging.thumbnails import thumbnail as small_picture
 from isocenter.standards import RemoteProtocolError
+from isocenter.standards.dicom.coercion import Modification
 from isocenter.standards.dicom.values_model import DataSet
 from isocenter.standards.dicomweb.media_types import GIF, JPEG, PNG
 from isocenter.standards.dicomweb.params import Viewport, Window
@@ -46,6 +48,7 @@ class Wish:
     Attributes:
         annotation: patient, technique or both.
         icc_profile: no, yes (the image's own) or srgb.
+        modification: what the header must say now, where it is shown.
         is_small: a thumbnail, of which some encodings let us decode only as much as is shown.
     """
 
@@ -55,6 +58,7 @@ class Wish:
     quality: int = JPEG_QUALITY
     annotation: frozenset[str] = frozenset()
     icc_profile: str = "no"
+    modification: Modification | None = None
     is_small: bool = False
 
 
@@ -96,7 +100,8 @@ def _images(
         if wish.viewport is not None:
             image = fit(image, wish.viewport)
         if wish.annotation:
-            left = _patient(picture.header) if "patient" in wish.annotation else []
+            header = corrected_header(picture.header, wish.modification)
+            left = _patient(header) if "patient" in wish.annotation else []
             right = _technique(picture.header) if "technique" in wish.annotation else []
             image = annotated(image, left=left, right=right)
         yield image

@@ -8,6 +8,7 @@ Standard: PS3.18 8.3.5, 8.7.4, 10.4.1.1.3, 10.4.1.1.4
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
@@ -22,7 +23,7 @@ from isocenter.gateways.dicomweb.context import Dicomweb, actor_of, service_root
 from isocenter.gateways.dicomweb.drawing import Wish, draw
 from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
 from isocenter.gateways.dicomweb.metadata import instance_path
-from isocenter.gateways.dicomweb.retrieve import accepted, found
+from isocenter.gateways.dicomweb.retrieve import accepted, found, modification_for
 from isocenter.imaging.render import JPEG_QUALITY
 from isocenter.standards.dicomweb import media_types, multipart, params
 from isocenter.standards.dicomweb.media_types import GIF, JPEG, PNG, Offer
@@ -48,6 +49,8 @@ async def rendered(request: Request) -> Response:
     if chosen is None:
         raise NotAcceptable(f"rendered images are sent as {JPEG}, {PNG} or {GIF}")
     wish = _wish(request, chosen.name)
+    if wish.annotation:
+        wish = replace(wish, modification=await modification_for(request, locations[0]))
     await context.record_opening(actor_of(request), locations[0].study_instance_uid)
     if chosen.multipart:
         return await _send_all(request, context, subjects, wish)

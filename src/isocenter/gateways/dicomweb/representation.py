@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from isocenter.domain.archive.model import InstanceLocation
+from isocenter.gateways.dicomweb.corrections import corrected_file, corrected_pieces
 from isocenter.gateways.dicomweb.errors import NotAcceptable
+from isocenter.gateways.dicomweb.pieces import Piece
 from isocenter.imaging.codecs import can_decode
 from isocenter.imaging.encoders import can_encode
 from isocenter.imaging.transcode import transcode_file
 from isocenter.infra.blobs import BlobStore
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom import uids
+from isocenter.standards.dicom.coercion import Modification
 from isocenter.standards.dicom.part10 import parse_file_meta
 from isocenter.standards.dicomweb import media_types
 from isocenter.standards.dicomweb.media_types import DICOM, Offer
@@ -85,20 +88,26 @@ def choose(
     return Representation(aimed, chosen.multipart, aimed == stored, aimed in named)
 
 
-def transcoded(
-    blobs: BlobStore, location: InstanceLocation, representation: Representation
-) -> tuple[bytes, str]:
-    """The file in the transfer syntax that is aimed at, and the one it came out in.
+def represented(
+    blobs: BlobStore,
+    location: InstanceLocation,
+    representation: Representation,
+    modification: Modification | None,
+) -> tuple[list[Piece], str]:
+    """The file as it is to be sent, with what its header must say now, and its transfer syntax.
 
     Raises:
-        NotAcceptable: it cannot be decoded, and the client will have nothing else.
+        NotAcceptable: it cannot be decoded or encoded, and the client will have nothing else.
     """
-    data = blobs.read(location.blob_key)
-    try:
-        made = transcode_file(data, representation.transfer_syntax_uid)
-        return made, parse_file_meta(made).transfer_syntax_uid
-    except RemoteProtocolError as error:
-        if representation.is_asked:
-            reason = f"{location.sop_instance_uid} cannot be decoded: {error}"
-            raise NotAcceptable(reason) from error
-    return data, location.transfer_syntax_uid
+    if not representation.is_stored:
+        data = blobs.read(location.blob_key)
+        try:
+            made = transcode_file(data, representation.transfer_syntax_uid)
+        except RemoteProtocolError as error:
+            if representation.is_asked:
+                reason = f"{location.sop_instance_uid} cannot be sent so: {error}"
+                raise NotAcceptable(reason) from error
+        else:
+            syntax = parse_file_meta(made).transfer_syntax_uid
+            return [corrected_file(made, modification)], syntax
+    return corrected_pieces(blobs, location, modification), location.transfer_syntax_uid

@@ -25,11 +25,13 @@ from isocenter.gateways.dicomweb.context import (
     service_root,
     viewer_of,
 )
+from isocenter.gateways.dicomweb.corrections import modification_of
 from isocenter.gateways.dicomweb.errors import NothingThere
 from isocenter.gateways.dicomweb.metadata import instance_path
 from isocenter.gateways.dicomweb.pieces import BlobRange, Piece, read_range
-from isocenter.gateways.dicomweb.representation import Representation, choose, transcoded
+from isocenter.gateways.dicomweb.representation import Representation, choose, represented
 from isocenter.infra.blobs import BlobStore
+from isocenter.standards.dicom.coercion import Modification
 from isocenter.standards.dicomweb import media_types, multipart
 from isocenter.standards.dicomweb.media_types import DICOM, ZIP, Offer
 
@@ -42,6 +44,7 @@ async def instances(request: Request) -> Response:
     single = len(locations) == 1
     if (zipped := _zip_accept(request)) is not None:
         return await _send_zip(request, context, locations, zipped)
+    modification = await modification_for(request, locations[0])
     chosen = [
         (
             each,
@@ -56,21 +59,24 @@ async def instances(request: Request) -> Response:
     ]
     await context.record_opening(actor_of(request), locations[0].study_instance_uid)
     tag = bodies.entity_tag(
-        request.url.path, [(each.sha256, how.transfer_syntax_uid) for each, how in chosen]
+        request.url.path,
+        [(each.sha256, how.transfer_syntax_uid) for each, how in chosen],
+        modification,
     )
     current = bodies.not_modified(request, tag, REVALIDATE)
     if current is not None:
         return current
     if not chosen[0][1].multipart:
-        return await _single(request, context, *chosen[0], tag=tag)
+        content, kind = await context.pool.call(_one, context, *chosen[0], modification)
+        return await bodies.answer(request, content, kind, tag=tag, cache=REVALIDATE)
     boundary = multipart.stable_boundary(request.url.path)
     kind = multipart.content_type(DICOM, boundary)
     root = service_root(request)
-    if all(how.is_stored for _, how in chosen):
+    if modification is None and all(how.is_stored for _, how in chosen):
         return await bodies.answer(
             request, _stored_parts(chosen, boundary, root), kind, tag=tag, cache=REVALIDATE
         )
-    chunks = _parts(context.blobs, chosen, boundary, root)
+    chunks = _parts(context.blobs, chosen, boundary, root, modification)
     headers = {"Cache-Control": REVALIDATE, "ETag": tag}
     return await bodies.stream(request, chunks, HTTPStatus.OK, headers, kind)
 
@@ -102,23 +108,20 @@ async def _send_zip(
         "Cache-Control": REVALIDATE,
         "Content-Disposition": 'attachment; filename="dicom.zip"',
     }
-    content = zip_parts(context.blobs, chosen, now=context.clock())
+    modification = await modification_for(request, locations[0])
+    content = zip_parts(context.blobs, chosen, modification, now=context.clock())
     return await bodies.stream(request, content, HTTPStatus.OK, headers, ZIP)
 
 
-async def _single(
-    request: Request,
+def _one(
     context: Dicomweb,
     location: InstanceLocation,
     how: Representation,
-    *,
-    tag: str,
-) -> Response:
-    if how.is_stored:
-        content, syntax = _whole(location), location.transfer_syntax_uid
-    else:
-        content, syntax = await context.pool.call(transcoded, context.blobs, location, how)
-    return await bodies.answer(request, [content], _part_type(syntax), tag=tag, cache=REVALIDATE)
+    modification: Modification | None,
+) -> tuple[list[Piece], str]:
+    """The body of one instance and its media type."""
+    pieces, syntax = represented(context.blobs, location, how, modification)
+    return pieces, _part_type(syntax)
 
 
 def _whole(location: InstanceLocation) -> BlobRange:
@@ -147,17 +150,29 @@ def _stored_parts(chosen: _Chosen, boundary: str, root: str) -> list[Piece]:
     return [*pieces, multipart.closing(boundary)]
 
 
-def _parts(blobs: BlobStore, chosen: _Chosen, boundary: str, root: str) -> Iterator[bytes]:
+def _parts(
+    blobs: BlobStore,
+    chosen: _Chosen,
+    boundary: str,
+    root: str,
+    modification: Modification | None,
+) -> Iterator[bytes]:
     for number, (location, how) in enumerate(chosen):
-        if how.is_stored:
-            syntax = location.transfer_syntax_uid
-            yield _head(location, syntax, boundary, root, first=number == 0)
-            yield from read_range(blobs, _whole(location))
-            continue
-        data, syntax = transcoded(blobs, location, how)
+        pieces, syntax = represented(blobs, location, how, modification)
         yield _head(location, syntax, boundary, root, first=number == 0)
-        yield data
+        for piece in pieces:
+            if isinstance(piece, BlobRange):
+                yield from read_range(blobs, piece)
+            else:
+                yield piece
     yield multipart.closing(boundary)
+
+
+async def modification_for(request: Request, location: InstanceLocation) -> Modification | None:
+    """What the images of the study must say on their way out; None when they are right."""
+    return await context_of(request).pool.read(
+        modification_of, viewer_of(request), location.study_instance_uid
+    )
 
 
 async def found(request: Request) -> tuple[Dicomweb, list[InstanceLocation]]:
