@@ -138,10 +138,17 @@ select report_id, state, version, created_by, updated_at, signed_at
   from reporting.report where order_key = %s
 """
 _DELIVERIES = """
-select delivery_key, recipient, delivery.version, delivery.state, attempts, queued_at, sent_at,
-       acknowledged_at, refused_at, last_error
+select delivery_key, 'report' as kind, recipient, delivery.version, null as study_instance_uid,
+       null::int as instances, null::int as instances_sent, null as commitment, delivery.state,
+       attempts, queued_at, sent_at, acknowledged_at, refused_at, last_error
   from distribution.delivery join reporting.report using (report_id)
- where order_key = %s order by delivery_key
+ where order_key = %(order_key)s
+union all
+select delivery_key, kind, recipient, null as version, study_instance_uid, instances,
+       instances_sent, commitment, state, attempts, queued_at, sent_at, acknowledged_at, refused_at,
+       last_error
+  from distribution.transfer where study_instance_uid = any(%(studies)s)
+ order by delivery_key
 """
 
 
@@ -155,8 +162,16 @@ def _whole(tx: Tx, facts: ExamFacts, now: datetime, expectations: Expectations) 
     studies = tuple(tx.all(LedgerStudy, _STUDIES, params))
     params["studies"] = [each.study_instance_uid for each in studies]
     performed_steps = tuple(tx.all(LedgerPerformedStep, _PERFORMED_STEPS, params))
+    deliveries = tuple(tx.all(LedgerDelivery, _DELIVERIES, params))
     if order_key is None:
-        return ledger_of(facts, now, expectations, studies=studies, performed_steps=performed_steps)
+        return ledger_of(
+            facts,
+            now,
+            expectations,
+            studies=studies,
+            performed_steps=performed_steps,
+            deliveries=deliveries,
+        )
     return ledger_of(
         facts,
         now,
@@ -164,7 +179,7 @@ def _whole(tx: Tx, facts: ExamFacts, now: datetime, expectations: Expectations) 
         studies=studies,
         performed_steps=performed_steps,
         reports=tuple(tx.all(LedgerReport, _REPORTS, (order_key,))),
-        deliveries=tuple(tx.all(LedgerDelivery, _DELIVERIES, (order_key,))),
+        deliveries=deliveries,
     )
 
 

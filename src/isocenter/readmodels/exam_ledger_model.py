@@ -59,11 +59,21 @@ class LedgerReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerDelivery:
-    """A report version on its way to a recipient."""
+    """A report version, or images of a study, on the way to a recipient.
+
+    Attributes:
+        kind: ``report``, ``images`` or ``availability``.
+        commitment: of images whose storage commitment was asked for.
+    """
 
     delivery_key: int
+    kind: str
     recipient: str
-    version: int
+    version: int | None
+    study_instance_uid: str | None
+    instances: int | None
+    instances_sent: int | None
+    commitment: str | None
     state: str
     attempts: int
     queued_at: datetime

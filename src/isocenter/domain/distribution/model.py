@@ -1,15 +1,17 @@
 """What goes out: report versions and images on their way, the rules for images, and commitments."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import ClassVar
 
 from isocenter.domain.archive.model_outgoing import SeriesGrowth
 from isocenter.errors import IsocenterError, Kind
+from isocenter.standards.dicom import uids
 
 
 class DeliveryState(StrEnum):
@@ -255,6 +257,15 @@ class Route:
     enabled: bool = True
 
 
+# Names by which people choose what images are compressed with: all of them without loss.
+COMPRESSIONS: Mapping[str, str] = MappingProxyType({
+    "jpeg-ls": uids.JPEG_LS_LOSSLESS,
+    "jpeg-2000": uids.JPEG_2000_LOSSLESS,
+    "htj2k": uids.HTJ2K_LOSSLESS,
+    "htj2k-rpcl": uids.HTJ2K_LOSSLESS_RPCL,
+    "jpeg-lossless": uids.JPEG_LOSSLESS_FIRST_ORDER,
+    "rle": uids.RLE_LOSSLESS,
+})
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 PATTERNS_MAX = 50
 PATTERN_LENGTH_MAX = 64
@@ -266,6 +277,8 @@ def check_route(route: Route) -> None:
         raise BadRoute("a route's name has 1 to 64 letters, digits, '.', '_' or '-'")
     if not (route.sends_images or route.notifies):
         raise BadRoute("a route sends images, notifications, or both")
+    if route.transfer_syntax_uid not in {None, *COMPRESSIONS.values()}:
+        raise BadRoute(f"images are compressed with {', '.join(COMPRESSIONS)}")
     if route.wants_commitment and not route.sends_images:
         raise BadRoute("storage commitment is asked for images that were sent")
     conditions = route.conditions

@@ -24,6 +24,7 @@ ITEMS = (
     Item("/deliveries", "Deliveries", "d", Action.DELIVERY_READ),
     Item("/messages", "HL7 messages", "m", Action.MESSAGE_READ),
     Item("/peers", "Peers", "p", Action.PEER_READ),
+    Item("/routes", "Routes", "o", Action.PEER_READ),
     Item("/users", "Users", "u", Action.USER_WRITE),
     Item("/audit", "Audit", "a", Action.AUDIT_READ),
     Item("/storage", "Storage", "o", Action.SYSTEM_READ),

@@ -11,6 +11,7 @@ def test_every_page_of_an_empty_installation_says_what_to_do_next(hospital):
         "/deliveries": "Nothing has been sent yet.",
         "/messages": "No message yet.",
         "/peers": "Nobody is waiting.",
+        "/routes": "Images stay here.",
         "/users": "No token.",
         "/audit": "",
         "/system": "Nothing has given up.",

@@ -14,6 +14,7 @@ from isocenter.gateways.web.api import (
     reading,
     reconciliation,
     reports,
+    routes,
     storage,
     studies,
 )
@@ -28,6 +29,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     reconciliation.router,
     messages.router,
     peers.router,
+    routes.router,
     access.router,
     audit.router,
     storage.router,

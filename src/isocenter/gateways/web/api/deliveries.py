@@ -58,9 +58,30 @@ class DestinationAnswer(Shape):
 
 
 class PauseRequest(BaseModel):
-    """Why nothing is to be sent."""
+    """Why nothing is to be sent. ``protocol`` tells peers of the same name apart."""
 
     reason: str = Field(min_length=1, max_length=500)
+    protocol: Literal["hl7", "dicom"] | None = None
+
+
+class ResumeRequest(BaseModel):
+    """``protocol`` tells peers of the same name apart."""
+
+    protocol: Literal["hl7", "dicom"] | None = None
+
+
+class SendRequest(BaseModel):
+    """A whole study for a DICOM peer."""
+
+    study_instance_uid: str = Field(min_length=1, max_length=64)
+    recipient: str = Field(min_length=1, max_length=64)
+    wants_commitment: bool = False
+
+
+class SendAnswer(BaseModel):
+    """The delivery that was queued."""
+
+    delivery_key: int
 
 
 @router.get("/deliveries", summary="Deliveries, newest first")
@@ -69,6 +90,7 @@ async def deliveries(
     viewer: DeliveryViewer,
     accession_number: Annotated[str | None, Query(max_length=64)] = None,
     state: Annotated[DeliveryState | None, Query()] = None,
+    study_instance_uid: Annotated[str | None, Query(max_length=64)] = None,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
 ) -> list[DeliveryAnswer]:
     """Deliveries that fit."""
@@ -77,9 +99,24 @@ async def deliveries(
         viewer,
         accession_number=accession_number,
         state=state.value if state else None,
+        study_instance_uid=study_instance_uid,
         limit=limit,
     )
     return [DeliveryAnswer.model_validate(each) for each in found]
+
+
+@router.post("/deliveries", status_code=202, summary="Send a study to a DICOM peer")
+async def send(web: InWeb, actor: SignedIn, body: SendRequest) -> SendAnswer:
+    """The delivery that was queued."""
+    key = await web.pool.run(
+        distribution.send_study,
+        actor,
+        body.study_instance_uid,
+        recipient=body.recipient,
+        wants_commitment=body.wants_commitment,
+        now=web.clock(),
+    )
+    return SendAnswer(delivery_key=key)
 
 
 @router.post("/deliveries/{delivery_key}/replay", status_code=202, summary="Send again")
@@ -99,10 +136,20 @@ async def destinations(web: InWeb, viewer: DeliveryViewer) -> list[DestinationAn
 @router.post("/destinations/{recipient}/pause", status_code=204, summary="Send nothing for now")
 async def pause(web: InWeb, actor: SignedIn, recipient: str, body: PauseRequest) -> None:
     """Nothing more is sent to the recipient until it is resumed."""
-    await web.pool.run(distribution.pause, actor, recipient, reason=body.reason, now=web.clock())
+    await web.pool.run(
+        distribution.pause,
+        actor,
+        recipient,
+        protocol=body.protocol,
+        reason=body.reason,
+        now=web.clock(),
+    )
 
 
 @router.post("/destinations/{recipient}/resume", status_code=204, summary="Send again")
-async def resume(web: InWeb, actor: SignedIn, recipient: str) -> None:
+async def resume(
+    web: InWeb, actor: SignedIn, recipient: str, body: ResumeRequest | None = None
+) -> None:
     """What waited is sent."""
-    await web.pool.run(distribution.resume, actor, recipient, now=web.clock())
+    protocol = body.protocol if body else None
+    await web.pool.run(distribution.resume, actor, recipient, protocol=protocol, now=web.clock())

@@ -67,11 +67,16 @@ class ExamReportAnswer(Shape):
 
 
 class ExamDeliveryAnswer(Shape):
-    """A report version on its way to a recipient."""
+    """A report version, or images of a study, on the way to a recipient."""
 
     delivery_key: int
+    kind: str
     recipient: str
-    version: int
+    version: int | None
+    study_instance_uid: str | None
+    instances: int | None
+    instances_sent: int | None
+    commitment: str | None
     state: str
     attempts: int
     queued_at: datetime

@@ -1,6 +1,6 @@
 """Deliveries: what was sent to whom, what waits, and what a person must send again."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Query, Request
 from pydantic import BaseModel
@@ -69,15 +69,26 @@ async def replay(
 
 @router.post("/destinations/{recipient}/pause")
 async def pause(
-    web: InWeb, actor: SignedIn, recipient: str, reason: Annotated[str, Form(max_length=500)]
+    web: InWeb,
+    actor: SignedIn,
+    recipient: str,
+    reason: Annotated[str, Form(max_length=500)],
+    protocol: Annotated[Literal["hl7", "dicom"] | None, Form()] = None,
 ) -> Response:
     """Nothing is sent to the recipient until it is resumed."""
-    await web.pool.run(distribution.pause, actor, recipient, reason=reason, now=web.clock())
+    await web.pool.run(
+        distribution.pause, actor, recipient, protocol=protocol, reason=reason, now=web.clock()
+    )
     return seen_after("/deliveries", "paused")
 
 
 @router.post("/destinations/{recipient}/resume")
-async def resume(web: InWeb, actor: SignedIn, recipient: str) -> Response:
+async def resume(
+    web: InWeb,
+    actor: SignedIn,
+    recipient: str,
+    protocol: Annotated[Literal["hl7", "dicom"] | None, Form()] = None,
+) -> Response:
     """What waited for the recipient is sent."""
-    await web.pool.run(distribution.resume, actor, recipient, now=web.clock())
+    await web.pool.run(distribution.resume, actor, recipient, protocol=protocol, now=web.clock())
     return seen_after("/deliveries", "resumed")
