@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.certificates import Identity
 
 READY_S = 90.0
 
@@ -36,10 +39,11 @@ def until(condition: Callable[[], Any], *, timeout_s: float = 30.0, what: str = 
 
 
 class Product:
-    """One installation in a folder of its own."""
+    """One installation in a folder of its own; it speaks HTTPS when it has a certificate."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, identity: Identity | None = None, **settings: str) -> None:
         self.folder = folder
+        self.identity = identity
         self.home = folder / "home"
         self.http_port, self.dicom_port, self.hl7_port = free_port(), free_port(), free_port()
         own = os.environ  # noqa: TID251 - the product gets the rest of ours
@@ -52,12 +56,17 @@ class Product:
             "ISOCENTER_HL7_PORT": str(self.hl7_port),
             **settings,
         }
+        self.tls: ssl.SSLContext | None = None
+        if identity is not None:
+            self.environment["ISOCENTER_HTTP_TLS_CERTIFICATE"] = str(identity.certificate)
+            self.environment["ISOCENTER_HTTP_TLS_KEY"] = str(identity.key)
+            self.tls = ssl.create_default_context(cafile=str(identity.certificate))
         self.process: subprocess.Popen[bytes] | None = None
         self.tokens: dict[str, str] = {}
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.http_port}"
+        return f"{'https' if self.identity else 'http'}://127.0.0.1:{self.http_port}"
 
     @property
     def log(self) -> str:
@@ -97,7 +106,9 @@ class Product:
             raise AssertionError(f"serve ended with {self.process.returncode}:\n{self.log[-4000:]}")
         ports = (self.dicom_port, self.hl7_port)
         try:
-            with urllib.request.urlopen(f"{self.url}/health/ready", timeout=5) as answer:
+            with urllib.request.urlopen(
+                f"{self.url}/health/ready", timeout=5, context=self.tls
+            ) as answer:
                 return answer.status == 200 and all(map(_listens, ports))
         except (urllib.error.URLError, OSError):
             return False
@@ -148,7 +159,7 @@ class Product:
             },
         )
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=30, context=self.tls) as answer:
                 status, raw = answer.status, answer.read()
         except urllib.error.HTTPError as error:
             status, raw = error.code, error.read()

@@ -1,18 +1,22 @@
 """Kill -9 of each role under load: nothing acknowledged is lost, nothing taken is sent again."""
 
 import hashlib
+import http.client
 import random
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pydicom
 import pytest
+import requests
 from dicomweb_client.api import DICOMwebClient
 from pydicom.uid import ExplicitVRLittleEndian
 from pynetdicom import AE
 
+from tests.certificates import an_identity
 from tests.e2e.conftest import set_up_hospital
 from tests.e2e.hl7_peers import ResultReceiver, acknowledgement_code, order, registration, send
 from tests.e2e.product import Product, until
@@ -26,9 +30,10 @@ ORDERS = 100
 def hospital(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Product, ResultReceiver]]:
-    """One installation that survives all of these tests, one after the other."""
+    """One installation that survives all of these tests, one after the other; over HTTPS."""
     ehr = ResultReceiver()
-    product = Product(tmp_path_factory.mktemp("crash"), ISOCENTER_STUDY_QUIET_S="2")
+    folder = tmp_path_factory.mktemp("crash")
+    product = Product(folder, an_identity(folder), ISOCENTER_STUDY_QUIET_S="2")
     set_up_hospital(product, ehr)
     yield product, ehr
     product.stop()
@@ -109,8 +114,11 @@ def test_every_image_that_was_answered_with_success_is_there(hospital, role):
 
     under_load(product, role, load)
     assert len(acknowledged) == IMAGES
+    session = requests.Session()
+    session.trust_env, session.verify = False, str(product.identity.certificate)
     client = DICOMwebClient(
         f"{product.url}/dicomweb",
+        session=session,
         headers={"Authorization": f"Bearer {product.token('radiologist')}"},
     )
     stored = client.retrieve_series(study, f"{study}.2")
@@ -230,3 +238,9 @@ def test_every_signed_report_arrives_and_none_again_after_its_acknowledgement(ho
     assert len(bodies) == count, "a repeated message is the same to the byte"
     time.sleep(3)
     assert len(ehr.received) == before + settled, "nothing is sent again after it was acknowledged"
+
+
+def test_plain_http_on_the_https_port_is_not_answered(hospital):
+    product, _ = hospital
+    with pytest.raises((OSError, http.client.HTTPException)):
+        urllib.request.urlopen(f"http://127.0.0.1:{product.http_port}/health/ready", timeout=5)

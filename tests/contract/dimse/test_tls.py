@@ -1,67 +1,20 @@
 """DICOM over TLS with DCMTK and with ourselves: server certificate, client certificate."""
 
 import asyncio
-import ipaddress
 import shutil
 import ssl
 import subprocess
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
 from isocenter.gateways.dimse import scu
-
-NAME = x509.Name([
-    x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Phantom Hospital"),
-    x509.NameAttribute(NameOID.COMMON_NAME, "localhost"),
-])
-
-
-@dataclass(frozen=True)
-class Identity:
-    certificate: Path
-    key: Path
+from tests.certificates import Identity, an_identity
 
 
 @pytest.fixture(scope="module")
 def identity(tmp_path_factory) -> Identity:
     """A certificate that is its own authority, for both sides."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    began = datetime(2020, 1, 1, tzinfo=UTC)
-    address = x509.SubjectAlternativeName([
-        x509.DNSName("localhost"),
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-    ])
-    certificate = (
-        x509
-        .CertificateBuilder()
-        .subject_name(NAME)
-        .issuer_name(NAME)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(began)
-        .not_valid_after(began + timedelta(days=36500))
-        .add_extension(address, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    found = Identity(folder / "certificate.pem", folder / "key.pem")
-    found.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    found.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.TraditionalOpenSSL,
-            serialization.NoEncryption(),
-        )
-    )
-    return found
+    return an_identity(tmp_path_factory.mktemp("tls"))
 
 
 def server_context(identity: Identity, *, client_certificate: bool = False) -> ssl.SSLContext:

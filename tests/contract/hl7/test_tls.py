@@ -1,18 +1,12 @@
 """HL7 over TLS: the listener asks for a client certificate, the sender checks the receiver's."""
 
-import datetime
-import ipaddress
 import socket
 import ssl
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from isocenter.gateways.hl7.server import ServerOptions
-from isocenter.infra.clock import utc_now
+from tests.certificates import an_identity
 from tests.contract.hl7.listening import listening
 from tests.contract.hl7.receivers import RawReceiver, accept
 from tests.contract.hl7.test_receiving import LIMITS, add_peer, code
@@ -24,35 +18,8 @@ from tests.e2e.hl7_peers import FS_CR, VT, read_frames, registration
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """A self-signed certificate for 127.0.0.1, which is its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    now = utc_now()
-    made = (
-        x509
-        .CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "certificate.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return folder / "certificate.pem", folder / "key.pem"
+    identity = an_identity(tmp_path_factory.mktemp("tls"))
+    return identity.certificate, identity.key
 
 
 @pytest.fixture
