@@ -8,8 +8,11 @@ import numpy as np
 import pydicom
 import pytest
 
+from isocenter.domain.archive import service as archive
+from isocenter.domain.archive.model_corrections import Corrections
 from isocenter.standards.dicom.part10 import parse_file_meta
-from tests.contract.query_retrieve.conftest import SHARED, call
+from tests.builders import NOON
+from tests.contract.query_retrieve.conftest import SHARED, SYSTEM, call
 
 pytestmark = [
     pytest.mark.peer("dcmtk"),
@@ -225,3 +228,27 @@ def test_getscu_gets_compressed_images_decoded(archived, tmp_path):
         sent = received[str(stored.SOPInstanceUID)]
         assert not sent.file_meta.TransferSyntaxUID.is_compressed
         assert np.array_equal(sent.pixel_array, stored.pixel_array), output
+
+
+def test_what_is_known_now_goes_out_and_the_original_is_named(archived, storescp):
+    dataset = pydicom.dcmread(BytesIO(archived.files["rtplan.dcm"]))
+    with archived.database.transaction() as tx:
+        known = Corrections(patient_id="NEW-1", patient_name="Phantom^Ada", accession_number="A9")
+        archive.correct(tx, SYSTEM, str(dataset.StudyInstanceUID), known, now=NOON)
+    _, output = call(
+        "findscu",
+        archived.port,
+        "-S",
+        *keys("STUDY", "PatientID=NEW-1", "PatientName", "AccessionNumber"),
+    )
+    assert "[Phantom^Ada" in output
+    receiver = storescp()
+    move(archived, receiver, *keys("STUDY", f"StudyInstanceUID={dataset.StudyInstanceUID}"))
+    sent = pydicom.dcmread(receiver.received()[0])
+    assert (sent.PatientID, sent.AccessionNumber) == ("NEW-1", "A9")
+    (change,) = sent.OriginalAttributesSequence
+    assert change.ModifiedAttributesSequence[0].PatientID == dataset.PatientID
+    with archived.database.transaction() as tx:
+        archive.correct(tx, SYSTEM, str(dataset.StudyInstanceUID), Corrections(), now=NOON)
+    _, output = call("findscu", archived.port, "-S", *keys("STUDY", "PatientID=NEW-1"))
+    assert "Find Response: 1" not in output
