@@ -216,3 +216,18 @@ def test_the_small_roles_import_nothing_heavy(role: str):
         "obstore",
     }
     assert not loaded & heavy
+
+
+def test_routes_are_added_listed_paused_and_removed(isocenter: CommandLine):
+    described = ("--ae-title", "READING", "--host", "192.0.2.9", "--port", "104")
+    assert isocenter("peer", "add", "dicom", "READING", *described).returncode == 0
+    added = isocenter(
+        "route", "add", "night", "--to", "READING", "--if", "modality=CT,MR", "--if",
+        "arriving=20:00-07:00", "--compress", "htj2k", "--send", "images,commitment",
+    )  # fmt: skip
+    assert added.returncode == 0, added.stderr
+    assert isocenter("route", "pause", "READING", "--reason", "moving").returncode == 0
+    (route,) = isocenter.json("route", "list")
+    assert (route["name"], route["to"], route["paused"]) == ("night", "READING", True)
+    refused = isocenter("route", "add", "x", "--to", "READING", "--if", "colour=red")
+    assert (refused.returncode, "body-part, arriving, not colour" in refused.stderr) == (2, True)

@@ -14,6 +14,7 @@ from isocenter.app.cli.config_commands import config
 from isocenter.app.cli.import_command import import_files
 from isocenter.app.cli.peer_commands import peer
 from isocenter.app.cli.people import token, user
+from isocenter.app.cli.route_commands import route
 from isocenter.app.cli.storage_commands import storage
 from isocenter.app.cli.upkeep import doctor, migrate, verify
 
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.add_typer(user, name="user")
 app.add_typer(token, name="token")
 app.add_typer(peer, name="peer")
+app.add_typer(route, name="route")
 app.add_typer(config, name="config")
 app.add_typer(storage, name="storage")
 app.command("migrate")(migrate)
