@@ -57,6 +57,20 @@ class Settings:
     store_copy: Annotated[
         str, About(v.text, "store that gets a second copy of every complete study; empty: none")
     ] = ""
+    store_encryption: Annotated[
+        str,
+        About(
+            v.choice("off", "on", "required"),
+            "encrypt new objects; required: unencrypted ones are refused when read",
+        ),
+    ] = "off"
+    store_key_file: Annotated[
+        Path | None, About(v.optional_path, "file with the key-encryption key (32 bytes, base64)")
+    ] = None
+    store_key: Annotated[
+        str | None,
+        About(v.optional_text, "the key-encryption key itself, instead of a file", secret=True),
+    ] = None
     scrub_pass_days: Annotated[
         int, About(v.whole_number(0, 3650), "days in which all objects are read back; 0: never")
     ] = 30

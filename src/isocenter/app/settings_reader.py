@@ -149,6 +149,8 @@ def _refuse_contradictions(settings: Settings) -> None:
     if len(set(ports.values())) < len(ports):
         shown = ", ".join(f"{name} {port}" for name, port in ports.items())
         raise SettingsError(f"each listener needs a port of its own: {shown}")
+    if settings.store_encryption != "off" and not (settings.store_key or settings.store_key_file):
+        raise SettingsError("store_encryption needs store_key_file or store_key")
     known = {"main", *settings.stores}
     for setting, name in (
         ("store_current", settings.store_current),

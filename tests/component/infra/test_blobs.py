@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from isocenter.errors import Kind
-from isocenter.infra.blobs import BlobMissing, BlobStore, StorageUnavailable, open_store
+from isocenter.infra.blobs import BlobMissing, BlobStore, StorageUnavailable, key_ring, open_store
+from isocenter.infra.blobs.encrypted import EncryptedStore
+from isocenter.infra.blobs.filesystem import FileStore
 from isocenter.infra.blobs.s3 import S3Store
 from isocenter.infra.blobs.several import SeveralStores, UnknownStore, store_of
 from isocenter.infra.clock import utc_now
@@ -19,13 +21,18 @@ from tests.component.infra.s3_server import S3Server
 SIZES = [0, 1, 4096, 525_000, 9 * 1024 * 1024 + 1]  # the last is above S3's size of one part
 
 
-@pytest.fixture(params=["file", "several", "s3"])
+@pytest.fixture(params=["file", "several", "encrypted", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> BlobStore:
     if request.param == "file":
         return open_store(f"file://{tmp_path}/objects%20here")
     if request.param == "several":
         stores = {name: open_store(f"file://{tmp_path}/{name}") for name in ("main", "archive")}
         return SeveralStores(stores, current="archive")
+    if request.param == "encrypted":
+        inner = FileStore(tmp_path)
+        key = key_ring.key_encryption_key(key_ring.new_key_text())
+        key_ring.create(inner, key, now=utc_now())
+        return EncryptedStore(inner, key)
     server: S3Server = request.getfixturevalue("s3_server")
     return open_store(server.url(f"run-{random.getrandbits(64):x}"), credentials=server.credentials)
 
@@ -216,3 +223,17 @@ def test_blobs_are_read_where_they_are_whichever_store_is_current(tmp_path: Path
         SeveralStores(stores, current="elsewhere")
     with pytest.raises(UnknownStore):
         SeveralStores({"main": stores["main"], "Not:a:name": stores["archive"]})
+
+
+def test_a_bucket_may_be_encrypted(s3_server: S3Server) -> None:
+    bucket = open_store(
+        s3_server.url(f"sealed-{random.getrandbits(64):x}"), credentials=s3_server.credentials
+    )
+    key = key_ring.key_encryption_key(key_ring.new_key_text())
+    key_ring.create(bucket, key, now=utc_now())
+    store = EncryptedStore(bucket, key)
+    data = random.Random(2).randbytes(400_000)
+    blob = store.put(data)
+    assert store.read(blob.key, 65_530, 20) == data[65_530:65_550]
+    assert store.read(blob.key) == data
+    assert list(store.keys()) == [blob.key]  # the ring is none of the blobs

@@ -12,6 +12,7 @@ import typer
 from isocenter.app.cli import exit_codes, session
 from isocenter.app.cli.config_commands import config
 from isocenter.app.cli.import_command import import_files
+from isocenter.app.cli.key_commands import keys
 from isocenter.app.cli.peer_commands import peer
 from isocenter.app.cli.people import token, user
 from isocenter.app.cli.route_commands import route
@@ -31,6 +32,7 @@ app.add_typer(peer, name="peer")
 app.add_typer(route, name="route")
 app.add_typer(config, name="config")
 app.add_typer(storage, name="storage")
+app.add_typer(keys, name="keys")
 app.command("migrate")(migrate)
 app.command("doctor")(doctor)
 app.command("import")(import_files)

@@ -235,6 +235,25 @@ class FileStore:
         """Bytes that the file system has left for us."""
         return shutil.disk_usage(self.root).free
 
+    def read_note(self, name: str) -> bytes | None:
+        """The store's own small file of this name; None when there is none."""
+        with _errors_of_storage():
+            try:
+                return (self.root / name).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def write_note(self, name: str, data: bytes) -> None:
+        """Make ``data`` the store's own small file of this name, durably, all of it or nothing."""
+        fresh = self.root / f"{name}.{new_id()}"
+        with _errors_of_storage():
+            with fresh.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.rename(self.root / name)
+            _sync_directory(str(self.root))
+
     def _path(self, key: str) -> str:
         return f"{self.root}/{checked(key)}"
 

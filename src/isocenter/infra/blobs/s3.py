@@ -27,6 +27,7 @@ from isocenter.infra.blobs.store import (
     StorageUnavailable,
     StoredBlob,
     checked,
+    is_key,
     new_key,
     new_shard,
 )
@@ -199,8 +200,22 @@ class S3Store:
         with _errors_of_storage():
             for page in obstore.list(self._client):  # pyright: ignore[reportUnknownMemberType] - arrow
                 for found in page:
-                    if older_than is None or found["last_modified"] < older_than:
+                    young = older_than is not None and found["last_modified"] >= older_than
+                    if not young and is_key(found["path"]):
                         yield found["path"]
+
+    def read_note(self, name: str) -> bytes | None:
+        """The store's own small object of this name; None when there is none."""
+        try:
+            with _errors_of_storage():
+                return obstore.get(self._client, name).bytes().to_bytes()
+        except BlobMissing:
+            return None
+
+    def write_note(self, name: str, data: bytes) -> None:
+        """Make ``data`` the store's own small object of this name, all of it or nothing."""
+        with _errors_of_storage():
+            obstore.put(self._client, name, data, use_multipart=False)
 
     def discard_unfinished(self, older_than: datetime) -> int:
         """Always 0: unfinished blobs are unnamed local files, which end with their process."""

@@ -123,11 +123,16 @@ def new_shard() -> str:
     return f"{secrets.randbelow(256):02x}"
 
 
+def is_key(path: str) -> bool:
+    """Whether a path in the storage is the key of a blob."""
+    return _KEY.fullmatch(path) is not None
+
+
 def checked(key: str) -> str:
     """``key``, when it is of the form that stores make; raises ``BlobMissing`` when not.
 
     So no key, wherever it came from, can name a file outside the store.
     """
-    if not _KEY.fullmatch(key):
+    if not is_key(key):
         raise BlobMissing("no blob has a key of this form")
     return key
