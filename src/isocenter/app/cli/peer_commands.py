@@ -35,7 +35,7 @@ def _peer(tx: Tx, name: str) -> DicomPeer | Hl7Peer:
 
 @add.command("dicom")
 @session.command
-def add_dicom(
+def add_dicom(  # noqa: PLR0913 options of a command, given by name
     name: Name,
     *,
     ae_title: Annotated[str, typer.Option("--ae-title", help="Its AE title.")],
@@ -45,12 +45,17 @@ def add_dicom(
         str, typer.Option(help="What it may do: store,find,move,get,worklist,mpps.")
     ] = "",
     tls: Annotated[bool, typer.Option("--tls", help="Talk to it over TLS.")] = False,
+    identity_required: Annotated[
+        bool, typer.Option("--identity-required", help="It must prove which user is behind it.")
+    ] = False,
 ) -> None:
     """Add a DICOM peer.
 
     Example: isocenter peer add dicom CT1 --ae-title CT1 --host 10.0.0.7 --port 104 --allow store
     """
-    described = DicomPeer(name, ae_title, host, port, _words(allow), tls)
+    described = DicomPeer(
+        name, ae_title, host, port, _words(allow), tls, identity_required=identity_required
+    )
     with session.database(session.settings()) as db, db.transaction() as tx:
         peers.add_dicom_peer(tx, session.actor(), described, now=utc_now())
 

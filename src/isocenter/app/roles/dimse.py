@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import uvloop
 
 from isocenter.app.dicom_operations import normalized_classes
+from isocenter.app.dicom_policy import PeerPolicy
 from isocenter.app.dicom_queries import queries, retrieval
 from isocenter.app.host_names import resolve
 from isocenter.app.runtime import Runtime, listening, opened, until_stopped
@@ -16,9 +17,8 @@ from isocenter.app.tls_contexts import server_context
 from isocenter.domain.access.model import Actor
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import Admission, ReceivedInstance
-from isocenter.domain.peers import service as peers
 from isocenter.gateways.dimse.limits import Limits
-from isocenter.gateways.dimse.ports import Arrival, Caller, Grant, Service
+from isocenter.gateways.dimse.ports import Arrival
 from isocenter.gateways.dimse.server import DimseServer, Ports
 
 
@@ -31,7 +31,7 @@ def run(settings: Settings) -> None:
 async def _serve(runtime: Runtime) -> None:
     settings = runtime.settings
     ports = Ports(
-        policy=_PeerPolicy(runtime),
+        policy=PeerPolicy(runtime.pool, clock=runtime.clock, resolve=resolve),
         store=runtime.blobs,
         admit=_Admission(runtime),
         clock=runtime.clock,
@@ -61,30 +61,6 @@ def _limits(settings: Settings) -> Limits:
         artim_timeout_s=settings.artim_timeout_s,
         idle_timeout_s=settings.association_idle_timeout_s,
     )
-
-
-class _PeerPolicy:
-    """Grants what the list of peers says."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._pool, self._clock = runtime.pool, runtime.clock
-
-    async def grant(self, caller: Caller) -> Grant | None:
-        """What the caller may do; an unknown one is noted for approval by the same question."""
-        decision = await self._pool.run(
-            peers.decide_association,
-            calling_ae_title=caller.calling_ae_title,
-            address=caller.address,
-            resolve=resolve,
-            now=self._clock(),
-        )
-        if decision.peer is None:
-            return None
-        services = {Service.ECHO, *(Service(each) for each in decision.peer.allow)}
-        return Grant(decision.peer.name, frozenset(services))
-
-    async def record_unknown(self, caller: Caller) -> None:
-        """Nothing more: ``grant`` has noted the caller."""
 
 
 class _Admission:

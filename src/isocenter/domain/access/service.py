@@ -179,7 +179,8 @@ def sign_in(
         if left_s > 0:
             return SignInRefused(int(left_s) + 1)
     fits = verify_password(row.password_hash or _nobody(), password)
-    if not fits or row.user_key is None or row.user_name is None:
+    actor = _user_actor(row, source)
+    if not fits or actor is None or row.user_key is None or row.user_name is None:
         failures = store.count_failure(tx, user_name[:_TYPED_LENGTH_MAX], source, now)
         stranger = Actor(ActorKind.USER, user_name[:_TYPED_LENGTH_MAX], frozenset(), source)
         _record(tx, stranger, "user.sign_in", stranger.name, outcome="refused", now=now)
@@ -195,7 +196,64 @@ def sign_in(
         now=now,
         expires_at=now + SESSION_IDLE,
     )
-    actor = Actor(
+    _record(tx, actor, "user.sign_in", row.user_name, now=now)
+    return SignIn(actor, secret)
+
+
+def identify(tx: Tx, user_name: str, passcode: str, *, source: str, now: datetime) -> Actor | None:
+    """Whom a name with a password, or with a token of that user, stands for, without a session.
+
+    None when it stands for nobody, or after repeated failures not yet again: the caller commits, so
+    that failures count, as in ``sign_in``.
+
+    Standard: PS3.7 D.3.3.7 (user name and passcode)
+    """
+    row = store.credentials(tx, user_name[:_TYPED_LENGTH_MAX], source)
+    if row.last_failed_at is not None:
+        waited_s = (now - row.last_failed_at).total_seconds()
+        if waited_s < lockout_s(row.failures):
+            return None
+    if passcode.startswith(_TOKEN_PREFIX):
+        actor = token_actor(tx, passcode, source=source, now=now)
+        fits = actor is not None and actor.user_key == row.user_key
+    else:
+        fits = verify_password(row.password_hash or _nobody(), passcode)
+        actor = _user_actor(row, source)
+    if not fits or actor is None:
+        store.count_failure(tx, user_name[:_TYPED_LENGTH_MAX], source, now)
+        stranger = Actor(ActorKind.USER, user_name[:_TYPED_LENGTH_MAX], frozenset(), source)
+        _record(tx, stranger, "user.identify", stranger.name, outcome="refused", now=now)
+        return None
+    if row.failures:
+        store.forget_failures(tx, user_name, source, now - _FAILURES_KEPT)
+    _record(tx, actor, "user.identify", actor.name, now=now)
+    return actor
+
+
+def identify_by_token(tx: Tx, token: str, *, source: str, now: datetime) -> Actor | None:
+    """Whom a token stands for; None when it stands for nobody. Both are on record."""
+    actor = token_actor(tx, token, source=source, now=now)
+    if actor is None:
+        stranger = Actor(ActorKind.TOKEN, "", frozenset(), source)
+        _record(tx, stranger, "user.identify", "", outcome="refused", now=now)
+        return None
+    _record(tx, actor, "user.identify", actor.name, now=now)
+    return actor
+
+
+def named_user(tx: Tx, user_name: str, *, source: str, now: datetime) -> Actor | None:
+    """The user of a name that nothing proves; None when there is none. Both are on record."""
+    actor = _user_actor(store.credentials(tx, user_name[:_TYPED_LENGTH_MAX], source), source)
+    found = actor or Actor(ActorKind.USER, user_name[:_TYPED_LENGTH_MAX], frozenset(), source)
+    outcome: Outcome = "success" if actor else "refused"
+    _record(tx, found, "user.name", found.name, outcome=outcome, now=now)
+    return actor
+
+
+def _user_actor(row: store.CredentialRow, source: str) -> Actor | None:
+    if row.user_key is None or row.user_name is None:
+        return None
+    return Actor(
         ActorKind.USER,
         row.user_name,
         actions_of(Role(each) for each in row.roles or ()),
@@ -203,8 +261,6 @@ def sign_in(
         row.user_key,
         row.display_name or row.user_name,
     )
-    _record(tx, actor, "user.sign_in", row.user_name, now=now)
-    return SignIn(actor, secret)
 
 
 def session_actor(tx: Tx, session_secret: str, *, source: str, now: datetime) -> Actor | None:

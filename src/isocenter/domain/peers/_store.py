@@ -26,6 +26,7 @@ class DicomPeerRow:
     allow: list[str]
     tls: bool
     enabled: bool
+    identity_required: bool
 
     def peer(self) -> DicomPeer:
         """The row as the model's peer."""
@@ -37,6 +38,7 @@ class DicomPeerRow:
             allow=frozenset(self.allow),
             tls=self.tls,
             enabled=self.enabled,
+            identity_required=self.identity_required,
         )
 
 
@@ -83,9 +85,10 @@ def insert_dicom_peer(tx: Tx, peer: DicomPeer, now: datetime) -> int:
     """Add a peer; 0 when its name or AE title is taken."""
     return tx.run(
         """
-        insert into peers.dicom_peer (name, ae_title, host, port, allow, tls, enabled, added_at)
+        insert into peers.dicom_peer
+               (name, ae_title, host, port, allow, tls, enabled, identity_required, added_at)
         values (%(name)s, %(ae_title)s, %(host)s, %(port)s, %(allow)s::text[], %(tls)s,
-                %(enabled)s, %(now)s)
+                %(enabled)s, %(identity_required)s, %(now)s)
             on conflict do nothing
         """,
         {**asdict(peer), "allow": sorted(peer.allow), "now": now},
@@ -120,7 +123,8 @@ def dicom_peers(tx: Tx) -> list[DicomPeer]:
     rows = tx.all(
         DicomPeerRow,
         """
-        select name, ae_title, host, port, allow, tls, enabled from peers.dicom_peer order by name
+        select name, ae_title, host, port, allow, tls, enabled, identity_required
+          from peers.dicom_peer order by name
         """,
     )
     return [row.peer() for row in rows]
@@ -131,7 +135,7 @@ def dicom_peer_by_title(tx: Tx, ae_title: str) -> DicomPeer | None:
     row = tx.maybe(
         DicomPeerRow,
         """
-        select name, ae_title, host, port, allow, tls, enabled
+        select name, ae_title, host, port, allow, tls, enabled, identity_required
           from peers.dicom_peer where ae_title = %s
         """,
         (ae_title,),

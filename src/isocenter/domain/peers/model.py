@@ -64,6 +64,7 @@ class DicomPeer:
         host: host name, address, or network as ``address/bits`` that it calls from.
         port: where it listens.
         allow: what it may do to us, of ``DICOM_PERMISSIONS``.
+        identity_required: each of its associations must prove which user is behind it.
     """
 
     name: str
@@ -73,6 +74,7 @@ class DicomPeer:
     allow: frozenset[str] = frozenset()
     tls: bool = False
     enabled: bool = True
+    identity_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from isocenter.errors import IsocenterError
 from isocenter.gateways.dimse import metrics
 from isocenter.gateways.dimse.deadlines import Deadlines
 from isocenter.gateways.dimse.limits import Limits
-from isocenter.gateways.dimse.ports import Caller, Grant, Policy
+from isocenter.gateways.dimse.ports import Caller, Grant, IdentityRefused, Policy
 from isocenter.gateways.dimse.receive_buffer import ReceiveBuffer
 from isocenter.gateways.dimse.services import MessageService, Receiver
 from isocenter.infra.log import get_logger
@@ -435,7 +435,13 @@ class Association(asyncio.BufferedProtocol):
 
     async def _decide(self, request: AssociateRequest) -> None:
         title, called = request.calling_ae_title, request.called_ae_title
-        self.caller = Caller(title, called, self._address, _tls_subject(self._transport))
+        self.caller = Caller(
+            title,
+            called,
+            self._address,
+            _tls_subject(self._transport),
+            request.user_information.user_identity,
+        )
         try:
             answer = await self._answer(request)
         except Exception:  # noqa: BLE001  a defect of ours must not leave the peer waiting
@@ -468,6 +474,10 @@ class Association(asyncio.BufferedProtocol):
                 await self._shared.policy.record_unknown(self.caller)
             else:
                 answer = grant
+        except IdentityRefused:
+            # PS3.7 D.3.3.7: the standard has no reason of its own for it, and saying more would
+            # help who guesses.
+            answer = Refusal.NO_REASON
         except IsocenterError as error:
             _log.warning("policy_unavailable", **self._names(), error_kind=error.kind)
             answer = Refusal.TEMPORARY_CONGESTION
@@ -476,7 +486,13 @@ class Association(asyncio.BufferedProtocol):
         return answer
 
     def _accept(self, request: AssociateRequest) -> None:
-        accept = negotiation.accept(request, self._shared.local, self._offer_of, answer_information)
+        accept = negotiation.accept(
+            request,
+            self._shared.local,
+            self._offer_of,
+            answer_information,
+            identity_accepted=self.grant.user_name != "",
+        )
         self.agreed = accept.user_information
         self._connection.accept(accept)
         for context in self._connection.contexts.values():

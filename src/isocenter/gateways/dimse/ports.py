@@ -6,14 +6,16 @@ The application hands real services over; tests hand over the same shapes in mem
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from isocenter.domain.archive.model import Admission, ReceivedInstance
+from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.dimse.outgoing import Outgoing
 from isocenter.gateways.dimse.scu import Peer
 from isocenter.standards.dicom.dimse.messages import Request
 from isocenter.standards.dicom.query_retrieve import BASELINE, Extensions, Retrieval
 from isocenter.standards.dicom.ul.connection import NegotiatedContext
+from isocenter.standards.dicom.ul.items import UserIdentity
 from isocenter.standards.dicom.values import DataSet
 
 if TYPE_CHECKING:
@@ -38,20 +40,34 @@ class Caller:
 
     Attributes:
         tls_subject: subject of the verified client certificate (RFC 4514 text), or ``None``.
+        user_identity: who it says is behind the association, with the proof; or ``None``.
     """
 
     calling_ae_title: str
     called_ae_title: str
     address: str
     tls_subject: str | None = None
+    user_identity: UserIdentity | None = None
+
+
+class IdentityRefused(IsocenterError):
+    """The user identity is missing where one is required, or it is false."""
+
+    kind: ClassVar[Kind] = Kind.FORBIDDEN
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A known caller and what it may do. ``peer_name`` is its name in the list of peers."""
+    """A known caller and what it may do.
+
+    Attributes:
+        peer_name: its name in the list of peers.
+        user_name: of the user whose identity was checked; '' without one.
+    """
 
     peer_name: str
     services: frozenset[Service]
+    user_name: str = ""
 
 
 class Policy(Protocol):
@@ -60,8 +76,8 @@ class Policy(Protocol):
     async def grant(self, caller: Caller) -> Grant | None:
         """What the caller may do; ``None`` when it is unknown or comes from a wrong address.
 
-        An ``IsocenterError`` (such as a database that is away) refuses the association as
-        temporary congestion.
+        Raises ``IdentityRefused``. Any other ``IsocenterError`` (such as a database that is away)
+        refuses the association as temporary congestion.
         """
         ...
 

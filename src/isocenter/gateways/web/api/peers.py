@@ -17,7 +17,10 @@ _PORT_MAX = 65_535
 
 
 class DicomPeerShape(Shape):
-    """A DICOM application entity and what it may do here."""
+    """A DICOM application entity and what it may do here.
+
+    With ``identity_required`` its associations must prove which user is behind them.
+    """
 
     name: str
     ae_title: str
@@ -26,6 +29,7 @@ class DicomPeerShape(Shape):
     allow: frozenset[str] = frozenset()
     tls: bool = False
     enabled: bool = True
+    identity_required: bool = False
 
 
 class Hl7PeerShape(Shape):

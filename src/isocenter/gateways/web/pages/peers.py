@@ -53,6 +53,7 @@ class DicomForm(BaseModel):
     host: str
     port: int = Field(ge=1, le=_PORT_MAX)
     allow: list[str] = []
+    identity_required: bool = False
 
 
 class Hl7Form(BaseModel):
@@ -153,6 +154,7 @@ async def add_dicom(web: InWeb, actor: SignedIn, form: Annotated[DicomForm, Form
         host=form.host.strip(),
         port=form.port,
         allow=frozenset(form.allow),
+        identity_required=form.identity_required,
     )
     await web.pool.run(peers.add_dicom_peer, actor, peer, now=web.clock())
     return seen_after("/peers", "peer_added")

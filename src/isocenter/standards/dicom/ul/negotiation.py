@@ -120,6 +120,8 @@ def accept(
     local: LocalInformation,
     offer_of: Callable[[str], Offer | ContextResult],
     extend: Callable[[str, bytes], bytes | None] = lambda sop_class_uid, information: None,
+    *,
+    identity_accepted: bool = False,
 ) -> AssociateAccept:
     """The A-ASSOCIATE-AC, with one answer for each proposed context in the proposed order.
 
@@ -128,6 +130,7 @@ def accept(
         local: what we tell about ourselves.
         offer_of: our offer for an abstract syntax, or the reason why there is none.
         extend: the answer to extended negotiation of an accepted SOP class; None for silence.
+        identity_accepted: the user identity was checked: a peer that asks is told so.
     """
     proposed_roles = {role.sop_class_uid: role for role in request.user_information.roles}
     answers: list[AnsweredContext] = []
@@ -158,6 +161,11 @@ def accept(
         user_information=replace(
             _answer_information(request.user_information, local, tuple(roles.values())),
             extended=extended,
+            # PS3.7 D.3.3.7.2: empty for names, passcodes and tokens; silence about an identity
+            # that nobody looked at.
+            user_identity_response=b""
+            if identity_accepted and _wants_identity_response(request.user_information)
+            else None,
         ),
     )
 
@@ -197,8 +205,6 @@ def _answer_information(
         implementation_version_name=local.implementation_version_name,
         asynchronous_operations=None if window is None else _window(window, local),
         roles=roles,
-        # A positive identity response is empty for names and passcodes.
-        user_identity_response=b"" if _wants_identity_response(proposed) else None,
     )
 
 

@@ -89,11 +89,18 @@ def test_no_window_is_answered_when_none_was_proposed():
     assert answer(request(), Offer()).user_information.asynchronous_operations is None
 
 
-@pytest.mark.parametrize(("wanted", "response"), [(True, b""), (False, None)])
-def test_an_identity_is_confirmed_when_the_peer_wants_that(wanted, response):
+@pytest.mark.parametrize(
+    ("wanted", "checked", "response"),
+    [(True, True, b""), (False, True, None), (True, False, None)],
+)
+def test_an_identity_is_confirmed_when_it_was_checked_and_the_peer_wants_that(
+    wanted, checked, response
+):
     identity = items.UserIdentity(1, b"name", response_requested=wanted)
     information = items.UserInformation(16384, "1.2", user_identity=identity)
-    accepted = answer(request(information=information), Offer())
+    accepted = negotiation.accept(
+        request(information=information), LOCAL, lambda uid: Offer(), identity_accepted=checked
+    )
     assert accepted.user_information.user_identity_response == response
 
 
