@@ -18,9 +18,18 @@ export function canDraw(): boolean {
   return document.createElement("canvas").getContext("webgl2") !== null;
 }
 
+function drawsInSoftware(): boolean {
+  const context = document.createElement("canvas").getContext("webgl2");
+  const named = context?.getExtension("WEBGL_debug_renderer_info");
+  const renderer = named ? String(context?.getParameter(named.UNMASKED_RENDERER_WEBGL)) : "";
+  return /swiftshader|llvmpipe|software/i.test(renderer);
+}
+
 export async function start(): Promise<core.RenderingEngine> {
   registerDefaultProviders();
-  await core.init({ debug: {}, rendering: { volumeRendering: { sampleDistanceMultiplier: 2 } } });
+  // Without a graphics card every ray is computed by the processor: coarser steps keep the page alive.
+  const sampleDistanceMultiplier = drawsInSoftware() ? 6 : 1;
+  await core.init({ debug: {}, rendering: { volumeRendering: { sampleDistanceMultiplier } } });
   const cores = navigator.hardwareConcurrency || 2;
   dicomLoader.init({ maxWebWorkers: Math.min(4, Math.max(1, cores - 1)), strict: false });
   await tools.init();

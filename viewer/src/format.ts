@@ -35,7 +35,8 @@ export function told(statistic: Statistic): string {
   const note = CALIBRATION_NOTES[calibration];
   const space = unit === "°" || unit === "" ? "" : " ";
   const name = statistic.name ? `${statistic.name} ` : "";
-  return `${name}${rounded(statistic.value)}${space}${unit}${note ? ` (${note})` : ""}`;
+  const whole = Number.isInteger(statistic.value) && (statistic.name === "Min" || statistic.name === "Max");
+  return `${name}${rounded(statistic.value, whole ? 0 : 1)}${space}${unit}${note ? ` (${note})` : ""}`;
 }
 
 /** What was drawn, in words that a report may begin a sentence with. */

@@ -40,16 +40,18 @@ export class Grid extends EventTarget {
     if (this.panes.some((each) => each.kind !== "empty")) this.engine.resize(true, true);
   }
 
-  layout(rows: number, columns: number): void {
-    if (rows === this.rows && columns === this.columns) return;
+  /** Rows and columns of viewports; `count` fewer than that gives the first one a whole column. */
+  layout(rows: number, columns: number, count = rows * columns): void {
+    if (rows === this.rows && columns === this.columns && count === this.panes.length) return;
     [this.rows, this.columns] = [rows, columns];
-    while (this.panes.length > rows * columns) {
+    this.host.classList.toggle("first-large", count < rows * columns);
+    while (this.panes.length > count) {
       const pane = this.panes.pop();
       pane?.clear();
       pane?.element.remove();
     }
     if (!this.panes.length) this.host.replaceChildren();
-    while (this.panes.length < rows * columns) this.add();
+    while (this.panes.length < count) this.add();
     this.host.style.gridTemplate = `repeat(${rows}, minmax(0, 1fr)) / repeat(${columns}, minmax(0, 1fr))`;
     this.activate(Math.min(this.activeIndex, this.panes.length - 1));
     this.resize();

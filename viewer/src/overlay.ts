@@ -119,7 +119,7 @@ export class Overlay {
     const range = this.pane.range();
     if (!range || this.pane.kind === "solid" || this.pane.set?.coloured) return "";
     // PT is shown in SUV, where the width's "+ 1" of the linear function would be most of the window.
-    const exact = this.pane.set?.series.modality === "PT";
+    const exact = this.pane.presets === "PT";
     const { windowWidth, windowCenter } = exact
       ? { windowWidth: range.upper - range.lower, windowCenter: (range.upper + range.lower) / 2 }
       : windowLevel.toWindowLevel(range.lower, range.upper);

@@ -216,6 +216,14 @@ export class Pane {
     if (index >= 0) this.go(index);
   }
 
+  /** Whose presets fit: the modality, unless PET images do not say enough to be shown in SUV. */
+  get presets(): string {
+    const modality = this.set?.series.modality ?? "";
+    if (modality !== "PT") return modality;
+    const image = core.cache.getImage(this.picture?.imageId ?? "");
+    return image?.preScale?.scalingParameters?.suvbw ? modality : "";
+  }
+
   // --- Appearance --------------------------------------------------------------------------------
 
   range(): { lower: number; upper: number } | null {
@@ -230,7 +238,7 @@ export class Pane {
     if (this.kind === "empty" || this.kind === "solid") return;
     const { toLowHighRange } = core.utilities.windowLevel;
     const { LINEAR, LINEAR_EXACT } = core.Enums.VOILUTFunctionType;
-    const kind = this.set?.series.modality === "PT" ? LINEAR_EXACT : LINEAR;
+    const kind = this.presets === "PT" ? LINEAR_EXACT : LINEAR;
     const range = preset ? toLowHighRange(preset.width, preset.centre, kind) : this.sent;
     if (range) this.properties({ voiRange: range });
   }

@@ -47,6 +47,16 @@ export class ToolGroups {
   constructor() {
     for (const each of [...MOVING, ...MEASURING, tools.ReferenceLinesTool, tools.CrosshairsTool])
       tools.addTool(each);
+    // Text stays readable over bright bone and white mattresses.
+    const { style } = tools.annotation.config;
+    style.setDefaultToolStyles({
+      ...style.getDefaultToolStyles(),
+      global: {
+        ...style.getDefaultToolStyles().global,
+        textBoxBackground: "rgb(0 0 0 / 0.6)",
+        textBoxFontSize: "13px",
+      },
+    });
     this.groups = [STACK_GROUP, PLANES, SOLIDS].map((name) => {
       const group = ToolGroupManager.createToolGroup(name);
       if (!group) throw new Error(`the tool group ${name} exists already`);
@@ -92,12 +102,12 @@ export class ToolGroups {
           ? name
           : "TrackballRotate"
         : this.leftIn(group.id, name);
-      for (const each of Object.keys(group.toolOptions)) {
-        if (each === "ReferenceLines" || each === left) continue;
-        if (MEASURING_NAMES.includes(each)) group.setToolPassive(each);
-        else if (each === "Crosshairs") group.setToolDisabled(each);
-        else group.setToolPassive(each, { removeAllBindings: true });
+      const measuring = solid ? [] : MEASURING_NAMES;
+      for (const each of measuring) if (each !== left) group.setToolPassive(each);
+      for (const { toolName } of MOVING) {
+        if (toolName !== left) group.setToolPassive(toolName, { removeAllBindings: true });
       }
+      if (group.id === PLANES && left !== "Crosshairs") group.setToolDisabled("Crosshairs");
       group.setToolActive("Pan", { bindings: [{ mouseButton: MouseBindings.Auxiliary }] });
       group.setToolActive("Zoom", {
         bindings: [{ mouseButton: MouseBindings.Secondary }, { numTouchPoints: 2 }],

@@ -132,7 +132,7 @@ function windowOf(set: DisplaySet): { lower: number; upper: number } | null {
   const centre = [image?.windowCenter].flat()[0];
   const width = [image?.windowWidth].flat()[0];
   if (centre === undefined || !width || set.series.modality === "PT") return null;
-  return { lower: centre - width / 2, upper: centre + width / 2 };
+  return core.utilities.windowLevel.toLowHighRange(width, centre);
 }
 
 export async function showSolid(pane: Pane, preset: string, progress: Progress): Promise<void> {

@@ -199,7 +199,7 @@ export class Workspace implements Commands {
     const shown = new Set(this.grid.panes.map((each) => each.set?.series.seriesInstanceUid ?? ""));
     this.strip.mark(set?.series.seriesInstanceUid ?? "", shown);
     const volume = this.inVolume();
-    this.toolbar.offer(set?.series.modality ?? "", volume);
+    this.toolbar.offer(pane.presets, volume);
     this.toolbar.layout(this.grid.rows, this.grid.columns);
     const why = set ? refusal(set) : "Nothing is shown.";
     this.toolbar.set("planes", volume === "planes", volume !== "" || !why, why);
@@ -248,7 +248,7 @@ export class Workspace implements Commands {
 
   preset(index: number): void {
     const pane = this.grid.active;
-    const preset = presetsFor(pane?.set?.series.modality ?? "")[index];
+    const preset = presetsFor(pane?.presets ?? "")[index];
     if (!pane || (index >= 0 && !preset)) return;
     for (const each of this.inVolume() ? this.grid.panes : [pane]) each.window(preset ?? null);
     this.toolbar.window_(String(preset ? index : -1));
@@ -349,7 +349,7 @@ export class Workspace implements Commands {
     }
     const set = this.enterVolume();
     if (!set) return;
-    this.grid.layout(1, 3);
+    this.grid.layout(2, 2, PLANES.length);
     await Promise.all(PLANES.map((plane, index) => this.grid.panes[index]?.showPlane(set, plane)));
     this.tool("Crosshairs");
     this.grid.activate(0);
