@@ -114,6 +114,7 @@ def router(
         ("distribution.study", StudyCompleted, send_images),
     )
     together: dict[Handler, BatchHandler] = {
+        worklist.on_step_booked: worklist.on_steps_booked,
         reconcile.on_order_changed: reconcile.on_orders_changed,
         reconcile.on_patient_changed: reconcile.on_patients_changed,
     }

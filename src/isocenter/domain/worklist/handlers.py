@@ -1,5 +1,6 @@
 """The worklist follows the schedule, and the schedule what the modalities say that they did."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from isocenter.domain.access.model import Actor
@@ -20,13 +21,19 @@ _ACTOR = Actor.system("worklist")
 
 def on_step_booked(tx: Tx, event: StepBooked, *, now: datetime) -> None:
     """Put the new steps on the worklist; their modality may have begun before they were ordered."""
-    service.publish(tx, _ACTOR, event.step_keys, event.accession_number, now=now)
-    service.settle_exam(tx, _ACTOR, event.accession_number, now=now)
+    on_steps_booked(tx, [event], now=now)
+
+
+def on_steps_booked(tx: Tx, events: Sequence[StepBooked], *, now: datetime) -> None:
+    """As ``on_step_booked`` for several exams."""
+    accession_number_of = {key: each.accession_number for each in events for key in each.step_keys}
+    service.publish(tx, _ACTOR, accession_number_of, now=now)
+    service.settle_exams(tx, _ACTOR, sorted(set(accession_number_of.values())), now=now)
 
 
 def on_exam_renamed(tx: Tx, event: StepMoved | OrderRevised, *, now: datetime) -> None:
     """Find anew which performed steps mean those of the exam, whose names may be others now."""
-    service.settle_exam(tx, _ACTOR, event.accession_number, now=now)
+    service.settle_exams(tx, _ACTOR, [event.accession_number], now=now)
 
 
 def on_step_cancelled(tx: Tx, event: StepCancelled, *, now: datetime) -> None:

@@ -43,15 +43,14 @@ class AdmissionLimits:
         batches_max: transactions at work, each with a thread and a connection.
         patience_s: how long a transaction is at work before the next one begins beside it. Most
             are done by then; one that waits for a lock does not hold up all others.
-        gathering_s: how long after several messages were answered their senders have to send the
-            next ones. It costs a message that moment, under load only, and lets twice as many
-            share a transaction.
+        gathering_s: how long at most, after several messages were answered, their senders have to
+            send the next ones, so that these share a transaction again.
     """
 
     messages_max: int = 64
     batches_max: int = 4
     patience_s: float = 0.3
-    gathering_s: float = 0.0015
+    gathering_s: float = 0.004
 
 
 @dataclass(slots=True)
@@ -80,7 +79,8 @@ class Admission:
         self._limits = limits or AdmissionLimits()
         self._waiting: deque[_Entry] = deque()
         self._at_work: set[asyncio.Task[None]] = set()
-        self._not_before = 0.0
+        self._not_before = 0.0  # unless this many wait:
+        self._expected = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def answer(self, data: bytes, caller: Caller) -> Reply:
@@ -97,12 +97,13 @@ class Admission:
         loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
-        if loop.time() < self._not_before:
+        if loop.time() < self._not_before and len(self._waiting) < self._expected:
             self._timer = loop.call_at(self._not_before, self._begin)
             return
         count = min(len(self._waiting), self._limits.messages_max)
         batch = [self._waiting.popleft() for _ in range(count)]
         self._not_before = loop.time() + self._limits.patience_s
+        self._expected = self._limits.messages_max
         self._at_work.add(loop.create_task(self._work(batch)))
         self._begin()
 
@@ -119,9 +120,14 @@ class Admission:
                 else:
                     each.answered.cancel()
             self._at_work = {each for each in self._at_work if each is not asyncio.current_task()}
-            gathering_s = self._limits.gathering_s if len(batch) > 1 else 0.0
-            self._not_before = asyncio.get_running_loop().time() + gathering_s
+            self._gather(len(batch))
             self._begin()
+
+    def _gather(self, answered: int) -> None:
+        """Expect the next messages of those who were answered: one each, and soon."""
+        wait_s = self._limits.gathering_s if answered > 1 else 0.0
+        self._not_before = asyncio.get_running_loop().time() + wait_s
+        self._expected = answered + len(self._waiting)
 
     def _apply(self, batch: Sequence[_Entry]) -> None:
         now = self._clock()

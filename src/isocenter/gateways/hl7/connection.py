@@ -203,6 +203,8 @@ class Connection(asyncio.Protocol):
         if len(self._waiting) <= self._limits.waiting_max // 2:
             self._pause(wanted=self._ended)
         self._write(acknowledgement)
+        if self._writable.is_set():  # nearly always
+            return
         try:
             async with asyncio.timeout(self._limits.stall_timeout_s):
                 await self._writable.wait()

@@ -31,6 +31,7 @@ from isocenter.standards.hl7v2.datatypes import format_dtm
 from isocenter.standards.hl7v2.mllp import Oversized
 
 _log = get_logger(__name__)
+_ACCEPTED = frozenset({ack.AckCode.AA, ack.AckCode.CA})
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +191,9 @@ class Hl7Server:
         metrics.MESSAGES.labels(metrics.kind_of(reply.message_type), reply.code.value).inc()
         if reply.repeated:
             metrics.MESSAGES_REPEATED.inc()
-        accepted = reply.code in {ack.AckCode.AA, ack.AckCode.CA}
-        log = _log.debug if accepted else _log.warning
+        if reply.code in _ACCEPTED and not reply.repeated:
+            return  # it is in the message log, which is better than a line here
+        log = _log.info if reply.code in _ACCEPTED else _log.warning
         log(
             "hl7_message_repeated" if reply.repeated else "hl7_message_answered",
             peer=reply.peer,

@@ -16,17 +16,23 @@ class QueriedEntry:
     accession_number: str
 
 
-def publish(tx: Tx, step_keys: Sequence[int], accession_number: str, now: datetime) -> list[int]:
-    """Offer steps; gives those that were not offered before."""
+def publish(tx: Tx, accession_number_of: Mapping[int, str], now: datetime) -> list[int]:
+    """Offer steps (key -> accession number); gives those that were not offered before."""
     return tx.values(
         """
         insert into worklist.entry (step_key, accession_number, published_at)
-        select step_key, %(accession_number)s, %(now)s
-          from unnest(%(step_keys)s::bigint[]) as step_key order by step_key
+        select step_key, accession_number, %(now)s
+          from unnest(%(step_keys)s::bigint[], %(accession_numbers)s::text[])
+               as said (step_key, accession_number)
+         order by step_key
             on conflict (step_key) do nothing
         returning step_key
         """,
-        {"step_keys": list(step_keys), "accession_number": accession_number, "now": now},
+        {
+            "step_keys": list(accession_number_of),
+            "accession_numbers": list(accession_number_of.values()),
+            "now": now,
+        },
     )
 
 

@@ -195,27 +195,28 @@ def exams_meant(tx: Tx, performed_key: int) -> list[str]:
     )
 
 
-def is_named(tx: Tx, accession_number: str) -> bool:
-    """Whether any performed step may mean, or was found to mean, steps of an exam."""
-    return bool(
-        tx.value(
-            """
-            select exists (
-                   select from worklist.performance
-                     join scheduling.scheduled_procedure_step using (step_key)
-                    where accession_number = %(number)s)
-                or exists (
-                   select from worklist.scheduled_reference
-                    where accession_number <> ''
-                      and upper(btrim(accession_number)) = upper(btrim(%(number)s)))
-                or exists (
-                   select from orders.imaging_order
-                     join orders.requested_procedure using (order_key)
-                     join worklist.scheduled_reference using (study_instance_uid)
-                    where imaging_order.accession_number = %(number)s)
-            """,
-            {"number": accession_number},
-        )
+def named_exams(tx: Tx, accession_numbers: Sequence[str]) -> list[str]:
+    """The exams whose steps any performed step may mean, or was found to mean, in one order."""
+    return tx.values(
+        """
+        select distinct exam.number
+          from unnest(%s::text[]) as exam (number)
+         where exists (
+               select from worklist.performance
+                 join scheduling.scheduled_procedure_step using (step_key)
+                where accession_number = exam.number)
+            or exists (
+               select from worklist.scheduled_reference
+                where accession_number <> ''
+                  and upper(btrim(accession_number)) = upper(btrim(exam.number)))
+            or exists (
+               select from orders.imaging_order
+                 join orders.requested_procedure using (order_key)
+                 join worklist.scheduled_reference using (study_instance_uid)
+                where imaging_order.accession_number = exam.number)
+         order by 1
+        """,
+        (list(accession_numbers),),
     )
 
 

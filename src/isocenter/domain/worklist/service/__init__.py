@@ -10,7 +10,7 @@ from isocenter.domain.worklist.service.entries import (
 from isocenter.domain.worklist.service.performed import (
     confirm_series,
     performed_step,
-    settle_exam,
+    settle_exams,
     settle_performed,
     start,
     studies_in_progress,
@@ -24,7 +24,7 @@ __all__ = [
     "performed_step",
     "publish",
     "record_query",
-    "settle_exam",
+    "settle_exams",
     "settle_performed",
     "start",
     "studies_in_progress",

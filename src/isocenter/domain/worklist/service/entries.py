@@ -26,13 +26,16 @@ from isocenter.infra.db import Tx
 
 
 def publish(
-    tx: Tx, actor: Actor, step_keys: Sequence[int], accession_number: str, *, now: datetime
+    tx: Tx, actor: Actor, accession_number_of: Mapping[int, str], *, now: datetime
 ) -> list[int]:
-    """Note that steps are on the worklist; gives those that were not before."""
+    """Note that steps (key -> accession number) are on the worklist; gives those that were not."""
     authorize(actor, Action.SCHEDULE_WRITE)
-    fresh = store.publish(tx, step_keys, accession_number, now)
-    if fresh:
-        outbox.append(tx, EntryPublished(accession_number, fresh), now=now)
+    fresh = store.publish(tx, accession_number_of, now)
+    by_exam: dict[str, list[int]] = {}
+    for key in fresh:
+        by_exam.setdefault(accession_number_of[key], []).append(key)
+    for accession_number, keys in by_exam.items():
+        outbox.append(tx, EntryPublished(accession_number, keys), now=now)
     return fresh
 
 

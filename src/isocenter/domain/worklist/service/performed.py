@@ -163,10 +163,10 @@ def _settle(tx: Tx, actor: Actor, performed_key: int, *, now: datetime) -> list[
     return store.exams_meant(tx, performed_key)
 
 
-def settle_exam(tx: Tx, actor: Actor, accession_number: str, *, now: datetime) -> None:
-    """Have an exam's steps follow the performed ones that mean them."""
+def settle_exams(tx: Tx, actor: Actor, accession_numbers: Sequence[str], *, now: datetime) -> None:
+    """Have the steps of exams follow the performed ones that mean them."""
     authorize(actor, Action.SCHEDULE_WRITE)
-    if store.is_named(tx, accession_number):
+    for accession_number in store.named_exams(tx, accession_numbers):
         _settle_exam(tx, actor, accession_number, now=now)
 
 
