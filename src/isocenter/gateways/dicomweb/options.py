@@ -15,6 +15,7 @@ class DicomwebOptions:
         empty_search_status: of a search in JSON without results: 200 with an empty array, which
             every client can read, or 204 as PS3.18 Table 10.6.3-1 has it.
         object_bytes_max: largest object that STOW-RS takes.
+        metadata_bytes_max: largest metadata part that STOW-RS takes.
         objects_max: most objects in one STOW-RS request.
         rendered_pixels_max: most pixels of an image that is rendered, and of its picture.
         transcoded_bytes_max: files larger than this are sent as they are stored only.
@@ -24,6 +25,7 @@ class DicomwebOptions:
     search_results_max: int = 1000
     empty_search_status: HTTPStatus = HTTPStatus.OK
     object_bytes_max: int = 4 << 30
+    metadata_bytes_max: int = 64 << 20
     objects_max: int = 10_000
     rendered_pixels_max: int = 64 << 20
     transcoded_bytes_max: int = 512 << 20

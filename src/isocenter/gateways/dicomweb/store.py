@@ -1,7 +1,7 @@
 """STOW-RS: objects come in as the parts of a body of any size, or as one body.
 
-The answer is DICOM JSON whatever the client accepts: objects must not be refused for the language
-of their receipt (some senders accept XML only, and read nothing but the status).
+The answer is DICOM JSON, or a Native DICOM Model for those who prefer that. It is never refused:
+objects must not be lost for the language of their receipt.
 
 Standard: PS3.18 10.5
 """
@@ -18,9 +18,11 @@ from starlette.responses import Response
 from isocenter.domain.access.model import Action, authorize
 from isocenter.gateways.dicomweb.context import actor_of, context_of, service_root
 from isocenter.gateways.dicomweb.errors import NothingSent, UnsupportedBody
-from isocenter.gateways.dicomweb.upload import OUT_OF_RESOURCES, Fate, Upload
+from isocenter.gateways.dicomweb.retrieve import accepted
+from isocenter.gateways.dicomweb.upload import METADATA_TYPES, OUT_OF_RESOURCES, Fate, Upload
+from isocenter.standards.dicom.xml_model import to_xml
 from isocenter.standards.dicomweb import media_types
-from isocenter.standards.dicomweb.media_types import DICOM, DICOM_JSON, MediaType
+from isocenter.standards.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML, MediaType, Offer
 
 # Bytes that are worth a hop to a thread.
 _PORTION_BYTES: Final = 1 << 20
@@ -52,19 +54,27 @@ async def store(request: Request) -> Response:
         raise
     if not upload.fates:
         raise NothingSent("the body holds no object")
-    return _response(upload.fates, service_root(request))
+    return _response(upload.fates, service_root(request), as_xml=_prefers_xml(request))
+
+
+def _prefers_xml(request: Request) -> bool:
+    offers = [Offer(DICOM_JSON), Offer("application/json"), Offer(DICOM_XML)]
+    chosen = media_types.select(accepted(request), offers)
+    return chosen is not None and chosen.name == DICOM_XML
 
 
 def _expect(upload: Upload, kind: MediaType) -> None:
-    if kind.part_name not in {DICOM, "*/*"} or (kind.name != DICOM and not kind.is_multipart):
-        raise UnsupportedBody(f'send multipart/related; type="{DICOM}", or {DICOM}')
+    known = {DICOM, "*/*", *(METADATA_TYPES if kind.is_multipart else ())}
+    if kind.part_name not in known or (kind.name != DICOM and not kind.is_multipart):
+        kinds = ", ".join(sorted({DICOM} | METADATA_TYPES))
+        raise UnsupportedBody(f"send {DICOM}, or multipart/related with a type of {kinds}")
     if kind.is_multipart:
         upload.expect_parts(kind.parameters.get("boundary", ""), kind.part_name)
     else:
         upload.expect_one()
 
 
-def _response(fates: Sequence[Fate], root: str) -> Response:
+def _response(fates: Sequence[Fate], root: str, *, as_xml: bool) -> Response:
     """The store instances response.
 
     Standard: PS3.18 10.5.3, Table 10.5.3-1, Annex I
@@ -83,6 +93,8 @@ def _response(fates: Sequence[Fate], root: str) -> Response:
     if others:
         # Objects of which not even the UID is known have a sequence of their own.
         body["0008119A"] = _sequence([{"00081197": _reason(each)} for each in others])
+    if as_xml:
+        return Response(to_xml(body), _status(fates), media_type=DICOM_XML)
     return Response(msgspec.json.encode(body), _status(fates), media_type=DICOM_JSON)
 
 

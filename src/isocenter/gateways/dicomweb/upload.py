@@ -6,7 +6,7 @@ cut short, storage or database away) leaves whole batches behind or nothing; all
 again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
@@ -25,12 +25,14 @@ from isocenter.domain.archive.model import (
     identify,
 )
 from isocenter.domain.archive.service.description import describe_file
+from isocenter.gateways.dicomweb.assembly import Assembly, BulkData, read_models, uids_of
 from isocenter.gateways.dicomweb.context import Dicomweb
 from isocenter.gateways.dicomweb.errors import TooLarge
 from isocenter.infra.blobs import BlobWriter, StoredBlob
 from isocenter.infra.log import get_logger
+from isocenter.standards import ProtocolError
 from isocenter.standards.dicomweb import media_types
-from isocenter.standards.dicomweb.media_types import DICOM
+from isocenter.standards.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML
 from isocenter.standards.dicomweb.multipart import (
     BodyEnd,
     Event,
@@ -43,6 +45,8 @@ from isocenter.standards.dicomweb.multipart import (
 _log = get_logger(__name__)
 _BATCH_OBJECTS: Final = 32  # each is an open file until it is admitted
 _NOT_NEEDED: Final = frozenset({Outcome.DUPLICATE, Outcome.REFUSED})
+
+METADATA_TYPES: Final = frozenset({DICOM_JSON, DICOM_XML})
 
 # Failure Reason (0008,1197), PS3.18 Table I.2-2
 OUT_OF_RESOURCES: Final = 0xA700
@@ -80,6 +84,9 @@ class Upload:
         self._size_bytes = 0
         self._reader: MultipartReader | None = None
         self._part_name = DICOM
+        self._assembly = Assembly()
+        self._bulk: BulkData | None = None
+        self._metadata: bytearray | None = None
         self._lock = Lock()
 
     def expect_parts(self, boundary: str, part_name: str) -> None:
@@ -122,11 +129,13 @@ class Upload:
                 self._reader.close()
             else:
                 self._end()
+            self._assemble()
             self._settle()
 
     def abandon(self) -> None:
         """Forget what is not admitted, once no other thread is at work on it."""
         with self._lock:
+            self._assembly.close()
             for writer in [*self._waiting, *([self._current] if self._current else [])]:
                 writer.abort()
             self._waiting, self._current = [], None
@@ -134,7 +143,7 @@ class Upload:
     def _take(self, event: Event) -> None:
         match event:
             case PartBegin(headers):
-                self._begin_part(headers.get("content-type", self._part_name))
+                self._begin_part(headers)
             case PartData(data):
                 self._write(data)
             case PartEnd():
@@ -142,26 +151,46 @@ class Upload:
             case BodyEnd():
                 pass
 
-    def _begin_part(self, content_type: str) -> None:
+    def _begin_part(self, headers: Mapping[str, str]) -> None:
+        content_type = headers.get("content-type", self._part_name)
+        name = media_types.parse_media_type(content_type).name
+        if self._part_name in METADATA_TYPES:
+            self._size_bytes = 0
+            if name in METADATA_TYPES:
+                self._metadata = bytearray()
+            else:
+                location = headers.get("content-location", "")
+                self._bulk = self._assembly.add(location, content_type)
         # A part that does not say what it is is taken for DICOM: its bytes tell.
-        if media_types.parse_media_type(content_type).name in {DICOM, "*/*"}:
+        elif name in {DICOM, "*/*"}:
             self._begin()
         else:
             self._refuse("UnsupportedPart", CANNOT_UNDERSTAND)
 
     def _begin(self) -> None:
+        self._check_count(1)
+        self._current, self._size_bytes = self._context.blobs.writer(), 0
+
+    def _check_count(self, more: int) -> None:
         most = self._context.options.objects_max
-        if len(self.fates) + len(self._waiting) >= most:
+        if len(self.fates) + len(self._waiting) + more > most:
             stored = sum(each.failure is None for each in self.fates)
             raise TooLarge(
                 f"more than {most} objects in one request; the first {stored} are stored"
             )
-        self._current, self._size_bytes = self._context.blobs.writer(), 0
 
     def _write(self, data: bytes | memoryview) -> None:
+        self._size_bytes += len(data)
+        if self._metadata is not None:
+            if self._size_bytes > self._context.options.metadata_bytes_max:
+                raise TooLarge("the metadata is larger than this server takes")
+            self._metadata += data
+        elif self._bulk is not None:
+            if self._size_bytes > self._context.options.object_bytes_max:
+                raise TooLarge("the bulk data is larger than this server takes")
+            self._bulk.write(data)
         if self._current is None:
             return
-        self._size_bytes += len(data)
         if self._size_bytes > self._context.options.object_bytes_max:
             self._current.abort()
             self._current = None
@@ -170,12 +199,41 @@ class Upload:
         self._current.write(data)
 
     def _end(self) -> None:
+        if self._metadata is not None:
+            models = read_models(bytes(self._metadata), self._part_name)
+            self._metadata = None
+            self._assembly.models += models
+            self._check_count(len(self._assembly.models))
+        self._bulk = None
         if self._current is None:
             return
         self._waiting.append(self._current)
         self._current = None
         if len(self._waiting) >= _BATCH_OBJECTS:
             self._settle()
+
+    def _assemble(self) -> None:
+        """Make files of metadata and bulk data; what cannot be made is refused by itself."""
+        for model in self._assembly.models:
+            writer = self._context.blobs.writer()
+            try:
+                self._assembly.write(model, writer)
+            except ProtocolError as error:
+                writer.abort()
+                _log.warning(
+                    "instance_refused",
+                    peer_name=self._actor.name,
+                    error_type=type(error).__name__,
+                )
+                self.fates.append(Fate(*uids_of(model), failure=CANNOT_UNDERSTAND))
+                continue
+            except BaseException:
+                writer.abort()
+                raise
+            self._waiting.append(writer)
+            if len(self._waiting) >= _BATCH_OBJECTS:
+                self._settle()
+        self._assembly.close()
 
     def _refuse(self, error_type: str, failure: int) -> None:
         _log.warning("instance_refused", peer_name=self._actor.name, error_type=error_type)
