@@ -106,3 +106,18 @@ class StudyPlaced:
     def subject(self) -> str:
         """The study."""
         return f"study/{self.study_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceExchanged:
+    """Another of the instance's contents is shown from now on."""
+
+    name: ClassVar[str] = "archive.instance_exchanged"
+
+    study_instance_uid: str
+    sop_instance_uid: str
+
+    @property
+    def subject(self) -> str:
+        """The study."""
+        return f"study/{self.study_instance_uid}"

@@ -41,6 +41,7 @@ NOTICES: Mapping[str, str] = {
     "approved": "Approved. The caller is a peer from now on.",
     "pending_dismissed": "Dismissed. The caller stays refused.",
     "peer_added": "The peer is added.",
+    "booked_again": "The exam is on the scanners' worklist again.",
     "peer_removed": "The peer is removed. Its calls are refused from now on.",
     "user_added": "The user is added.",
     "user_disabled": "The user is disabled.",
@@ -53,6 +54,7 @@ NOTICES: Mapping[str, str] = {
     "paused": "Paused. Nothing more is sent to the recipient for now.",
     "resumed": "Resumed. What waited is being sent.",
     "retried": "The work is queued again.",
+    "exchanged": "The other content is shown now. Both are kept.",
     "given_up": "The finding is settled. It alarms no more.",
 }
 

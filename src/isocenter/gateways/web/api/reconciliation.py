@@ -1,11 +1,13 @@
 """What needs a person, and the person's decision."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from isocenter.domain.archive.model_contents import Content, Contents
+from isocenter.domain.archive.service import contents as other_contents
 from isocenter.domain.reconcile import service as reconcile
 from isocenter.domain.reconcile.model import CaseKind, Method
 from isocenter.gateways.web.api.shapes import LIMIT_MAX, Shape
@@ -53,6 +55,48 @@ class LinkAnswer(Shape):
     reason: str
     linked_at: datetime
     linked_by: str
+
+
+class ContentAnswer(Shape):
+    """One of several contents. ``conflict_key`` is null for the one that is shown."""
+
+    conflict_key: int | None
+    sha256: str
+    size_bytes: int
+    calling_ae_title: str
+    received_at: datetime
+    asserted_study_instance_uid: str
+    asserted_series_instance_uid: str
+
+    @classmethod
+    def of(cls, content: Content) -> Self:
+        """The answer for this content."""
+        return cls(
+            conflict_key=content.conflict_key,
+            sha256=content.digest,
+            size_bytes=content.size_bytes,
+            calling_ae_title=content.calling_ae_title,
+            received_at=content.received_at,
+            asserted_study_instance_uid=content.asserted_study_instance_uid,
+            asserted_series_instance_uid=content.asserted_series_instance_uid,
+        )
+
+
+class ContentsAnswer(Shape):
+    """An instance of which different bytes were received."""
+
+    sop_instance_uid: str
+    shown: ContentAnswer
+    kept: list[ContentAnswer]
+
+    @classmethod
+    def of(cls, contents: Contents) -> Self:
+        """The answer for these contents."""
+        return cls(
+            sop_instance_uid=contents.sop_instance_uid,
+            shown=ContentAnswer.of(contents.shown),
+            kept=[ContentAnswer.of(each) for each in contents.kept],
+        )
 
 
 class MatchRequest(BaseModel):
@@ -107,3 +151,25 @@ async def undo(web: InWeb, actor: SignedIn, study_instance_uid: str, body: Reaso
 async def dismiss(web: InWeb, actor: SignedIn, case_key: int, body: ReasonRequest) -> None:
     """The case ended; it comes back only when there is something new."""
     await web.pool.run(reconcile.dismiss_case, actor, case_key, reason=body.reason, now=web.clock())
+
+
+@router.get("/{study_instance_uid}/contents", summary="Instances that came with different bytes")
+async def contents(
+    web: InWeb, viewer: StudyViewer, study_instance_uid: str
+) -> list[ContentsAnswer]:
+    """What is shown of each, and what is kept beside it."""
+    found = await web.pool.run(other_contents.contents_of, viewer, study_instance_uid)
+    return [ContentsAnswer.of(each) for each in found]
+
+
+@router.post("/contents/{conflict_key}/show", status_code=204, summary="Show the other content")
+async def show_instead(web: InWeb, actor: SignedIn, conflict_key: int, body: ReasonRequest) -> None:
+    """The kept content is shown, and the shown one is kept."""
+    await web.pool.run(
+        other_contents.show_instead,
+        actor,
+        web.blobs,
+        conflict_key,
+        reason=body.reason,
+        now=web.clock(),
+    )

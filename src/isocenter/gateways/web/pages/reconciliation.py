@@ -11,6 +11,8 @@ from starlette.responses import Response
 
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.domain.archive.model import Study
+from isocenter.domain.archive.model_contents import Contents
+from isocenter.domain.archive.service import contents as other_contents
 from isocenter.domain.archive.service import location as archive
 from isocenter.domain.identity import service as identity
 from isocenter.domain.orders import service as orders
@@ -51,6 +53,7 @@ class StudyCase:
     cases: list[OpenCase]
     exam: ExamLedger | None
     candidates: list[Candidate]
+    contents: list[Contents]
 
     @property
     def linked(self) -> bool:
@@ -124,6 +127,7 @@ def _load(tx: Tx, viewer: Viewer, uid: str, search: Search, *, web: Web, look: L
         cases=cases,
         exam=opened_exam_of_study(tx, exams, uid, look=look),
         candidates=found,
+        contents=other_contents.contents_of(tx, viewer, uid),
     )
 
 
@@ -207,3 +211,22 @@ async def dismiss(
     """The case ended by a person who has looked at it."""
     await web.pool.run(reconcile.dismiss_case, actor, case_key, reason=reason, now=web.clock())
     return seen_after("/reconciliation", "dismissed")
+
+
+@router.post("/reconciliation/contents/{conflict_key}/show")
+async def show_instead(
+    web: InWeb,
+    actor: SignedIn,
+    conflict_key: int,
+    reason: Annotated[str, Form(min_length=1, max_length=500)],
+) -> Response:
+    """The kept content shown, and the shown one kept."""
+    study_instance_uid = await web.pool.run(
+        other_contents.show_instead,
+        actor,
+        web.blobs,
+        conflict_key,
+        reason=reason,
+        now=web.clock(),
+    )
+    return seen_after(f"/reconciliation/{study_instance_uid}", "exchanged")
