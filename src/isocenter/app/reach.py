@@ -4,6 +4,8 @@ import asyncio
 import time
 from dataclasses import dataclass
 
+from isocenter.app.settings import Settings
+from isocenter.app.tls_contexts import client_context, dicom_client_context
 from isocenter.domain.peers.model import DicomPeer, Hl7Peer
 from isocenter.errors import IsocenterError
 from isocenter.gateways.dimse import scu
@@ -20,36 +22,38 @@ class Reached:
     elapsed_ms: float
 
 
-async def reach(peer: DicomPeer | Hl7Peer, *, calling_ae_title: str) -> Reached:
-    """Call a peer once; failures are part of the answer and not raised."""
+async def reach(peer: DicomPeer | Hl7Peer, chosen: Settings) -> Reached:
+    """Call a peer once, over TLS where it wants that; failures are answered and not raised."""
     began = time.monotonic()
     try:
         if isinstance(peer, DicomPeer):
-            detail = await _echo(peer, calling_ae_title)
+            detail = await _echo(peer, chosen)
         else:
-            detail = await _connect(peer)
+            detail = await _connect(peer, chosen)
     except (IsocenterError, OSError, TimeoutError) as error:
         return Reached(False, str(error) or type(error).__name__, _since_ms(began))
     return Reached(True, detail, _since_ms(began))
 
 
-async def _echo(peer: DicomPeer, calling_ae_title: str) -> str:
+async def _echo(peer: DicomPeer, chosen: Settings) -> str:
     called = scu.Peer(
         host=peer.host,
         port=peer.port,
         called_ae_title=peer.ae_title,
-        calling_ae_title=calling_ae_title,
+        calling_ae_title=chosen.ae_title,
+        tls=dicom_client_context(chosen) if peer.tls else None,
         timeout_s=_TIMEOUT_S,
     )
     status = await scu.echo(called)
     return f"C-ECHO answered with status {status.status:04X}H"
 
 
-async def _connect(peer: Hl7Peer) -> str:
+async def _connect(peer: Hl7Peer, chosen: Settings) -> str:
     if peer.port is None:
         return "only sends to us; there is nothing to call"
     async with asyncio.timeout(_TIMEOUT_S):
-        _, writer = await asyncio.open_connection(peer.host, peer.port)
+        tls = client_context(chosen) if peer.tls else None
+        _, writer = await asyncio.open_connection(peer.host, peer.port, ssl=tls)
     writer.close()
     return "accepts connections"
 

@@ -55,6 +55,7 @@ class Policy:
     async def grant(self, caller: Caller) -> Grant | None:
         services = {
             "SCU": frozenset(Service),
+            "ORTHANC": frozenset(Service),
             "READER": frozenset({Service.FIND}),
             "GETTER": frozenset({Service.GET}),
         }

@@ -14,6 +14,7 @@ from isocenter.app.cli.config_commands import config
 from isocenter.app.cli.import_command import import_files
 from isocenter.app.cli.key_commands import keys
 from isocenter.app.cli.peer_commands import peer
+from isocenter.app.cli.peer_questions import find, move
 from isocenter.app.cli.people import token, user
 from isocenter.app.cli.route_commands import route
 from isocenter.app.cli.storage_commands import storage
@@ -29,6 +30,8 @@ app = typer.Typer(
 app.add_typer(user, name="user")
 app.add_typer(token, name="token")
 app.add_typer(peer, name="peer")
+peer.command("find")(find)
+peer.command("move")(move)
 app.add_typer(route, name="route")
 app.add_typer(config, name="config")
 app.add_typer(storage, name="storage")

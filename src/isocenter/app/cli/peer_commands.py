@@ -212,7 +212,7 @@ def echo(name: Name) -> None:
     chosen = session.settings()
     with session.database(chosen) as db, db.transaction() as tx:
         known = _peer(tx, name)
-    answer = asyncio.run(reach(known, calling_ae_title=chosen.ae_title))
+    answer = asyncio.run(reach(known, chosen))
     session.out.print(f"{name}: {answer.detail} ({answer.elapsed_ms:.0f} ms)")
     if not answer.reached:
         raise typer.Exit(exit_codes.NOT_REACHABLE)

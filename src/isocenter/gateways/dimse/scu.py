@@ -1,4 +1,4 @@
-"""Calls other peers: C-ECHO, C-STORE, C-FIND as SCU over one association.
+"""Calls other peers: C-ECHO, C-STORE, C-FIND, C-MOVE as SCU over one association.
 
     async with associate(peer, contexts) as association:
         status = await association.echo()
@@ -39,6 +39,7 @@ VERIFICATION: Final = "1.2.840.10008.1.1"
 UNCOMPRESSED: Final = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
 _PDU_LENGTH_BYTES: Final = 131072
 _MESSAGE_ID_LIMIT: Final = 0xFFFF
+_FAILED_SOP_INSTANCE_UID_LIST: Final = 0x00080058
 
 
 class PeerUnreachable(IsocenterError):
@@ -103,6 +104,25 @@ class OperationStatus:
     def is_done(self) -> bool:
         """True for success and for warnings, with which the operation was performed as well."""
         return category_of(self.status) in {Category.SUCCESS, Category.WARNING}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveProgress:
+    """What a peer says of a C-MOVE that it performs for us.
+
+    Attributes:
+        remaining: None when the peer does not say, as at the end.
+
+    Standard: PS3.4 C.4.2.1.5 to C.4.2.1.9
+    """
+
+    status: int
+    remaining: int | None
+    completed: int
+    failed: int
+    warnings: int
+    error_comment: str = ""
+    failed_sop_instance_uids: tuple[str, ...] = ()
 
 
 class _Wire(asyncio.Protocol):
@@ -222,6 +242,40 @@ class ClientAssociation:
         if category is Category.FAILURE:
             comment = getattr(response, "error_comment", "")
             raise PeerFault(f"query failed with status {response.status:04X}H {comment}".rstrip())
+
+    async def move(
+        self, sop_class_uid: str, identifier: DataSet, move_destination: str
+    ) -> AsyncIterator[MoveProgress]:
+        """How the peer gets on with sending; the last one is how it ended, whatever that is.
+
+        Standard: PS3.4 C.4.2
+        """
+        context_id = self.context_for(sop_class_uid)
+        syntax = self._wire.connection.contexts[context_id].transfer_syntax
+        request = dimse.CMoveRequest(
+            message_id=self.next_message_id(),
+            affected_sop_class_uid=sop_class_uid,
+            move_destination=move_destination,
+        )
+        encoded = encode_dataset(identifier, syntax)
+        send_message(self._wire.connection, context_id, request, encoded)
+        await self._flush()
+        pending = True
+        while pending:
+            response, data = await self._response(request.message_id)
+            if not isinstance(response, dimse.CMoveResponse):
+                raise PeerFault("the peer answers something else than C-MOVE")
+            failed = decode_dataset(data, syntax).texts(_FAILED_SOP_INSTANCE_UID_LIST)
+            yield MoveProgress(
+                status=response.status,
+                remaining=response.number_of_remaining_suboperations,
+                completed=response.number_of_completed_suboperations or 0,
+                failed=response.number_of_failed_suboperations or 0,
+                warnings=response.number_of_warning_suboperations or 0,
+                error_comment=response.error_comment,
+                failed_sop_instance_uids=failed,
+            )
+            pending = category_of(response.status) is Category.PENDING
 
     def accepted(self, abstract_syntax: str) -> frozenset[str]:
         """The transfer syntaxes in which the peer takes objects of a SOP class."""

@@ -1,0 +1,145 @@
+"""Orthanc asks us and takes what we send; our commands ask Orthanc."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BytesIO
+
+import pydicom
+import pytest
+
+from isocenter.app.cli.commands import main
+from tests.contract.query_retrieve.conftest import free_port, wait_until_listening
+
+_PATH = os.defpath + ":/usr/sbin:/usr/local/sbin:/usr/local/bin"
+ORTHANC = shutil.which("Orthanc", path=_PATH)
+pytestmark = [
+    pytest.mark.peer("orthanc"),
+    pytest.mark.skipif(ORTHANC is None, reason="Orthanc is not installed"),
+]
+CT_STUDY = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322"
+
+
+@dataclass
+class Orthanc:
+    """An Orthanc that knows us as the modality ARCHIVE."""
+
+    dicom_port: int
+    http_port: int
+
+    def ask(self, path: str, body: object = None, method: str | None = None):
+        """The answer of its REST interface."""
+        data = None
+        if body is not None:
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        url = f"http://127.0.0.1:{self.http_port}{path}"
+        request = urllib.request.Request(url, data, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            said = answer.read()
+        return json.loads(said) if said else None
+
+    def objects(self) -> set[str]:
+        """SOP Instance UIDs of what it holds."""
+        found = self.ask("/instances?expand")
+        return {each["MainDicomTags"]["SOPInstanceUID"] for each in found}
+
+
+@pytest.fixture(scope="module")
+def orthanc(archived, tmp_path_factory) -> Iterator[Orthanc]:
+    folder = tmp_path_factory.mktemp("orthanc")
+    running = Orthanc(free_port(), free_port())
+    settings = {
+        "Name": "ORTHANC",
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "index"),
+        "HttpPort": running.http_port,
+        "DicomPort": running.dicom_port,
+        "DicomAet": "ORTHANC",
+        "DicomCheckCalledAet": False,
+        "DicomAlwaysAllowFind": True,
+        "DicomAlwaysAllowMove": True,
+        "AuthenticationEnabled": False,
+        "DicomModalities": {"archive": ["ARCHIVE", "127.0.0.1", archived.port]},
+        "Plugins": [],
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    process = subprocess.Popen(
+        [str(ORTHANC), str(folder / "orthanc.json")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_until_listening(running.http_port)
+    wait_until_listening(running.dicom_port)
+    archived.meet("ORTHANC", running.dicom_port)
+    yield running
+    process.terminate()
+    process.wait(20)
+
+
+def test_orthanc_finds_with_us_and_has_it_moved_to_itself(archived, orthanc):
+    asked = {"Level": "Study", "Query": {"PatientName": "CompressedSamples*"}}
+    query = orthanc.ask("/modalities/archive/query", asked)["ID"]
+    answers = orthanc.ask(f"/queries/{query}/answers")
+    assert len(answers) == 2
+    contents = [
+        orthanc.ask(f"/queries/{query}/answers/{each}/content?simplify") for each in answers
+    ]
+    assert {each["PatientID"] for each in contents} == {"1CT1", "4MR1"}
+    orthanc.ask(f"/queries/{query}/retrieve", b"ORTHANC")
+    wanted = {
+        str(pydicom.dcmread(BytesIO(data)).SOPInstanceUID)
+        for name, data in archived.files.items()
+        if name.startswith(("CT", "MR"))
+    }
+    deadline = time.monotonic() + 20
+    while orthanc.objects() != wanted and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert orthanc.objects() == wanted
+
+
+@pytest.fixture
+def isocenter(archived, tmp_path, monkeypatch, capsys):
+    """Runs `isocenter peer …` on the archive's database: exit code, output, errors."""
+    monkeypatch.setenv("ISOCENTER_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("ISOCENTER_DATABASE_URL", archived.database.url)
+    monkeypatch.setenv("ISOCENTER_AE_TITLE", "ARCHIVE")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main(["peer", *arguments])
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+def test_our_commands_ask_orthanc(archived, orthanc, storescp, isocenter):
+    orthanc.ask("/instances", archived.files["CT_small.dcm"])
+    assert isocenter("echo", "ORTHANC")[0] == 0
+    code, found, errors = isocenter("find", "ORTHANC", "-k", "PatientID=1CT1", "--json")
+    assert code == 0, errors
+    (study,) = map(json.loads, found.splitlines())
+    assert study["StudyInstanceUID"] == CT_STUDY
+    assert study["PatientName"] == "CompressedSamples^CT1"
+    _, table, _ = isocenter(
+        "find", "ORTHANC", "--level", "series", "-k", f"StudyInstanceUID={CT_STUDY}"
+    )
+    assert "Modality" in table
+    receiver = storescp()
+    orthanc.ask(
+        "/modalities/receiver",
+        {"AET": "STORESCP", "Host": "127.0.0.1", "Port": receiver.port},
+        method="PUT",
+    )
+    study = f"StudyInstanceUID={CT_STUDY}"
+    code, moved, errors = isocenter("move", "ORTHANC", "--to", "STORESCP", "-k", study)
+    assert code == 0, errors
+    assert "1 sent, 0 failed" in moved
+    (path,) = receiver.received()
+    assert pydicom.dcmread(path).PatientID == "1CT1"
+    assert isocenter("move", "ORTHANC", "--to", "NOBODY", "-k", study)[0] == 1
+    assert isocenter("find", "NOBODY")[0] == 4
+    assert isocenter("find", "ORTHANC", "-k", "NoSuchThing=1")[0] == 2
