@@ -1,7 +1,8 @@
 """What modalities say that they did, as columns of an exam's facts: parts of the one statement.
 
 A performed step belongs to an order whose steps it means, or with whose studies it shares its
-images. Those that took the wrong worklist entry are counted and otherwise left out.
+images. Those that took the wrong worklist entry are counted and otherwise left out, as are those
+after which the exam was booked again.
 """
 
 from typing import Final, LiteralString
@@ -22,21 +23,22 @@ _TAIL: Final[LiteralString] = """ meant
          cross join lateral (
                select coalesce(status = 'DISCONTINUED' and discontinuation_reason_code = '110514'
                                and discontinuation_reason_scheme = 'DCM', false) as wrong) reason
+         cross join lateral (select not wrong and set_aside_at is null as counts) counted
 """
 _HEAD: Final[LiteralString] = """
  cross join lateral (
-       select count(*) filter (where not wrong) as performed,
+       select count(*) filter (where counts) as performed,
               count(*) filter (where status = 'IN PROGRESS') as performing,
               count(*) filter (where status = 'COMPLETED') as ended,
               string_agg(distinct performed_station_ae_title, ', ') as performed_by,
-              min(started_at) filter (where not wrong) as performed_at,
-              max(ended_at) filter (where not wrong) as ended_at,
+              min(started_at) filter (where counts) as performed_at,
+              max(ended_at) filter (where counts) as ended_at,
               (array_agg(coalesce(nullif(discontinuation_reason_meaning, ''), 'no reason given')
                          order by ended_at desc)
-                  filter (where status = 'DISCONTINUED' and not wrong))[1] as discontinued_for,
+                  filter (where status = 'DISCONTINUED' and counts))[1] as discontinued_for,
               count(*) filter (where wrong) as wrong_entries,
-              coalesce(sum(expected) filter (where not wrong), 0)::int as expected,
-              coalesce(sum(missing) filter (where not wrong), 0)::int as missing
+              coalesce(sum(expected) filter (where counts), 0)::int as expected,
+              coalesce(sum(missing) filter (where counts), 0)::int as missing
          from """
 FOR_ORDER: Final[LiteralString] = "".join((
     _HEAD,

@@ -2,10 +2,13 @@
 
 import pytest
 
+from isocenter.domain.worklist import service as worklist
 from isocenter.domain.worklist.model import PerformedStatus, Reason, ScheduledReference
 from isocenter.readmodels import reading_list
+from isocenter.readmodels.performed_steps import StepQuery, performed_steps
 from tests.component.readmodels.test_exam_ledger import STUDIES, hop, ledger, stuck
 from tests.exam_story import (
+    SYSTEM,
     WRONG_ENTRY,
     Department,
     a_patient,
@@ -94,6 +97,11 @@ def test_a_discontinued_exam_needs_a_person(department):
     text = "CT1 discontinued the exam: Equipment failure. Book it again or cancel the order."
     assert stuck(department) == [("A1", "complete", text)]
     assert ledger(department).needs_person_reason == text
+    with department.database.transaction() as tx:
+        worklist.book_again(tx, SYSTEM, "A1", now=NOW)
+    assert stuck(department) == []
+    found = ledger(department)
+    assert (found.state, hop(found, "started").state) == ("scheduled", "waiting")
 
 
 def test_a_wrong_entry_is_remarked_and_the_exam_goes_on(department):
@@ -132,3 +140,22 @@ def test_an_unscheduled_study_shows_what_its_scanner_did(department):
     found = ledger(department, "X9")
     assert hop(found, "started").at == NOW
     assert [each.status for each in found.performed_steps] == ["IN PROGRESS"]
+
+
+def test_all_steps_are_listed_and_the_unscheduled_ones_found(department):
+    department.start(a_step_start("2.1", STUDY))
+    department.start(a_step_start("2.2", ScheduledReference("1.2.9", "TYPED")))
+    listed = steps(department)
+    assert [(each.sop_instance_uid, each.accession_numbers) for each in listed] == [
+        ("2.2", []),
+        ("2.1", ["A1"]),
+    ]
+    assert listed[0].asserted_accession_numbers == ["TYPED"]
+    assert [each.sop_instance_uid for each in steps(department, unscheduled=True)] == ["2.2"]
+    assert steps(department, status="COMPLETED") == []
+    assert steps(department, before=listed[1].performed_key) == []
+
+
+def steps(department, **wanted):
+    with department.database.read() as tx:
+        return performed_steps(tx, department.viewer, StepQuery(**wanted))

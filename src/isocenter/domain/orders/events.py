@@ -107,7 +107,10 @@ class OrderCompleted:
 
 @dataclass(frozen=True, slots=True)
 class OrderReopened:
-    """An order that counted as begun or finished waits again: it was taken by mistake."""
+    """An order that counted as begun or finished waits again.
+
+    It was taken by mistake, or is booked again after its modality gave up.
+    """
 
     name: ClassVar[str] = "orders.order_reopened"
 

@@ -42,6 +42,9 @@ _RANKS: Mapping[str | None, int] = {
 }
 
 
+_TOLD = frozenset({StepStatus.STARTED, StepStatus.COMPLETED, StepStatus.DISCONTINUED})
+
+
 class ExamUnknown(IsocenterError):
     """No exam has this accession number, or it has no steps."""
 
@@ -93,7 +96,8 @@ class Step:
         status: where it is now, which follows from the next four: see ``settled``.
         waiting_status: SCHEDULED, ARRIVED or READY, as people and messages say.
         imaged_status: STARTED or COMPLETED, as images let suppose.
-        performed_status: STARTED, COMPLETED or DISCONTINUED, as its modality says.
+        performed_status: STARTED, COMPLETED or DISCONTINUED, as its modality says; SCHEDULED
+            when it was discontinued and is booked again.
         closed: its order was cancelled or discontinued before it was done.
     """
 
@@ -156,7 +160,7 @@ def settled(steps: Sequence[Step]) -> tuple[Step, ...]:
         if each.closed
         else replace(
             each,
-            status=each.performed_status
+            status=(each.performed_status if each.performed_status in _TOLD else None)
             or (None if each.procedure_key in told else each.imaged_status)
             or each.waiting_status,
         )

@@ -356,7 +356,7 @@ def perform(
     """Note what the modalities say of an exam's steps; gives the steps that this changed.
 
     ``statuses`` is asked once the exam is locked, so that nothing it reads can change: it gives
-    STARTED, COMPLETED or DISCONTINUED by step key, and leaves out steps of which nothing is said.
+    a performed status by step key, and leaves out steps of which nothing is said.
     Raises ``OrderUnknown``.
     """
     authorize(actor, Action.SCHEDULE_WRITE)

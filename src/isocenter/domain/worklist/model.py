@@ -65,6 +65,12 @@ class PerformedStepFinal(IsocenterError):
     kind: ClassVar[Kind] = Kind.CONFLICT
 
 
+class NothingDiscontinued(IsocenterError):
+    """No step of the exam was discontinued by its modality and waits for a decision."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
+
+
 class FixedAttributesChanged(IsocenterError):
     """Attributes were set to another value that are fixed when a performed step is created."""
 
@@ -207,12 +213,17 @@ class NamedStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Performed:
-    """One reference of a performed step, with how far that is."""
+    """One reference of a performed step, with how far that is.
+
+    Attributes:
+        is_set_aside: a person had the exam booked again after it was discontinued.
+    """
 
     performed_key: int
     status: str
     discontinuation_reason_code: str | None
     discontinuation_reason_scheme: str | None
+    is_set_aside: bool
     study_instance_uid: str
     accession_number: str
     requested_procedure_id: str
@@ -259,13 +270,16 @@ def status_of(performed: Iterable[Performed]) -> StepStatus | None:
 
     While one is in progress the step is, also when another was completed before; when all have
     ended, one that was completed counts more than others that were discontinued. One that took the
-    wrong entry says nothing of it.
+    wrong entry says nothing of it; where all that is left was set aside, the step is SCHEDULED.
 
     Standard: IHE RAD TF-2 4.6.4, 4.7.4 (append case, discontinued case)
     """
-    statuses = {each.status for each in performed if not each.is_wrong_entry}
+    told = [each for each in performed if not each.is_wrong_entry]
+    statuses = {each.status for each in told if not each.is_set_aside}
     if PerformedStatus.IN_PROGRESS in statuses:
         return StepStatus.STARTED
     if PerformedStatus.COMPLETED in statuses:
         return StepStatus.COMPLETED
-    return StepStatus.DISCONTINUED if statuses else None
+    if statuses:
+        return StepStatus.DISCONTINUED
+    return StepStatus.SCHEDULED if told else None

@@ -9,6 +9,7 @@ from isocenter.domain.worklist import service
 from isocenter.domain.worklist.model import (
     FinalAttributesMissing,
     FixedAttributesChanged,
+    NothingDiscontinued,
     PerformedStatus,
     PerformedStepExists,
     PerformedStepFinal,
@@ -19,6 +20,7 @@ from isocenter.domain.worklist.model import (
 )
 from tests.exam_story import (
     MODALITY,
+    SYSTEM,
     WRONG_ENTRY,
     Department,
     a_patient,
@@ -103,6 +105,23 @@ def test_a_discontinued_exam_leaves_the_worklist_and_waits_for_a_decision(depart
     assert department.statuses("A1") == ["in_progress", "STARTED"]
     department.update("2.2", a_step_end(series={"1.2.3.1": ["1.2.3.1.1"]}))
     assert department.statuses("A1")[0] == "completed"
+
+
+def test_what_was_discontinued_is_booked_again_by_a_person(department):
+    with department.database.transaction() as tx, pytest.raises(NothingDiscontinued):
+        service.book_again(tx, SYSTEM, "A1", now=NOW)
+    department.start(a_step_start("2.1", STUDY))
+    department.receive(an_instance(sop="1.2.3.1.1"))
+    department.update("2.1", a_step_end(DISCONTINUED, series={"1.2.3.1": ["1.2.3.1.1"]}))
+    department.drain()
+    assert department.statuses("A1") == ["in_progress", "DISCONTINUED off"]
+    with department.database.transaction() as tx:
+        service.book_again(tx, SYSTEM, "A1", now=NOW)
+    department.drain()
+    # The images of the first attempt do not move it on.
+    assert department.statuses("A1") == ["placed", "SCHEDULED"]
+    department.start(a_step_start("2.2", STUDY))
+    assert department.statuses("A1") == ["in_progress", "STARTED"]
 
 
 def test_a_wrong_worklist_entry_gives_the_exam_back(department):

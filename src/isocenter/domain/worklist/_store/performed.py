@@ -243,8 +243,8 @@ def performed_for(
         Performed,
         """
         select performed_key, status, discontinuation_reason_code, discontinuation_reason_scheme,
-               study_instance_uid, accession_number, requested_procedure_id,
-               scheduled_procedure_step_id
+               set_aside_at is not null as is_set_aside, study_instance_uid, accession_number,
+               requested_procedure_id, scheduled_procedure_step_id
           from worklist.scheduled_reference
           join worklist.performed_procedure_step using (performed_key)
          where study_instance_uid = any(%(study_instance_uids)s)
@@ -280,6 +280,23 @@ def set_performance(tx: Tx, step_keys: Sequence[int], pairs: Collection[tuple[in
             "steps": [step_key for step_key, _ in pairs],
             "performed": [performed_key for _, performed_key in pairs],
         },
+    )
+
+
+def set_aside(tx: Tx, accession_number: str, by: str, now: datetime) -> list[int]:
+    """Have what modalities discontinued of an exam's steps count no more; gives the keys."""
+    return tx.values(
+        """
+        update worklist.performed_procedure_step set set_aside_at = %(now)s, set_aside_by = %(by)s
+         where set_aside_at is null and status = 'DISCONTINUED'
+           and performed_key in (
+               select performed_key from worklist.performance
+                 join scheduling.scheduled_procedure_step using (step_key)
+                where accession_number = %(accession_number)s
+                  and performed_status = 'DISCONTINUED' and not closed)
+        returning performed_key
+        """,
+        {"accession_number": accession_number, "by": by, "now": now},
     )
 
 

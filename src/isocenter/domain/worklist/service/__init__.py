@@ -8,6 +8,7 @@ from isocenter.domain.worklist.service.entries import (
     withdraw,
 )
 from isocenter.domain.worklist.service.performed import (
+    book_again,
     confirm_series,
     performed_step,
     settle_exams,
@@ -18,6 +19,7 @@ from isocenter.domain.worklist.service.performed import (
 )
 
 __all__ = [
+    "book_again",
     "confirm_series",
     "entries",
     "offer_again",

@@ -22,6 +22,7 @@ from isocenter.domain.worklist.events import StepPerformed
 from isocenter.domain.worklist.model import (
     FinalAttributesMissing,
     FixedAttributesChanged,
+    NothingDiscontinued,
     Performed,
     PerformedStatus,
     PerformedStep,
@@ -191,6 +192,28 @@ def _meant(tx: Tx, accession_number: str) -> dict[int, list[Performed]]:
         for step in steps_meant(reference, steps):
             found.setdefault(step.step_key, []).append(reference)
     return found
+
+
+def book_again(tx: Tx, actor: Actor, accession_number: str, *, now: datetime) -> None:
+    """Have the steps of an exam wait again that its modality discontinued.
+
+    Raises ``NothingDiscontinued``.
+    """
+    authorize(actor, Action.SCHEDULE_WRITE)
+    keys = store.set_aside(tx, accession_number, actor.name, now)
+    if not keys:
+        raise NothingDiscontinued("no scanner has discontinued this exam")
+    for key in sorted(keys):
+        _settle(tx, actor, key, now=now)
+    entry = AuditEntry(
+        action="schedule.book_again",
+        actor=actor.name,
+        actor_kind=actor.kind,
+        source=actor.source,
+        object_type="order",
+        object_id=accession_number,
+    )
+    audit.record(tx, entry, now=now)
 
 
 def performed_step(tx: Tx, actor: Actor, sop_instance_uid: str, *, now: datetime) -> PerformedStep:

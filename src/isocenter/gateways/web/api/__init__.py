@@ -11,6 +11,7 @@ from isocenter.gateways.web.api import (
     measurements,
     messages,
     peers,
+    performed_steps,
     reading,
     reconciliation,
     reports,
@@ -21,6 +22,7 @@ from isocenter.gateways.web.api import (
 
 ROUTERS: tuple[APIRouter, ...] = (
     exams.router,
+    performed_steps.router,
     studies.router,
     measurements.router,
     reading.router,

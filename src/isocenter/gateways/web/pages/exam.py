@@ -1,14 +1,18 @@
 """The exam's page: its timeline, and everything that belongs to it."""
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
+from isocenter.domain.worklist import service as worklist
 from isocenter.gateways.web.pages.exam_contents import (
     ExamContents,
     exam_contents,
     study_contents,
 )
-from isocenter.gateways.web.web import ExamViewer, InWeb, Web
+from isocenter.gateways.web.web import ExamViewer, InWeb, SignedIn, Web, seen_after
 
 router = APIRouter(include_in_schema=False)
 
@@ -27,6 +31,15 @@ async def show(request: Request, web: InWeb, viewer: ExamViewer, accession_numbe
             look=web.look(),
         ),
     )
+
+
+@router.post("/exams/book-again")
+async def book_again(
+    web: InWeb, actor: SignedIn, accession_number: Annotated[str, Form()]
+) -> Response:
+    """The exam on the worklist again that a scanner discontinued."""
+    await web.pool.run(worklist.book_again, actor, accession_number, now=web.clock())
+    return seen_after(f"/exams/{quote(accession_number)}", "booked_again")
 
 
 @router.get("/studies/{study_instance_uid}")

@@ -4,7 +4,7 @@
 alter table scheduling.scheduled_procedure_step
     add column waiting_status   text not null default 'SCHEDULED' check (waiting_status in ('SCHEDULED', 'ARRIVED', 'READY')),
     add column imaged_status    text check (imaged_status in ('STARTED', 'COMPLETED')),
-    add column performed_status text check (performed_status in ('STARTED', 'COMPLETED', 'DISCONTINUED')),
+    add column performed_status text check (performed_status in ('SCHEDULED', 'STARTED', 'COMPLETED', 'DISCONTINUED')),
     add column closed           boolean not null default false;  -- by its order: cancelled or discontinued for good
 update scheduling.scheduled_procedure_step
    set waiting_status = case when status in ('ARRIVED', 'READY') then status else 'SCHEDULED' end,
@@ -29,6 +29,8 @@ create table worklist.performed_procedure_step (
     discontinuation_reason_meaning text,
     attributes                     jsonb       not null,  -- all of them, in the DICOM JSON model
     peer                           text        not null,  -- who created it
+    set_aside_at                   timestamptz,           -- a person had its exams booked again
+    set_aside_by                   text,
     received_at                    timestamptz not null,
     updated_at                     timestamptz not null
 );
