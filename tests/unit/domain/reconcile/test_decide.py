@@ -12,6 +12,7 @@ from isocenter.domain.reconcile.model import (
     Method,
     OrderEvidence,
     StudyEvidence,
+    WrongEntry,
     decide,
     normalised_accession_number,
 )
@@ -236,3 +237,28 @@ def test_a_decision_is_never_to_nobody_and_never_silent(orders, rejected):
     assert "1.2.3" in linked.study_instance_uids or (
         normalised_accession_number(linked.accession_number) == "A1"
     )
+
+
+def mistaken(*, made_objects=True, is_all=True) -> WrongEntry:
+    return WrongEntry(
+        sop_instance_uid="2.1", station_ae_title="CT1", made_objects=made_objects, is_all=is_all
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "chosen", "linked", "kinds"),
+    [
+        (mistaken(), None, False, ["wrong_worklist_entry"]),
+        (mistaken(made_objects=False), None, False, ["wrong_worklist_entry"]),
+        (mistaken(), 1, True, []),
+        # The right patient came after: both are in one study.
+        (mistaken(is_all=False), None, True, ["wrong_worklist_entry"]),
+        (mistaken(is_all=False), 1, True, []),
+        (mistaken(is_all=False, made_objects=False), None, True, []),
+    ],
+)
+def test_images_of_a_wrong_worklist_entry_wait_for_a_person(wrong, chosen, linked, kinds):
+    evidence = Evidence(study=study(wrong_entry=wrong), orders=[order()], chosen_by_person=chosen)
+    decision = decide(evidence)
+    assert (decision.link is not None) == linked
+    assert [each.kind.value for each in decision.findings] == kinds
