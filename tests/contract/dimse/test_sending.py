@@ -20,6 +20,8 @@ from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
 )
 
+from isocenter.domain.archive import service as archive
+from isocenter.domain.archive.model_corrections import Corrections
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.distribution.model import Progress
 from isocenter.gateways.dimse.sending import ImageSender
@@ -76,6 +78,7 @@ class Receiver:
 
     def __init__(self, port: int, *, syntaxes=None, classes=None) -> None:
         self.taken: list[str] = []
+        self.objects: list[Dataset] = []
         self.notified: list = []
         self.asked: list[str] = []
         self.failure_reason: int | None = None
@@ -102,6 +105,7 @@ class Receiver:
             return 0x0110
         if status == 0:
             self.taken.append(uid)
+            self.objects.append(event.dataset)
         return status
 
     def _create(self, event):
@@ -388,3 +392,25 @@ def test_a_commitment_on_the_same_association_is_proof_or_not(site, receive, rea
     else:
         assert delivery.commitment == "failed"
         assert "processing failure" in delivery.commitment_error
+
+
+def test_what_is_known_better_now_is_said_on_the_way_out(site, receive):
+    port = free_port()
+    site.add_peer("PACS", port)
+    site.add_route("all", "PACS")
+    stored = admit(site, 1, PatientID="WRONG")
+    with site.database.transaction() as tx:
+        now = tx.value("select now()")
+        archive.correct(tx, SYSTEM, STUDY, Corrections(patient_id="RIGHT"), now=now)
+    site.route(STUDY)
+    receiver = receive(port)
+    site.work(ImageSender)
+    until(lambda: states(site) == ["acknowledged"])
+    (got,) = receiver.objects
+    assert (got.PatientID, got.PixelData) == ("RIGHT", stored.PixelData)
+    (original,) = got.OriginalAttributesSequence
+    assert original.ModifiedAttributesSequence[0].PatientID == "WRONG"
+    with site.database.read() as tx:
+        assert tx.values("select object_id from audit.record where action = 'study.send'") == [
+            STUDY
+        ]

@@ -13,6 +13,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from isocenter.domain.access.model import Actor
@@ -26,7 +27,7 @@ from isocenter.errors import IsocenterError
 from isocenter.gateways.dimse import scu
 from isocenter.gateways.dimse.commitment import event_report, result_for
 from isocenter.gateways.dimse.commitment_messages import STORAGE_COMMITMENT_PUSH, encode_result
-from isocenter.gateways.dimse.waiting import backoff_s, wait_for
+from isocenter.gateways.dimse.waiting import backoff_s, renewed, wait_for
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock
 from isocenter.infra.log import get_logger
@@ -36,7 +37,7 @@ from isocenter.standards.dicom.ul.items import RoleSelection
 _log = get_logger(__name__)
 _ACTOR: Final = Actor.system("dicom.commitment")
 _INSTANCES_AT_ONCE: Final = 50
-_LEASE_S: Final = 120.0
+_LEASE_S: Final = 20.0
 # We tell events: in this association the SCP is the one that asks for it.
 AS_SCP: Final = (RoleSelection(STORAGE_COMMITMENT_PUSH, scu=False, scp=True),)
 
@@ -110,15 +111,22 @@ class CommitmentReporter:
         if claimed is None:
             return False
         try:
-            if claimed.failure_reasons is None:
-                await self._decide(claimed)
-            else:
-                await self._report(claimed)
+            async with renewed(partial(self._renew, claimed), every_s=_LEASE_S / 4):
+                if claimed.failure_reasons is None:
+                    await self._decide(claimed)
+                else:
+                    await self._report(claimed)
         except ClaimLost:
             raise
         except IsocenterError as error:
             await self._later(claimed, error.message)
         return True
+
+    async def _renew(self, claimed: ClaimedCommitment) -> None:
+        """Keep the claim while instances are read back."""
+        await self._pool.run(
+            distribution.keep_commitment_claim, claimed, lease_s=_LEASE_S, now=self._clock()
+        )
 
     async def _decide(self, claimed: ClaimedCommitment) -> None:
         if claimed.duplicate:
@@ -133,13 +141,6 @@ class CommitmentReporter:
         references = list(zip(claimed.sop_class_uids, claimed.sop_instance_uids, strict=True))
         reasons: list[int] = []
         for start in range(0, len(references), _INSTANCES_AT_ONCE):
-            if start:
-                await self._pool.run(
-                    distribution.keep_commitment_claim,
-                    claimed,
-                    lease_s=_LEASE_S,
-                    now=self._clock(),
-                )
             portion = references[start : start + _INSTANCES_AT_ONCE]
             stored = await self._pool.read(
                 archive.stored_instances, _ACTOR, [each[1] for each in portion]

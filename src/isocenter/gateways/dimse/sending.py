@@ -12,6 +12,7 @@ import ssl
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from isocenter.domain.distribution import service as distribution
@@ -22,16 +23,17 @@ from isocenter.errors import IsocenterError
 from isocenter.gateways.dimse import availability
 from isocenter.gateways.dimse.commitment_reports import OutgoingOptions, call_to
 from isocenter.gateways.dimse.outgoing import Transcode
-from isocenter.gateways.dimse.sending_page import BrokenOff, Page, PageSender, next_page
-from isocenter.gateways.dimse.waiting import backoff_s, wait_for
+from isocenter.gateways.dimse.sending_page import BrokenOff, Files, Page, PageSender, next_page
+from isocenter.gateways.dimse.waiting import backoff_s, renewed, wait_for
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock
 from isocenter.infra.log import get_logger
 from isocenter.infra.pools import Pool
 
 _log = get_logger(__name__)
-_LEASE_S: Final = 120.0
+_LEASE_S: Final = 20.0
 _LANES_MAX: Final = 16
+_FILE_THREADS: Final = 4
 _AWAY_S: Final = 1.0
 
 
@@ -50,10 +52,9 @@ class ImageSender:
     ) -> None:
         """``tls`` is used for the peers that want TLS, ``transcode`` for what they do not take."""
         self._pool = pool
-        self._blobs = blobs
+        self._files = Files(blobs, transcode, threads=_FILE_THREADS)
         self._options = options
         self._clock = clock
-        self._transcode = transcode
         self._tls = tls
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._stopping = asyncio.Event()
@@ -72,6 +73,7 @@ class ImageSender:
                 for task in late:
                     task.cancel()
                 await asyncio.gather(*late, return_exceptions=True)
+            self._files.close()
 
     async def _start_lanes(self) -> None:
         try:
@@ -112,12 +114,12 @@ class ImageSender:
         if not peer.enabled:
             await self._later(claimed, "the destination is disabled")
             return True
-        lease = asyncio.create_task(self._keep_lease(claimed))
         try:
-            if claimed.kind is TransferKind.IMAGES:
-                await self._send(claimed, peer)
-            else:
-                await self._notify(claimed, peer)
+            async with renewed(partial(self._renew, claimed), every_s=_LEASE_S / 4):
+                if claimed.kind is TransferKind.IMAGES:
+                    await self._send(claimed, peer)
+                else:
+                    await self._notify(claimed, peer)
         except BrokenOff as error:
             await self._later(claimed, error.message, broke=error.within_instance)
         except ClaimLost:
@@ -128,8 +130,6 @@ class ImageSender:
             with suppress(IsocenterError):
                 await asyncio.shield(self._give_back(claimed))
             raise
-        finally:
-            lease.cancel()
         return True
 
     async def _send(self, claimed: ClaimedTransfer, peer: DicomPeer) -> None:
@@ -140,9 +140,7 @@ class ImageSender:
             page = await self._page(rest, peer)
             if not page.instances:
                 break
-            sender = PageSender(
-                self._pool, self._blobs, self._transcode, clock=self._clock, lease_s=_LEASE_S
-            )
+            sender = PageSender(self._pool, self._files, clock=self._clock, lease_s=_LEASE_S)
             done = await sender.send(called, rest, page, self._stopping)
             rest = replace(rest, sent_key=done, breaks=0)
             if self._stopping.is_set():
@@ -152,11 +150,11 @@ class ImageSender:
         _log.info("images_sent", destination=peer.name, attempt=claimed.attempt)
 
     async def _page(self, rest: ClaimedTransfer, peer: DicomPeer) -> Page:
-        return await self._pool.run(next_page, rest, not_from=peer.ae_title, now=self._clock())
+        return await self._pool.read(next_page, rest, not_from=peer.ae_title)
 
     async def _notify(self, claimed: ClaimedTransfer, peer: DicomPeer) -> None:
         """Tell the destination that the study's instances can be had here."""
-        found = await self._pool.run(distribution.instances_available, claimed, now=self._clock())
+        found = await self._pool.read(distribution.instances_available, claimed)
         if found:
             called = call_to(peer, self._options, self._tls)
             refused = await availability.notify(called, found, ae_title=self._options.ae_title)
@@ -167,16 +165,11 @@ class ImageSender:
                 return
         await self._pool.run(distribution.finish_transfer, claimed, now=self._clock())
 
-    async def _keep_lease(self, claimed: ClaimedTransfer) -> None:
-        """Renew the lease while a large instance is under way to a slow destination."""
-        while True:
-            await asyncio.sleep(_LEASE_S / 3)
-            try:
-                await self._pool.run(
-                    distribution.keep_transfer_claim, claimed, lease_s=_LEASE_S, now=self._clock()
-                )
-            except IsocenterError as error:
-                _log.warning("image_lease_not_kept", error_kind=error.kind.value)
+    async def _renew(self, claimed: ClaimedTransfer) -> None:
+        """Keep the claim while a large instance is under way to a slow destination."""
+        await self._pool.run(
+            distribution.keep_transfer_claim, claimed, lease_s=_LEASE_S, now=self._clock()
+        )
 
     async def _later(self, claimed: ClaimedTransfer, reason: str, *, broke: bool = False) -> None:
         now = self._clock()

@@ -11,15 +11,17 @@ import asyncio
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
+    Callable,
     Collection,
     Iterable,
     Iterator,
     Mapping,
     Sequence,
 )
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import ClassVar, Final
+from functools import partial
+from typing import ClassVar, Final, ParamSpec, TypeVar
 
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
@@ -44,6 +46,8 @@ from isocenter.standards import ProtocolError
 from isocenter.standards.dicom import uids
 from isocenter.standards.dicom.dimse.status import Status
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _SENDER: Final = Actor.system("dicom.sender")
 _INSTANCES_MAX: Final = 500
 _CONTEXTS_MAX: Final = 128
@@ -77,11 +81,9 @@ class Page:
     instances: Sequence[Outgoing] = ()
 
 
-def next_page(tx: Tx, claimed: ClaimedTransfer, *, not_from: str, now: datetime) -> Page:
+def next_page(tx: Tx, claimed: ClaimedTransfer, *, not_from: str) -> Page:
     """What is left of the transfer, as much of it as one association can carry."""
-    found = distribution.instances_to_send(
-        tx, claimed, not_from=not_from, limit=_INSTANCES_MAX, now=now
-    )
+    found = distribution.instances_to_send(tx, claimed, not_from=not_from, limit=_INSTANCES_MAX)
     viewer = Viewer.of(_SENDER, Action.STUDY_READ)
     modified = archive.modifications_of(tx, viewer, {claimed.study_instance_uid})
     modification = modified.get(claimed.study_instance_uid)
@@ -90,6 +92,24 @@ def next_page(tx: Tx, claimed: ClaimedTransfer, *, not_from: str, now: datetime)
     while len(_contexts(outgoing[:fitting], claimed.transfer_syntax_uid)) > _CONTEXTS_MAX:
         fitting //= 2
     return Page([each.instance_key for each in found[:fitting]], outgoing[:fitting])
+
+
+class Files:
+    """Reads and encodes in threads of its own, so that nobody's statements wait for an encoder."""
+
+    def __init__(self, blobs: BlobStore, transcode: Transcode, *, threads: int) -> None:
+        self.blobs = blobs
+        self.transcode = transcode
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="outgoing")
+
+    async def call(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What ``fn(…)`` returns, from a thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(fn, *args, **kwargs))
+
+    def close(self) -> None:
+        """End the threads; what they are at is nobody's any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 @dataclass(slots=True)
@@ -110,12 +130,9 @@ class _Tally:
 class PageSender:
     """Sends one page over one association."""
 
-    def __init__(
-        self, pool: Pool, blobs: BlobStore, transcode: Transcode, *, clock: Clock, lease_s: float
-    ) -> None:
+    def __init__(self, pool: Pool, files: Files, *, clock: Clock, lease_s: float) -> None:
         self._pool = pool
-        self._blobs = blobs
-        self._transcode = transcode
+        self._files = files
         self._clock = clock
         self._lease_s = lease_s
 
@@ -195,7 +212,7 @@ class PageSender:
     ) -> "asyncio.Task[_Ready | Failure]":
         taken = accepted.get(instance.sop_class_uid, ())
         wanted = _wanted(instance, taken, compress_to)
-        return asyncio.create_task(self._pool.call(self._ready, instance, taken, wanted))
+        return asyncio.create_task(self._files.call(self._ready, instance, taken, wanted))
 
     def _ready(
         self, instance: Outgoing, accepted: Collection[str], wanted: str | None
@@ -218,7 +235,7 @@ class PageSender:
             return Failure(instance.sop_instance_uid, f"it cannot be read: {error}")
 
     def _read(self, instance: Outgoing, wanted: str) -> "_Ready":
-        prepared = prepare(self._blobs, instance, wanted, transcode=self._transcode)
+        prepared = prepare(self._files.blobs, instance, wanted, transcode=self._files.transcode)
         if instance.size_bytes <= _READ_AHEAD_BYTES:
             return _Ready(wanted, list(prepared.pieces))
         return _Ready(wanted, self._in_threads(prepared.pieces))
@@ -226,7 +243,7 @@ class PageSender:
     async def _in_threads(self, pieces: Iterator[Piece]) -> AsyncIterator[Piece]:
         """Each piece, read in a thread when the one before is on its way."""
         while True:
-            piece = await self._pool.call(next, pieces, None)
+            piece = await self._files.call(next, pieces, None)
             if piece is None:
                 return
             yield piece

@@ -1,8 +1,15 @@
-"""How long to wait: between attempts, and for something to do."""
+"""How long to wait: between attempts, for something to do, and how leases outlast the work."""
 
 import asyncio
 import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Protocol
+
+from isocenter.errors import IsocenterError
+from isocenter.infra.log import get_logger
+
+_log = get_logger(__name__)
 
 
 class Backoff(Protocol):
@@ -33,3 +40,25 @@ async def wait_for(event: asyncio.Event, timeout_s: float) -> None:
             await event.wait()
     except TimeoutError:
         return
+
+
+@asynccontextmanager
+async def renewed(renew: Callable[[], Awaitable[None]], *, every_s: float) -> AsyncGenerator[None]:
+    """While the block lasts, ``renew`` is awaited again and again: a lease ends soon after a crash.
+
+    A renewal that fails is told in the log: whoever holds the lease finds out with its result.
+    """
+
+    async def keep() -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await renew()
+            except IsocenterError as error:
+                _log.warning("lease_not_renewed", error_kind=error.kind.value)
+
+    task = asyncio.create_task(keep())
+    try:
+        yield
+    finally:
+        task.cancel()

@@ -58,7 +58,7 @@ def claim(tx, recipient="PACS", **later):
 
 
 def instances(tx, claimed, limit=100):
-    return service.instances_to_send(tx, claimed, not_from="", limit=limit, now=NOW)
+    return service.instances_to_send(tx, claimed, not_from="", limit=limit)
 
 
 def finish(tx, claimed):

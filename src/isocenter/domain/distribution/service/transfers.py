@@ -56,9 +56,9 @@ def claim_transfer(
 
 
 def instances_to_send(
-    tx: Tx, claimed: ClaimedTransfer, *, not_from: str, limit: int, now: datetime
+    tx: Tx, claimed: ClaimedTransfer, *, not_from: str, limit: int
 ) -> list[KeyedLocation]:
-    """The next instances of the transfer. The first look puts the disclosure on record."""
+    """The next instances of the transfer; without those that ``not_from`` sent."""
     viewer = Viewer.of(_SENDER, Action.STUDY_READ)
     span = InstanceSpan(
         study_instance_uid=claimed.study_instance_uid,
@@ -67,15 +67,10 @@ def instances_to_send(
         through_key=claimed.through_key,
         not_from=not_from,
     )
-    found = archive.locate_between(tx, viewer, span, limit=limit)
-    if found and claimed.attempt == 1:
-        archive.record_study_access(
-            tx, _SENDER, claimed.study_instance_uid, action="study.send", now=now
-        )
-    return found
+    return archive.locate_between(tx, viewer, span, limit=limit)
 
 
-def instances_available(tx: Tx, claimed: ClaimedTransfer, *, now: datetime) -> list[KeyedLocation]:
+def instances_available(tx: Tx, claimed: ClaimedTransfer) -> list[KeyedLocation]:
     """Every instance of the study that the notification is about."""
     viewer = Viewer.of(_SENDER, Action.STUDY_READ)
     span = InstanceSpan(
@@ -84,10 +79,6 @@ def instances_available(tx: Tx, claimed: ClaimedTransfer, *, now: datetime) -> l
         after_key=0,
         through_key=claimed.through_key,
     )
-    if claimed.attempt == 1:
-        archive.record_study_access(
-            tx, _SENDER, claimed.study_instance_uid, action="study.announce", now=now
-        )
     return archive.locate_between(tx, viewer, span, limit=INSTANCES_ANNOUNCED_MAX)
 
 
@@ -101,11 +92,17 @@ def keep_transfer_claim(tx: Tx, claimed: ClaimedTransfer, *, lease_s: float, now
 def note_progress(
     tx: Tx, claimed: ClaimedTransfer, done: Progress, *, lease_s: float, now: datetime
 ) -> None:
-    """Note how far the transfer is, and renew the lease. Raises ``ClaimLost``."""
+    """Note how far the transfer is, and renew the lease. Raises ``ClaimLost``.
+
+    The first instance that was taken puts the disclosure on record.
+    """
     current = _held(tx, claimed)
     until = now + timedelta(seconds=lease_s)
     _store.progress(tx, claimed.delivery_key, done, until=until, now=now)
     if done.sent and current.sent_at is None:
+        archive.record_study_access(
+            tx, _SENDER, claimed.study_instance_uid, action="study.send", now=now
+        )
         outbox.append(tx, ImagesSent(*_facts(current)), now=now)
 
 
