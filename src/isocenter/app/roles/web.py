@@ -55,6 +55,7 @@ async def _serve(runtime: Runtime) -> None:
                 options=DicomwebOptions(
                     public_url=settings.public_url or "",
                     object_bytes_max=settings.object_size_max_bytes,
+                    free_bytes_min=settings.storage_free_bytes_min,
                 ),
                 clock=runtime.clock,
             )

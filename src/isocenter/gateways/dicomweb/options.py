@@ -17,6 +17,7 @@ class DicomwebOptions:
         object_bytes_max: largest object that STOW-RS takes.
         metadata_bytes_max: largest metadata part that STOW-RS takes.
         objects_max: most objects in one STOW-RS request.
+        free_bytes_min: objects are refused while the object store has less room.
         rendered_pixels_max: most pixels of an image that is rendered, and of its picture.
         transcoded_bytes_max: files larger than this are sent as they are stored only.
     """
@@ -27,5 +28,6 @@ class DicomwebOptions:
     object_bytes_max: int = 4 << 30
     metadata_bytes_max: int = 64 << 20
     objects_max: int = 10_000
+    free_bytes_min: int = 0
     rendered_pixels_max: int = 64 << 20
     transcoded_bytes_max: int = 512 << 20

@@ -28,7 +28,7 @@ from isocenter.domain.archive.service.description import describe_file
 from isocenter.gateways.dicomweb.assembly import Assembly, BulkData, read_models, uids_of
 from isocenter.gateways.dicomweb.context import Dicomweb
 from isocenter.gateways.dicomweb.errors import TooLarge
-from isocenter.infra.blobs import BlobWriter, StoredBlob
+from isocenter.infra.blobs import BlobWriter, StorageFull, StoredBlob
 from isocenter.infra.log import get_logger
 from isocenter.standards import ProtocolError
 from isocenter.standards.dicomweb import media_types
@@ -88,6 +88,7 @@ class Upload:
         self._bulk: BulkData | None = None
         self._metadata: bytearray | None = None
         self._lock = Lock()
+        self._full = 0
 
     def expect_parts(self, boundary: str, part_name: str) -> None:
         """The body is multipart; ``part_name`` is the type of parts that do not say theirs.
@@ -131,6 +132,8 @@ class Upload:
                 self._end()
             self._assemble()
             self._settle()
+            if self._full and self._full == len(self.fates):
+                raise StorageFull("the storage is nearly full: nothing was stored")
 
     def abandon(self) -> None:
         """Forget what is not admitted, once no other thread is at work on it."""
@@ -169,7 +172,15 @@ class Upload:
 
     def _begin(self) -> None:
         self._check_count(1)
+        if not self._has_room():
+            self._full += 1
+            self._refuse("StorageFull", OUT_OF_RESOURCES)
+            return
         self._current, self._size_bytes = self._context.blobs.writer(), 0
+
+    def _has_room(self) -> bool:
+        free = self._context.blobs.free_bytes()
+        return free is None or free >= self._context.options.free_bytes_min
 
     def _check_count(self, more: int) -> None:
         most = self._context.options.objects_max
