@@ -38,6 +38,7 @@ class Action(StrEnum):
     STUDY_READ = "study.read"
     STUDY_STORE = "study.store"
     STUDY_RECONCILE = "study.reconcile"
+    STUDY_REJECT = "study.reject"
     REPORT_READ = "report.read"
     REPORT_WRITE = "report.write"
     REPORT_SIGN = "report.sign"

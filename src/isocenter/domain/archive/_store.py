@@ -134,6 +134,11 @@ with given as materialized (
     select *
       from given
      where (select count(*) from place) > 0 and series_key in (select series_key from place)
+       -- What somebody rejected does not come back because it is sent again.
+       and not exists (
+           select from archive.conflicting_instance rejected
+            where rejected.sop_instance_uid = given.sop_instance_uid
+              and rejection_key is not null)
      order by sop_instance_uid
     on conflict (sop_instance_uid) do nothing
     returning series_key, sop_instance_uid, sop_class_uid, calling_ae_title
@@ -200,13 +205,17 @@ select sop_instance_uid, blob_key, sha256, study_instance_uid
   from archive.instance
   join archive.series using (series_key)
   join archive.study using (study_key)
- where sop_instance_uid = any(%s)
+ where sop_instance_uid = any(%(uids)s)
+union all
+select sop_instance_uid, blob_key, sha256, study_instance_uid
+  from archive.conflicting_instance
+ where rejection_key is not null and sop_instance_uid = any(%(uids)s)
 """
 
 
 def known(tx: Tx, sop_instance_uids: Sequence[str]) -> list[Known]:
-    """What is stored under these SOP Instance UIDs."""
-    return tx.all(Known, _KNOWN, (list(sop_instance_uids),))
+    """What is stored under these SOP Instance UIDs, rejected ones included."""
+    return tx.all(Known, _KNOWN, {"uids": list(sop_instance_uids)})
 
 
 _KEEP_CONFLICTS = """
@@ -350,7 +359,7 @@ def locations(
 _CONFLICTS = """
 select sop_instance_uid, sha256, calling_ae_title, received_at
   from archive.conflicting_instance
- where study_instance_uid = %s
+ where study_instance_uid = %s and rejection_key is null
  order by conflict_key
 """
 

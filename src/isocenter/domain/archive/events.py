@@ -121,3 +121,28 @@ class InstanceExchanged:
     def subject(self) -> str:
         """The study."""
         return f"study/{self.study_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesRejected:
+    """Somebody took images out of circulation: they are kept, and nobody is shown them.
+
+    Attributes:
+        series_instance_uid: the series that was rejected whole or in part; "" for the whole study.
+        sop_instance_uid: the one instance that was rejected; "" for all.
+        count: how many instances.
+        remaining: how many instances the study still has.
+    """
+
+    name: ClassVar[str] = "archive.instances_rejected"
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    count: int
+    remaining: int
+
+    @property
+    def subject(self) -> str:
+        """The study."""
+        return f"study/{self.study_instance_uid}"

@@ -12,6 +12,7 @@ from isocenter.gateways.dicomweb import (
     bulkdata,
     describe,
     frames,
+    rejection,
     rendered,
     retrieve,
     search,
@@ -85,4 +86,12 @@ def _routes() -> list[Route]:
         Route(_INSTANCE + "/frames/{frames}/rendered", rendered.rendered),
         Route(_INSTANCE + "/frames/{frames}/thumbnail", rendered.thumbnail),
     ]
-    return [*searches, *stores, *wholes, *parts]
+    rejections = [
+        route
+        for path in (_STUDY, _SERIES, _INSTANCE)
+        for route in (
+            Route(path, rejection.delete, methods=["DELETE"]),
+            Route(path + "/reject/{code}", rejection.reject, methods=["POST"]),
+        )
+    ]
+    return [*searches, *stores, *wholes, *parts, *rejections]

@@ -35,6 +35,12 @@ class UnsupportedBody(IsocenterError):
     kind: ClassVar[Kind] = Kind.INCORRECT
 
 
+class UnknownReason(IsocenterError):
+    """The code is none of those for which images are rejected."""
+
+    kind: ClassVar[Kind] = Kind.INCORRECT
+
+
 class NothingSent(IsocenterError):
     """The body holds no object."""
 

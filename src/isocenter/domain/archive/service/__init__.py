@@ -13,6 +13,7 @@ from isocenter.domain.archive.service.location import (
     studies_with,
     study,
 )
+from isocenter.domain.archive.service.rejection import reject
 from isocenter.domain.archive.service.selection import growth, locate_between
 from isocenter.domain.archive.service.sweeping import sweep, unreferenced
 from isocenter.domain.archive.service.verification import damage
@@ -32,6 +33,7 @@ __all__ = [
     "locate_between",
     "modifications_of",
     "record_study_access",
+    "reject",
     "series_of",
     "set_series_metadata",
     "stored_instances",

@@ -19,19 +19,7 @@ create table archive.rejection (
 );
 create index rejection_study on archive.rejection (study_instance_uid);
 
--- Instances that are kept and that nobody is shown. The blob holds all else that is known of them.
-create table archive.rejected_instance (
-    sop_instance_uid     text primary key,
-    rejection_key        bigint not null references archive.rejection,
-    study_instance_uid   text not null,
-    series_instance_uid  text not null,
-    sop_class_uid        text not null,
-    transfer_syntax_uid  text not null,
-    blob_key             text not null,
-    size_bytes           bigint not null,
-    sha256               bytea not null,
-    received_at          timestamptz not null,
-    calling_ae_title     text not null
-);
-create index rejected_instance_rejection on archive.rejected_instance (rejection_key);
-create index rejected_instance_blob on archive.rejected_instance (blob_key);
+-- A rejected instance is kept where kept conflicts are, and nobody is shown it.
+alter table archive.conflicting_instance add column rejection_key bigint references archive.rejection;
+create index conflicting_rejected on archive.conflicting_instance (sop_instance_uid) where rejection_key is not null;
+create index conflicting_rejection on archive.conflicting_instance (rejection_key) where rejection_key is not null;
