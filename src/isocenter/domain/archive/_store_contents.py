@@ -14,11 +14,12 @@ select instance.sop_instance_uid, null::bigint as conflict_key, instance.blob_ke
        series_instance_uid as asserted_series_instance_uid
   from archive.study join archive.series using (study_key) join archive.instance using (series_key)
  where sop_instance_uid in (select sop_instance_uid from archive.conflicting_instance
-                             where study_instance_uid = %(study)s)
+                             where study_instance_uid = %(study)s and rejection_key is null)
 union all
 select sop_instance_uid, conflict_key, blob_key, size_bytes, sha256, calling_ae_title, received_at,
        asserted_study_instance_uid, asserted_series_instance_uid
-  from archive.conflicting_instance where study_instance_uid = %(study)s
+  from archive.conflicting_instance
+ where study_instance_uid = %(study)s and rejection_key is null
  order by sop_instance_uid, conflict_key nulls first
  limit %(limit)s
 """
@@ -32,7 +33,8 @@ def contents(tx: Tx, study_instance_uid: str, *, limit: int) -> list[Content]:
 _KEPT = """
 select sop_instance_uid, conflict_key, blob_key, size_bytes, sha256, calling_ae_title, received_at,
        asserted_study_instance_uid, asserted_series_instance_uid
-  from archive.conflicting_instance where conflict_key = %s for update
+  from archive.conflicting_instance where conflict_key = %s and rejection_key is null
+   for update
 """
 
 

@@ -55,6 +55,7 @@ select study_instance_uid, patient_id, issuer_of_patient_id, patient_name, patie
        completed_at is not null as complete,
        array(select distinct sop_instance_uid from archive.conflicting_instance
               where conflicting_instance.study_instance_uid = study.study_instance_uid
+                and rejection_key is null
               order by 1) as conflicting
   from archive.study
  where study_instance_uid = %s
