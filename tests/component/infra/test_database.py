@@ -1,6 +1,7 @@
 """Transactions against a real server."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -77,6 +78,32 @@ def test_a_savepoint_undoes_its_part_alone(table: Database) -> None:
         assert raised.value.constraint_name == "pair_pkey"
     with table.read() as tx:
         assert tx.values("select id from pair where id > 3") == [4]
+
+
+def insert_pairs(tx: Tx, rows: Sequence[tuple[int, str]]) -> None:
+    tx.run(
+        "insert into pair select * from unnest(%s::int[], %s::text[])",
+        ([number for number, _ in rows], [word for _, word in rows]),
+    )
+
+
+def test_what_is_added_in_a_gathered_part_is_written_at_its_end(table: Database) -> None:
+    with table.transaction() as tx:
+        with tx.gathered():
+            tx.add(insert_pairs, (4, "four"))
+            with tx.gathered():
+                tx.add(insert_pairs, (5, "five"))
+            with pytest.raises(ZeroDivisionError), tx.savepoint():
+                tx.add(insert_pairs, (6, "six"))
+                raise ZeroDivisionError
+            tx.add(insert_pairs, (7, "seven"))
+            assert tx.values("select id from pair where id > 3") == []
+        assert tx.values("select id from pair where id > 3 order by ctid") == [4, 5, 7]
+        with pytest.raises(ZeroDivisionError), tx.gathered():
+            tx.add(insert_pairs, (8, "eight"))
+            raise ZeroDivisionError
+        tx.add(insert_pairs, (9, "nine"))
+        assert tx.values("select id from pair where id > 7") == [9]
 
 
 def test_a_swallowed_error_does_not_pass_for_a_commit(table: Database) -> None:

@@ -3,7 +3,7 @@
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -255,6 +255,50 @@ def test_a_long_queue_behind_a_slow_head_hides_no_other_lane(make_database: Make
         assert rig.dispatcher.run_once() == 2
     assert [each.counter for each in seen] == ["m", "z"]
     assert rig.dispatcher.run_once() == 120
+
+
+class SeenTogether(Seen):
+    """A handler of several events that notes them with how many it got at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[list[Counted]] = []
+
+    def together(self, tx: Tx, events: Sequence[Counted], *, now: datetime) -> None:
+        append_all(tx, [Echoed(each.counter) for each in events], now=now)
+        for each in events:
+            if self.failing(each):
+                raise self.error
+        self.batches.append(list(events))
+
+
+def test_the_heads_of_several_lanes_are_handled_together(make_database: MakeDatabase) -> None:
+    seen = SeenTogether()
+    rig = Rig(
+        make_database,
+        Subscription(event=Counted, subscriber="a", handler=seen, together=seen.together),
+    )
+    rig.append(Counted("x", 1), Counted("y", 1), Counted("x", 2), Counted("z", 1), Counted("y", 2))
+    assert rig.dispatcher.run_once() == 5
+    assert [[(each.counter, each.value) for each in batch] for batch in seen.batches] == [
+        [("x", 1), ("y", 1), ("z", 1)],
+        [("x", 2), ("y", 2)],
+    ]
+
+
+def test_when_events_fail_together_each_is_tried_alone(make_database: MakeDatabase) -> None:
+    seen = SeenTogether()
+    seen.failing = lambda event: event.counter == "bad"
+    rig = Rig(
+        make_database,
+        Subscription(event=Counted, subscriber="a", handler=seen, together=seen.together),
+    )
+    good, bad, other = rig.append(Counted("good", 1), Counted("bad", 1), Counted("other", 1))
+    assert rig.dispatcher.run_once() == 3
+    assert seen == [Counted("good", 1), Counted("other", 1)]
+    assert [rig.state_of(each) for each in (good, bad, other)] == ["done", "waiting", "done"]
+    with rig.db.transaction() as tx:  # what the batch had done is undone
+        assert "test.echoed" not in {each.name for each in feed(tx, 0, 10)}
 
 
 def test_a_failed_handler_leaves_nothing_behind(make_database: MakeDatabase) -> None:

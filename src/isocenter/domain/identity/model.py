@@ -139,7 +139,7 @@ class Revision:
     Attributes:
         values: the columns whose value is another than before.
         said_at: column name -> microseconds since 1970 of the assertion that its value is from.
-        newer: whether ``said_at`` changed, so that the row must be written.
+        newer: whether a value or ``said_at`` changed, so that the row must be written.
     """
 
     values: dict[str, Any]
@@ -167,7 +167,7 @@ def revised(
     holding = {name for name in said if moment >= said_at.get(name, moment)}
     values = {name: said[name] for name in said if name in holding and current[name] != said[name]}
     after = {**said_at, **dict.fromkeys(sorted(holding), moment)}
-    return Revision(values, after, newer=after != said_at)
+    return Revision(values, after, newer=bool(values) or after != said_at)
 
 
 def not_from_the_future(asserted_at: datetime, now: datetime) -> datetime:

@@ -44,6 +44,24 @@ def test_saying_it_again_changes_nothing(tx):
     assert tx.value("select count(*) from audit.record") == 1
 
 
+def test_requests_that_lead_to_one_patient_build_on_each_other(tx):
+    known = service.register(tx, EHR, a_patient("P1", "P2"), now=NOON)
+    outcomes = service.register_all(
+        tx,
+        [
+            (EHR, a_patient("P1", at=1, person_name="Phantom^Ada")),
+            (EHR, a_patient("NEW", person_name="Phantom^New")),
+            (EHR, a_patient("P2", at=1, phone="1")),
+        ],
+        now=after_noon(2),
+    )
+    assert [each.created for each in outcomes] == [False, True, False]
+    assert outcomes[0].patient_key == outcomes[2].patient_key == known.patient_key
+    found = service.find(tx, "P1")
+    assert (found.person_name, found.phone) == ("Phantom^Ada", "1")
+    assert service.find(tx, "NEW").person_name == "Phantom^New"
+
+
 @pytest.mark.parametrize("arrival", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (0, 2, 1)])
 def test_the_newest_assertion_of_each_column_holds(tx, arrival):
     said = [

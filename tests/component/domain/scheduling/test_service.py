@@ -53,6 +53,31 @@ def statuses(tx, number):
     return [each.status for each in service.steps_of(tx, number)]
 
 
+def test_orders_placed_together_keep_apart_and_build_on_each_other(tx):
+    known = placed(tx, an_order("A1", accession_number="ACC1"))
+    patient_key = orders.exam(tx, "ACC1").order.patient_key
+    facts = [
+        an_order("A1", at=-20, location="Room 1"),
+        an_order("A2", accession_number="ACC2"),
+        an_order(None, at=-10, accession_number="ACC1", priority="STAT"),
+        an_order("A3"),
+    ]
+    outcomes = service.place_orders(
+        tx, [service.PlacementRequest(EHR, patient_key, each) for each in facts], now=NOON
+    )
+    assert [each.created for each in outcomes] == [False, True, False, True]
+    assert outcomes[0].order_key == outcomes[2].order_key == known.order_key
+    order = orders.exam(tx, "ACC1").order
+    assert (order.location, order.priority) == ("Room 1", "STAT")
+    issued = outcomes[3].accession_number
+    for outcome, number in zip(outcomes[1::2], ("ACC2", issued), strict=True):
+        exam = orders.exam(tx, number)
+        assert exam.order.order_key == outcome.order_key
+        assert outcome.study_instance_uids == (exam.procedures[0].study_instance_uid,)
+        (step,) = service.steps_of(tx, number)
+        assert step.procedure_key == exam.procedures[0].procedure_key
+
+
 def test_an_order_brings_patient_procedures_and_steps(tx):
     outcome = placed(tx)
     exam = orders.exam(tx, outcome.accession_number)
