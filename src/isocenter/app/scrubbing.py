@@ -16,6 +16,7 @@ from isocenter.domain.archive.model_integrity import Fault, Reading, StoredObjec
 from isocenter.domain.archive.service import integrity
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.blobs import BlobMissing, StorageUnavailable, StoredBlob
+from isocenter.infra.blobs.sealed_header import MARK, is_sealed
 from isocenter.infra.blobs.several import SeveralStores, store_of
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Database
@@ -77,6 +78,8 @@ def read_back(
         return Reading(stored, Fault.UNREADABLE, error.message)
     except OSError as error:
         return Reading(stored, Fault.UNREADABLE, error.strerror or "cannot be read")
+    if (size_bytes, digest.digest()) != (stored.size_bytes, stored.sha256):
+        _refuse_when_sealed(blobs, stored)
     if size_bytes != stored.size_bytes:
         detail = f"has {size_bytes} bytes instead of {stored.size_bytes}"
         return Reading(stored, Fault.DAMAGED, detail)
@@ -93,6 +96,12 @@ def _refuse_when_away(blobs: SeveralStores, stored: StoredObject, error: Isocent
         return
     except IsocenterError:
         raise error from None
+
+
+def _refuse_when_sealed(blobs: SeveralStores, stored: StoredObject) -> None:
+    """Raise when the bytes are encrypted and we do not decipher: nothing is wrong with them."""
+    if is_sealed(blobs.read(stored.blob_key, 0, len(MARK))):
+        raise StorageUnavailable("the objects are encrypted, and store_encryption is off")
 
 
 def read_portion(

@@ -289,6 +289,10 @@ def _received(sight: _Sight) -> Hop:
 def _complete(sight: _Sight) -> Hop:
     facts = sight.facts
     name = HopName.COMPLETE
+    if facts.damaged:
+        what = "1 image is" if facts.damaged == 1 else f"{facts.damaged} images are"
+        reason = f"{what} damaged or missing in the object store, and no copy is sound."
+        return Hop(name, None, HopState.FAILED, reason, facts.damaged_at)
     if _is_discontinued(facts):
         return Hop(name, None, HopState.FAILED, _discontinued(facts), facts.ended_at)
     if facts.performing:

@@ -14,7 +14,8 @@ from isocenter.domain.archive.model_integrity import Fault, IntegrityState, Unkn
 from isocenter.domain.archive.service import integrity
 from isocenter.domain.archive.service.description import describe_file
 from isocenter.domain.monitoring import service as monitoring
-from isocenter.infra.blobs import StorageUnavailable, open_store
+from isocenter.infra.blobs import StorageUnavailable, key_ring, open_store
+from isocenter.infra.blobs.encrypted import EncryptedStore
 from isocenter.infra.blobs.several import SeveralStores, store_of
 from isocenter.infra.db import Database
 from isocenter.readmodels import exam_ledger
@@ -211,6 +212,28 @@ def test_a_store_that_is_not_mounted_is_no_loss_of_all_images(stored: Archive):
     (stored.folder / "elsewhere").rename(hidden)
     assert stored.scrubber().run() == 24
     assert stored.state().last.trouble is None
+
+
+def test_encrypted_objects_are_no_damage_where_encryption_is_off(stored: Archive):
+    key = key_ring.key_encryption_key(key_ring.new_key_text())
+    plain = stored.blobs.named("main")
+    key_ring.create(plain, key, now=stored.clock())
+    sealed = SeveralStores({"main": EncryptedStore(plain, key)})
+    both, stored.blobs = stored.blobs, sealed
+    received = stored.receive(1, 2)
+    assert stored.scrubber().run() == 2
+    stored.flip(received[0].blob_key)
+    stored.clock.advance(days=31)
+    sealed = SeveralStores({"main": EncryptedStore(plain, key)})
+    stored.blobs = sealed
+    stored.scrubber().run()
+    (finding,) = stored.state().findings
+    assert (finding.fault, "changed or cut short" in finding.detail) == (Fault.UNREADABLE, True)
+    stored.blobs = both
+    stored.clock.advance(days=31)
+    with pytest.raises(StorageUnavailable, match="store_encryption is off"):
+        stored.scrubber().run()
+    assert len(stored.state().findings) == 1
 
 
 def test_two_workers_share_a_pass_and_a_killed_one_is_replaced(stored: Archive):
