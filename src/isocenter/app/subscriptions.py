@@ -37,7 +37,7 @@ from isocenter.domain.scheduling.events import (
     StepStatusChanged,
 )
 from isocenter.domain.worklist import handlers as worklist
-from isocenter.domain.worklist.events import StepPerformed
+from isocenter.domain.worklist.events import StepForwardDue, StepPerformed
 from isocenter.infra.db import Tx
 from isocenter.infra.outbox import BatchHandler, GiveUp, Handler, Router, Subscription
 
@@ -86,6 +86,7 @@ def router(
     *,
     build_metadata: Handler = only_in_the_worker,
     carry_objects: Handler = only_in_the_worker,
+    forward_step: Handler = only_in_the_worker,
     zone: ZoneInfo = _UTC,
 ) -> Router:
     """The table. The reactions given here need parts that only the worker has; so does ``zone``."""
@@ -97,6 +98,7 @@ def router(
         ("worklist.order_revised", OrderRevised, worklist.on_exam_renamed),
         ("worklist.step_moved", StepMoved, worklist.on_exam_renamed),
         ("worklist.performed", StepPerformed, worklist.on_step_performed),
+        ("worklist.route_step", StepPerformed, worklist.on_step_to_be_told),
         ("reconcile.performed", StepPerformed, reconcile.on_step_performed),
         ("reconcile.images", InstancesAdmitted, reconcile.on_images_changed),
         ("reconcile.conflict", ConflictingInstanceKept, reconcile.on_images_changed),
@@ -147,4 +149,12 @@ def router(
             ("archive.move", StudyPlaced),
         )
     ]
-    return Router([*plain, metadata, *carriers])
+    forwarder = Subscription(
+        event=StepForwardDue,
+        subscriber="worklist.forward_step",
+        handler=forward_step,
+        attempts_max=200,
+        backoff_max_s=600.0,
+        external=True,
+    )
+    return Router([*plain, metadata, *carriers, forwarder])

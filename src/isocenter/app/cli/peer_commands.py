@@ -48,13 +48,23 @@ def add_dicom(  # noqa: PLR0913 options of a command, given by name
     identity_required: Annotated[
         bool, typer.Option("--identity-required", help="It must prove which user is behind it.")
     ] = False,
+    forward_steps: Annotated[
+        bool, typer.Option("--forward-steps", help="Tell it what scanners say they did (MPPS).")
+    ] = False,
 ) -> None:
     """Add a DICOM peer.
 
     Example: isocenter peer add dicom CT1 --ae-title CT1 --host 10.0.0.7 --port 104 --allow store
     """
     described = DicomPeer(
-        name, ae_title, host, port, _words(allow), tls, identity_required=identity_required
+        name,
+        ae_title,
+        host,
+        port,
+        _words(allow),
+        tls,
+        identity_required=identity_required,
+        steps_forwarded=forward_steps,
     )
     with session.database(session.settings()) as db, db.transaction() as tx:
         peers.add_dicom_peer(tx, session.actor(), described, now=utc_now())

@@ -13,13 +13,16 @@ from isocenter.app.runtime import Runtime, opened, say_ready
 from isocenter.app.scrubbing import Scrubber
 from isocenter.app.settings import Settings
 from isocenter.app.subscriptions import router
+from isocenter.app.tls_contexts import dicom_client_context
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.events import StudyCompleted
 from isocenter.domain.audit import service as audit
+from isocenter.domain.distribution import service as distribution
 from isocenter.domain.monitoring import service as monitoring
 from isocenter.domain.worklist import service as worklist
 from isocenter.gateways.dicomweb.metadata import series_metadata
+from isocenter.gateways.dimse.mpps_forwarding import StepForwarder
 from isocenter.infra import outbox
 from isocenter.infra.db import Database, Tx
 from isocenter.infra.supervise import stop_on_signals
@@ -44,6 +47,9 @@ def run(settings: Settings) -> None:
             build_metadata=_MetadataBuilder(runtime),
             carry_objects=Keeper(
                 runtime.db, runtime.blobs, _ACTOR, runtime.clock, settings.store_copy
+            ),
+            forward_step=StepForwarder(
+                ae_title=settings.ae_title, tls=dicom_client_context(settings)
             ),
             zone=ZoneInfo(settings.time_zone),
         )
@@ -106,6 +112,7 @@ def _jobs(runtime: Runtime) -> list[Job]:
 
     def prune() -> int:
         before = runtime.clock() - _EVENTS_KEPT
+        runtime.pool.run_here(lambda tx: distribution.prune_commitments(tx, now=runtime.clock()))
         return runtime.pool.run_here(lambda tx: outbox.prune(tx, before=before))
 
     return [

@@ -27,6 +27,7 @@ class DicomPeerRow:
     tls: bool
     enabled: bool
     identity_required: bool
+    steps_forwarded: bool
 
     def peer(self) -> DicomPeer:
         """The row as the model's peer."""
@@ -39,6 +40,7 @@ class DicomPeerRow:
             tls=self.tls,
             enabled=self.enabled,
             identity_required=self.identity_required,
+            steps_forwarded=self.steps_forwarded,
         )
 
 
@@ -86,9 +88,10 @@ def insert_dicom_peer(tx: Tx, peer: DicomPeer, now: datetime) -> int:
     return tx.run(
         """
         insert into peers.dicom_peer
-               (name, ae_title, host, port, allow, tls, enabled, identity_required, added_at)
+               (name, ae_title, host, port, allow, tls, enabled, identity_required,
+                steps_forwarded, added_at)
         values (%(name)s, %(ae_title)s, %(host)s, %(port)s, %(allow)s::text[], %(tls)s,
-                %(enabled)s, %(identity_required)s, %(now)s)
+                %(enabled)s, %(identity_required)s, %(steps_forwarded)s, %(now)s)
             on conflict do nothing
         """,
         {**asdict(peer), "allow": sorted(peer.allow), "now": now},
@@ -123,7 +126,7 @@ def dicom_peers(tx: Tx) -> list[DicomPeer]:
     rows = tx.all(
         DicomPeerRow,
         """
-        select name, ae_title, host, port, allow, tls, enabled, identity_required
+        select name, ae_title, host, port, allow, tls, enabled, identity_required, steps_forwarded
           from peers.dicom_peer order by name
         """,
     )
@@ -135,7 +138,7 @@ def dicom_peer_by_title(tx: Tx, ae_title: str) -> DicomPeer | None:
     row = tx.maybe(
         DicomPeerRow,
         """
-        select name, ae_title, host, port, allow, tls, enabled, identity_required
+        select name, ae_title, host, port, allow, tls, enabled, identity_required, steps_forwarded
           from peers.dicom_peer where ae_title = %s
         """,
         (ae_title,),

@@ -65,6 +65,7 @@ class DicomPeer:
         port: where it listens.
         allow: what it may do to us, of ``DICOM_PERMISSIONS``.
         identity_required: each of its associations must prove which user is behind it.
+        steps_forwarded: it is told what other peers say that they did (MPPS).
     """
 
     name: str
@@ -75,6 +76,7 @@ class DicomPeer:
     tls: bool = False
     enabled: bool = True
     identity_required: bool = False
+    steps_forwarded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,11 @@ def hl7_recipients(tx: Tx, kind: str) -> list[Hl7Peer]:
     return [each for each in store.hl7_peers(tx) if each.enabled and kind in each.send]
 
 
+def step_recipients(tx: Tx) -> list[DicomPeer]:
+    """The enabled DICOM peers that are told what scanners did, by name."""
+    return [each for each in store.dicom_peers(tx) if each.enabled and each.steps_forwarded]
+
+
 def decide_association(
     tx: Tx, *, calling_ae_title: str, address: str, resolve: Resolve, now: datetime
 ) -> PeerDecision:

@@ -66,6 +66,21 @@ class EntryOfferedAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class StepForwardDue:
+    """A peer is to be told what a modality said."""
+
+    name: ClassVar[str] = "worklist.step_forward_due"
+
+    recipient: str
+    sop_instance_uid: str
+
+    @property
+    def subject(self) -> str:
+        """The recipient: it is told everything in order."""
+        return f"step_recipient/{self.recipient}"
+
+
+@dataclass(frozen=True, slots=True)
 class StepPerformed:
     """A modality said that it began, goes on or has ended; ``status`` is where it is now.
 

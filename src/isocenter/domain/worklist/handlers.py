@@ -50,3 +50,8 @@ def on_step_status_changed(tx: Tx, event: StepStatusChanged, *, now: datetime) -
 def on_step_performed(tx: Tx, event: StepPerformed, *, now: datetime) -> None:
     """Find again what the performed step means: an order may have come in the same moment."""
     service.settle_performed(tx, _ACTOR, event.sop_instance_uid, now=now)
+
+
+def on_step_to_be_told(tx: Tx, event: StepPerformed, *, now: datetime) -> None:
+    """Queue what the modality said for the peers that are told it."""
+    service.route_step(tx, _ACTOR, event.sop_instance_uid, now=now)

@@ -108,19 +108,24 @@ def replace_series(tx: Tx, performed_key: int, series: Iterable[PerformedSeries]
     )
 
 
+_STEP = """
+select performed_key, sop_instance_uid, status, performed_procedure_step_id,
+       performed_station_ae_title, modality, patient_id, patient_name, started_at, ended_at,
+       discontinuation_reason_code, discontinuation_reason_scheme, discontinuation_reason_meaning,
+       attributes, peer, received_at, updated_at
+  from worklist.performed_procedure_step where sop_instance_uid = %s
+"""
+_LOCKED_STEP = _STEP + "for update"
+
+
 def lock(tx: Tx, sop_instance_uid: str) -> PerformedStep | None:
     """The performed step, locked."""
-    return tx.maybe(
-        PerformedStep,
-        """
-        select performed_key, sop_instance_uid, status, performed_procedure_step_id,
-               performed_station_ae_title, modality, patient_id, patient_name, started_at, ended_at,
-               discontinuation_reason_code, discontinuation_reason_scheme,
-               discontinuation_reason_meaning, attributes, peer, received_at, updated_at
-          from worklist.performed_procedure_step where sop_instance_uid = %s for update
-        """,
-        (sop_instance_uid,),
-    )
+    return tx.maybe(PerformedStep, _LOCKED_STEP, (sop_instance_uid,))
+
+
+def read(tx: Tx, sop_instance_uid: str) -> PerformedStep | None:
+    """The performed step."""
+    return tx.maybe(PerformedStep, _STEP, (sop_instance_uid,))
 
 
 def update(tx: Tx, step: PerformedStep, now: datetime) -> None:
@@ -322,4 +327,23 @@ def studies_in_progress(tx: Tx, since: datetime) -> list[str]:
          where status = 'IN PROGRESS' and started_at > %s
         """,
         (since,),
+    )
+
+
+def told_at(tx: Tx, performed_key: int, recipient: str) -> datetime | None:
+    """When what a peer was told last of a performed step had been said; None: nothing yet."""
+    return tx.value(
+        "select told_at from worklist.step_forward where performed_key = %s and recipient = %s",
+        (performed_key, recipient),
+    )
+
+
+def set_told(tx: Tx, performed_key: int, recipient: str, said_at: datetime) -> None:
+    """Keep that a peer was told what had been said of a performed step at a moment."""
+    tx.run(
+        """
+        insert into worklist.step_forward (performed_key, recipient, told_at) values (%s, %s, %s)
+            on conflict (performed_key, recipient) do update set told_at = excluded.told_at
+        """,
+        (performed_key, recipient, said_at),
     )

@@ -7,6 +7,7 @@ from isocenter.domain.worklist.service.entries import (
     record_query,
     withdraw,
 )
+from isocenter.domain.worklist.service.forwarding import Untold, route_step, told, untold
 from isocenter.domain.worklist.service.performed import (
     book_again,
     confirm_series,
@@ -19,6 +20,7 @@ from isocenter.domain.worklist.service.performed import (
 )
 
 __all__ = [
+    "Untold",
     "book_again",
     "confirm_series",
     "entries",
@@ -26,10 +28,13 @@ __all__ = [
     "performed_step",
     "publish",
     "record_query",
+    "route_step",
     "settle_exams",
     "settle_performed",
     "start",
     "studies_in_progress",
+    "told",
+    "untold",
     "update",
     "withdraw",
 ]

@@ -19,7 +19,8 @@ _PORT_MAX = 65_535
 class DicomPeerShape(Shape):
     """A DICOM application entity and what it may do here.
 
-    With ``identity_required`` its associations must prove which user is behind them.
+    With ``identity_required`` its associations must prove which user is behind them; with
+    ``steps_forwarded`` it is told what scanners say that they did (MPPS).
     """
 
     name: str
@@ -30,6 +31,7 @@ class DicomPeerShape(Shape):
     tls: bool = False
     enabled: bool = True
     identity_required: bool = False
+    steps_forwarded: bool = False
 
 
 class Hl7PeerShape(Shape):

@@ -54,6 +54,7 @@ class DicomForm(BaseModel):
     port: int = Field(ge=1, le=_PORT_MAX)
     allow: list[str] = []
     identity_required: bool = False
+    steps_forwarded: bool = False
 
 
 class Hl7Form(BaseModel):
@@ -155,6 +156,7 @@ async def add_dicom(web: InWeb, actor: SignedIn, form: Annotated[DicomForm, Form
         port=form.port,
         allow=frozenset(form.allow),
         identity_required=form.identity_required,
+        steps_forwarded=form.steps_forwarded,
     )
     await web.pool.run(peers.add_dicom_peer, actor, peer, now=web.clock())
     return seen_after("/peers", "peer_added")
