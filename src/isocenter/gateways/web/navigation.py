@@ -27,7 +27,7 @@ ITEMS = (
     Item("/routes", "Routes", "o", Action.PEER_READ),
     Item("/users", "Users", "u", Action.USER_WRITE),
     Item("/audit", "Audit", "a", Action.AUDIT_READ),
-    Item("/storage", "Storage", "o", Action.SYSTEM_READ),
+    Item("/storage", "Storage", "t", Action.SYSTEM_READ),
     Item("/system", "System", "s", Action.SYSTEM_READ),
 )
 

@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, nodes
 
 from isocenter.domain.access.model import Action, Actor, Role, actions_of
 from isocenter.gateways.web import web
-from isocenter.gateways.web.navigation import Permissions, items_for
+from isocenter.gateways.web.navigation import ITEMS, Permissions, items_for
 
 TEMPLATES = Path(web.__file__).parent / "templates"
 
@@ -25,6 +25,11 @@ TEMPLATES = Path(web.__file__).parent / "templates"
 )
 def test_a_form_sends_nobody_to_another_site(given, used):
     assert web.local_path(given) == used
+
+
+def test_no_two_pages_share_a_key():
+    keys = [item.key for item in ITEMS]
+    assert len(set(keys)) == len(keys)
 
 
 def test_an_accession_number_may_hold_anything():
