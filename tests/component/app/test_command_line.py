@@ -125,12 +125,14 @@ def test_a_wrong_setting_is_named_with_its_origin(isocenter: CommandLine):
     assert "ISOCENTER_HL7_PORT" in done.stderr
 
 
-def test_peers_can_be_exported_and_imported(isocenter: CommandLine):
+def test_peers_and_routes_can_be_exported_and_imported(isocenter: CommandLine):
     where = ("--host", "127.0.0.1", "--port", "11119")
     ct = ("peer", "add", "dicom", "CT1", "--ae-title", "CT_ONE", *where)
     assert isocenter(*ct, "--allow", "store,worklist").returncode == 0
     ehr = ("peer", "add", "hl7", "EHR", *where, "--send", "oru", "--receive", "adt,orm")
     assert isocenter(*ehr).returncode == 0
+    rule = ("route", "add", "ct", "--to", "CT1", "--if", "arriving=20:00-07:00")
+    assert isocenter(*rule).returncode == 0
     exported = isocenter("config", "export")
     document = isocenter.folder / "peers.json"
     document.write_text(exported.stdout)
@@ -139,6 +141,7 @@ def test_peers_can_be_exported_and_imported(isocenter: CommandLine):
     assert isocenter("peer", "remove", "CT1").returncode == 0
     assert isocenter("config", "import", str(document)).returncode == 0
     assert isocenter.json("peer", "list") == before
+    assert isocenter("config", "export").stdout == exported.stdout
     document.write_text('{"format": "isocenter-config-1", "dicom_peers": [{"name": "X"}]}')
     assert isocenter("config", "import", str(document)).returncode == 2
     assert isocenter.json("peer", "list") == before

@@ -24,7 +24,7 @@ from isocenter.domain.distribution.model import ClaimedCommitment, ClaimLost
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import DicomPeer, PeerUnknown
 from isocenter.errors import IsocenterError
-from isocenter.gateways.dimse import scu
+from isocenter.gateways.dimse import metrics, scu
 from isocenter.gateways.dimse.commitment import event_report, result_for
 from isocenter.gateways.dimse.commitment_messages import STORAGE_COMMITMENT_PUSH, encode_result
 from isocenter.gateways.dimse.waiting import backoff_s, renewed, wait_for
@@ -136,6 +136,9 @@ class CommitmentReporter:
         else:
             reasons = await self._read_back(claimed)
         await self._pool.run(distribution.decide_commitment, claimed, reasons, now=self._clock())
+        failed = sum(reason != 0 for reason in reasons)
+        metrics.COMMITMENTS.labels("committed").inc(len(reasons) - failed)
+        metrics.COMMITMENTS.labels("failed").inc(failed)
 
     async def _read_back(self, claimed: ClaimedCommitment) -> list[int]:
         references = list(zip(claimed.sop_class_uids, claimed.sop_instance_uids, strict=True))

@@ -46,3 +46,9 @@ OPERATIONS: Final = metrics.counter(
 RETRIEVALS: Final = metrics.counter(
     "dimse_retrievals", "C-MOVE and C-GET requests, by the status that ended them", ["status"]
 )
+INSTANCES_SENT: Final = metrics.counter(
+    "dimse_instances_sent", "Objects sent to destinations, by what became of them", ["result"]
+)
+COMMITMENTS: Final = metrics.counter(
+    "dimse_commitments", "Instances that peers asked us to commit to, by our answer", ["result"]
+)

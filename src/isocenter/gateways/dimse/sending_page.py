@@ -28,7 +28,7 @@ from isocenter.domain.archive import service as archive
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.distribution.model import ClaimedTransfer, Failure, Progress
 from isocenter.errors import IsocenterError, Kind
-from isocenter.gateways.dimse import scu
+from isocenter.gateways.dimse import metrics, scu
 from isocenter.gateways.dimse.outgoing import (
     NotSendable,
     Outgoing,
@@ -255,6 +255,8 @@ class PageSender:
         await self._pool.run(
             distribution.note_progress, claimed, done, lease_s=self._lease_s, now=self._clock()
         )
+        metrics.INSTANCES_SENT.labels("taken").inc(tally.sent)
+        metrics.INSTANCES_SENT.labels("not_taken").inc(len(tally.failures))
         tally.sent, tally.failures = 0, []
         tally.noted_at_s = asyncio.get_running_loop().time()
 

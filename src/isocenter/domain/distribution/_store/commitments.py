@@ -336,3 +336,17 @@ select transaction_uid, address, state from distribution.commitment
 def lock(tx: Tx, commitment_key: int) -> Current | None:
     """The request, locked until the transaction ends."""
     return tx.maybe(Current, _LOCK, (commitment_key,))
+
+
+_PRUNE = """
+delete from distribution.commitment
+ where commitment_key in (
+       select commitment_key from distribution.commitment
+        where state in ('reported', 'refused') and requested_at < %s
+        order by requested_at limit 1000)
+"""
+
+
+def prune(tx: Tx, *, before: datetime) -> int:
+    """How many requests that ended, at most a thousand, were older and are gone."""
+    return tx.run(_PRUNE, (before,))

@@ -40,6 +40,7 @@ _REASON_LENGTH_MAX = 500
 _OPEN = frozenset({CommitmentState.REQUESTED.value, CommitmentState.DECIDED.value})
 REPORT_TRIED_FOR = timedelta(days=3)
 ASK_ATTEMPTS_MAX = 8
+_KEPT = timedelta(days=90)
 _ASK_INSTANCES_MAX = 50_000
 
 
@@ -181,6 +182,14 @@ def commitments(tx: Tx, viewer: Viewer, *, limit: int = 100) -> list[Commitment]
     """Requests of peers, newest first."""
     viewer.require(Action.DELIVERY_READ)
     return _store.recent(tx, limit=limit)
+
+
+def prune_commitments(tx: Tx, *, now: datetime) -> int:
+    """How many requests, answered or given up long ago, were forgotten.
+
+    Their transaction UIDs are as good as new afterwards; the audit still knows of the answers.
+    """
+    return _store.prune(tx, before=now - _KEPT)
 
 
 @dataclass(frozen=True, slots=True)
