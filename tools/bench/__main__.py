@@ -10,7 +10,10 @@ from pathlib import Path
 
 from tools.bench import interface, receivers, store
 from tools.bench.interface import InterfaceResult
+from tools.bench.processor import Meter, per_message
 from tools.bench.store import StoreResult, StoreRun
+
+FLOOD = 4000
 
 
 def main() -> int:
@@ -70,15 +73,21 @@ def _print_store(results: Sequence[StoreResult]) -> None:
 
 
 def _bench_interface(folder: Path, repeats: int) -> None:
+    spent: list[str] = []
+    floods: list[InterfaceResult] = []
     with receivers.isocenter(folder) as receiver:
-        interface.flood(receiver.hl7_port, messages=200, run="W")  # warm caches and connections
-        floods = [
-            interface.flood(receiver.hl7_port, messages=4000, run=f"F{repeat}")
-            for repeat in range(repeats)
-        ]
+        meter = Meter(receiver.process_id, folder / "home")
+        interface.flood(receiver.hl7_port, messages=400, run="W")  # warm caches and connections
+        for repeat in range(repeats):
+            before = meter.read()
+            floods.append(interface.flood(receiver.hl7_port, messages=FLOOD, run=f"F{repeat}"))
+            spent.append(per_message(before, meter.read(), FLOOD))
+        meter.close()
         steady = interface.steady(receiver.hl7_port, messages=3000, run="S", per_second=100)
     floods.sort(key=lambda result: result.per_second)
     _print_interface(f"\nHL7 v2, ADT and ORM in turn, 8 connections, median of {repeats}", floods)
+    for line in spent:
+        _line(f"  {line}")
     _print_interface("HL7 v2, the same at 100 messages/s", [steady])
 
 

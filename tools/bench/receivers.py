@@ -145,7 +145,7 @@ def isocenter(folder: Path) -> Generator[Receiver]:
 def peak_resident_mb(process_id: int) -> dict[str, float]:
     """Return the peak resident memory, in MB, of each dimse process below ``process_id``."""
     peaks: dict[str, float] = {}
-    for child in _descendants(process_id):
+    for child in descendants(process_id):
         try:
             command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
             status = Path(f"/proc/{child}/status").read_text()
@@ -157,8 +157,9 @@ def peak_resident_mb(process_id: int) -> dict[str, float]:
     return peaks
 
 
-def _descendants(process_id: int) -> Iterator[int]:
+def descendants(process_id: int) -> Iterator[int]:
+    """Yield the processes below ``process_id``."""
     for task in Path(f"/proc/{process_id}/task").iterdir():
         for child in (task / "children").read_text().split():
             yield int(child)
-            yield from _descendants(int(child))
+            yield from descendants(int(child))
