@@ -107,6 +107,8 @@ export class Pane {
       return false;
     }
     if (mine !== this.generation) return false;
+    // An image without a window of its own would stay black: what is in it decides.
+    if (!this.stack?.getCornerstoneImage()?.windowWidth && this.presets !== "PT") this.autoWindow();
     this.sent = this.range();
     this.viewport?.render();
     this.overlay.say("");

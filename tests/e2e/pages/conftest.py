@@ -17,7 +17,11 @@ from tests.hospital import PASSWORD, Hospital
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (
     "--no-sandbox",
-    "--disable-gpu",
+    # The workspace draws with WebGL: by the processor, whatever the machine has.
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

@@ -63,7 +63,7 @@ def test_a_radiologist_reads_and_signs(site, open_page):
     site.hospital.scan(number, 1)
     site.hospital.quiet()
     page = open_page("ada", f"/exams/{number}")
-    page.keyboard.press("o")
+    page.goto(f"/exams/{number}/read?plain=true")
     image = page.locator("#image")
     expect(image).to_be_visible()
     expect(page.locator("#place")).to_have_text("1 / 3")
