@@ -1,8 +1,8 @@
 """``make docs``: writes the generated parts of the documents anew and checks every link in them.
 
 A generated part stands between ``<!-- generated: NAME -->`` and ``<!-- end -->``. It comes from the
-tables that the program itself works by, so it cannot say anything else. ``--check`` changes nothing
-and fails when a part is out of date.
+tables that the program itself works by, so it cannot say anything else. Tests that a document names
+as proof must be there. ``--check`` changes nothing and fails when a part is out of date.
 """
 
 import re
@@ -17,20 +17,18 @@ from isocenter.domain.monitoring.model import EXPECTATIONS
 from isocenter.gateways.hl7.translate_adt import EVENTS
 from isocenter.gateways.hl7.translate_orders import CONTROLS
 from isocenter.standards.hl7v2.decision import DECISIONS
+from tools.cited_tests import unproven
+from tools.conformance import attributes, hl7, services, web
+from tools.document_table import table
 
 ROOT = Path(__file__).parent.parent
 PART = re.compile(r"(<!-- generated: (?P<name>[a-z0-9-]+) -->\n).*?(<!-- end -->)", re.S)
 LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)\s#]+)(?:#[^)]*)?\)")
 
 
-def _table(head: Sequence[str], rows: Iterator[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines)
-
-
 def _adt_events() -> str:
     rows = ((f"ADT^{name}", event.title, event.effect.value) for name, event in EVENTS.items())
-    return _table(["event", "meaning", "effect"], rows)
+    return table(["event", "meaning", "effect"], rows)
 
 
 def _order_controls() -> str:
@@ -38,7 +36,7 @@ def _order_controls() -> str:
         (control, status or "any other", entry.title, entry.verb.value)
         for (control, status), entry in CONTROLS.items()
     )
-    return _table(["ORC-1", "ORC-5", "meaning", "effect"], rows)
+    return table(["ORC-1", "ORC-5", "meaning", "effect"], rows)
 
 
 def _decisions() -> str:
@@ -50,7 +48,7 @@ def _decisions() -> str:
         )
         for outcome, decision in DECISIONS.items()
     )
-    return _table(["what came back", "the message is", "the connection is"], rows)
+    return table(["what came back", "the message is", "the connection is"], rows)
 
 
 def _expectations() -> str:
@@ -58,13 +56,23 @@ def _expectations() -> str:
         (hop.value, expectation.within, expectation.urgent_within or expectation.within)
         for hop, expectation in EXPECTATIONS.items()
     )
-    return _table(["hop", "late after", "STAT exams"], rows)
+    return table(["hop", "late after", "STAT exams"], rows)
 
 
 def _settings() -> str:
+    return _settings_table(lambda _: True)
+
+
+def _dicom_settings() -> str:
+    return _settings_table(_OF_DICOM.search)
+
+
+def _settings_table(wanted: Callable[[str], object]) -> str:
     hints = get_type_hints(Settings, include_extras=True)
     rows: list[Sequence[object]] = []
     for field in fields(Settings):
+        if not wanted(field.name):
+            continue
         about = next(
             each
             for each in getattr(hints[field.name], "__metadata__", ())
@@ -78,7 +86,11 @@ def _settings() -> str:
             f"`{shown}`" if shown != "" else "",
             about.meaning,
         ))
-    return _table(["setting", "default", "meaning"], iter(rows))
+    return table(["setting", "default", "meaning"], iter(rows))
+
+
+# Settings that a DICOM peer can notice.
+_OF_DICOM = re.compile(r"^ae_title|dicom_|^association|^artim|^pdu_|^object_size|free_bytes_min$")
 
 
 PARTS: Mapping[str, Callable[[], str]] = {
@@ -87,6 +99,21 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "delivery-decisions": _decisions,
     "expectations": _expectations,
     "settings": _settings,
+    "dicom-overview": services.overview,
+    "dicom-accepted-contexts": services.accepted_contexts,
+    "dicom-extended-negotiation": services.extended_negotiation,
+    "dicom-statuses": services.statuses,
+    "dicom-storage-classes": services.storage_classes,
+    "dicom-study-keys": attributes.study_keys,
+    "dicom-worklist-keys": attributes.worklist_keys,
+    "dicom-performed-step": attributes.performed_step_attributes,
+    "dicom-identification": web.identification,
+    "dicom-association-limits": web.association_limits,
+    "dicom-settings": _dicom_settings,
+    "dicom-transfer-syntaxes": web.transfer_syntaxes,
+    "dicomweb-resources": web.resources,
+    "dicomweb-limits": web.web_limits,
+    "hl7-refusals": hl7.refusals,
 }
 
 
@@ -114,6 +141,7 @@ def main() -> int:
         elif fresh != text:
             path.write_text(fresh, encoding="utf-8")
         findings += broken_links(path, fresh)
+        findings += (f"{path.relative_to(ROOT)}: {each}" for each in unproven(ROOT, fresh))
     sys.stdout.write("".join(f"{finding}\n" for finding in findings))
     return 1 if findings else 0
 

@@ -1,0 +1,1 @@
+"""Generated parts of the conformance statements: what the code offers, asked of the code itself."""
