@@ -115,7 +115,8 @@ select performed_key, sop_instance_uid, status, performed_procedure_step_id,
        attributes, peer, received_at, updated_at
   from worklist.performed_procedure_step where sop_instance_uid = %s
 """
-_LOCKED_STEP = _STEP + "for update"
+# Not "for update": rows that refer to the step may be written by whoever holds its order.
+_LOCKED_STEP = _STEP + "for no key update"
 
 
 def lock(tx: Tx, sop_instance_uid: str) -> PerformedStep | None:
