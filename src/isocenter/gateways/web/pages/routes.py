@@ -27,10 +27,10 @@ router = APIRouter(include_in_schema=False)
 
 _COMMITMENTS_SHOWN = 20
 _CONDITIONS = {
-    "calling_ae_titles": "From",
+    "calling_ae_titles": "Sent by",
     "modalities": "Modality",
-    "study_descriptions": "Study",
-    "series_descriptions": "Series",
+    "study_descriptions": "Study description",
+    "series_descriptions": "Series description",
     "referring_physicians": "Referring physician",
     "body_parts": "Body part",
 }
