@@ -29,6 +29,7 @@ from isocenter.gateways.dimse.storage import StoreService
 from isocenter.infra.clock import utc_now
 from isocenter.standards.dicom import uids
 from isocenter.standards.dicom.dimse.status import Status
+from isocenter.standards.dicom.performed_step import MODALITY_PERFORMED_PROCEDURE_STEP
 from isocenter.standards.dicom.query_retrieve import (
     Extensions,
     agreed_extensions,
@@ -42,6 +43,7 @@ _CALLED: Final = frozenset({
     uids.VERIFICATION,
     STORAGE_COMMITMENT_PUSH,
     INSTANCE_AVAILABILITY_NOTIFICATION,
+    MODALITY_PERFORMED_PROCEDURE_STEP,
     uids.STUDY_ROOT_FIND,
     uids.STUDY_ROOT_MOVE,
 })
