@@ -41,6 +41,7 @@ class DicomwebServer:
     options: DicomwebOptions = field(default_factory=DicomwebOptions)
     upload_bytes_max: int = 8_000_000_000
     knows_its_url: bool = False
+    cross_origins: frozenset[str] = frozenset()
     tokens: dict[Role, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -55,7 +56,9 @@ class DicomwebServer:
         self._application = create_application(
             pool=self.pool,
             blobs=self.blobs,
-            options=HttpOptions(upload_bytes_max=self.upload_bytes_max),
+            options=HttpOptions(
+                upload_bytes_max=self.upload_bytes_max, cross_origins=self.cross_origins
+            ),
             mounts={
                 "/dicomweb": dicomweb(self.pool, self.blobs, options=self.options, clock=self.clock)
             },

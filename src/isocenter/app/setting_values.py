@@ -7,6 +7,7 @@ They know nothing about where a value came from; ``settings`` adds that.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 Reader = Callable[[object], object]
@@ -113,6 +114,16 @@ def choice(*options: str) -> Reader:
         return written
 
     return read
+
+
+def origins(value: object) -> frozenset[str]:
+    """Origins of web pages, parted by commas or blanks; https://ehr.example or with a port."""
+    found = frozenset(text(value).replace(",", " ").split())
+    for each in found:
+        parts = urlsplit(each)
+        if parts.scheme not in {"http", "https"} or each != f"{parts.scheme}://{parts.netloc}":
+            raise ValueError("must name origins, as https://ehr.example or https://10.0.0.9:8443")
+    return found
 
 
 def ae_title(value: object) -> str:

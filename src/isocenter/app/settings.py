@@ -87,6 +87,13 @@ class Settings:
         str | None,
         About(v.optional_text, "address that browsers use, when a proxy stands in front"),
     ] = None
+    cross_origins: Annotated[
+        frozenset[str],
+        About(v.origins, "origins whose pages may use DICOMweb and the API with a token"),
+    ] = frozenset()
+    frame_ancestors: Annotated[
+        frozenset[str], About(v.origins, "origins whose pages may show ours in a frame")
+    ] = frozenset()
     ae_title: Annotated[str, About(v.ae_title, "our DICOM application entity title")] = "ISOCENTER"
     hl7_application: Annotated[str, About(v.text, "our MSH-3 when sending, MSH-5 expected")] = (
         "ISOCENTER"

@@ -1,7 +1,7 @@
 """The one ASGI application of a ``web`` process: the door, the pages, DICOMweb, health.
 
-Order of the door, from outside: unexpected failures and figures, headers, limits, origin,
-credentials. Each is one middleware that knows nothing of the others.
+Order of the door, from outside: figures, unexpected failures, headers, other origins, limits, own
+origin, credentials. Each is one middleware that knows nothing of the others.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +11,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from isocenter.app.http.authentication import Authentication
 from isocenter.app.http.boundary import Boundary
+from isocenter.app.http.cross_origin import CrossOrigin
 from isocenter.app.http.headers import SecurityHeaders
 from isocenter.app.http.health import dependency_checks, health_routes
 from isocenter.app.http.limits import RequestLimits
+from isocenter.app.http.metrics import RequestMetrics
 from isocenter.app.http.options import HttpOptions
 from isocenter.app.http.origin import SameOrigin
 from isocenter.gateways.web.application import routes
@@ -62,5 +64,8 @@ def create_application(
     application = Authentication(application, pool=pool, options=options, clock=clock)
     application = SameOrigin(application, session_cookie=options.web.session_cookie)
     application = RequestLimits(application, options=options)
-    application = SecurityHeaders(application, tls=options.tls)
-    return HttpApplication(Boundary(application), pages.state.web.feed)
+    application = CrossOrigin(application, origins=options.cross_origins)
+    application = SecurityHeaders(
+        application, tls=options.tls, frame_ancestors=options.frame_ancestors
+    )
+    return HttpApplication(RequestMetrics(Boundary(application)), pages.state.web.feed)

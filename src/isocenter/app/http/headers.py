@@ -35,9 +35,18 @@ STRICT_TRANSPORT_SECURITY = "max-age=31536000"
 class SecurityHeaders:
     """ASGI middleware that adds each header which the answer has not set itself."""
 
-    def __init__(self, application: ASGIApp, *, tls: bool) -> None:
+    def __init__(
+        self, application: ASGIApp, *, tls: bool, frame_ancestors: frozenset[str] = frozenset()
+    ) -> None:
         self._application = application
         self._headers = dict(HEADERS)
+        if frame_ancestors:
+            # X-Frame-Options cannot name origins, and browsers that know both would obey it.
+            del self._headers["X-Frame-Options"]
+            policy = CONTENT_SECURITY_POLICY.replace(
+                "frame-ancestors 'none'", " ".join(["frame-ancestors", *sorted(frame_ancestors)])
+            )
+            self._headers["Content-Security-Policy"] = policy
         if tls:
             self._headers["Strict-Transport-Security"] = STRICT_TRANSPORT_SECURITY
 

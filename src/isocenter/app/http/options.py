@@ -17,6 +17,8 @@ class HttpOptions:
         requests_max: requests in progress at one time in one process.
         trusted_proxies: addresses whose X-Forwarded-For is believed.
         allowed_hosts: names under which we may be addressed; empty means any.
+        cross_origins: origins whose pages may use DICOMweb, the API and FHIR, with a token.
+        frame_ancestors: origins whose pages may show ours in a frame.
         actor_kept_s: how long a checked credential counts for reading without being checked again.
         storage_free_bytes_min: below this the process calls itself not ready.
     """
@@ -29,5 +31,7 @@ class HttpOptions:
     requests_max: int = 1000
     trusted_proxies: frozenset[str] = frozenset()
     allowed_hosts: frozenset[str] = frozenset()
+    cross_origins: frozenset[str] = frozenset()
+    frame_ancestors: frozenset[str] = frozenset()
     actor_kept_s: float = 3.0
     storage_free_bytes_min: int = 2_000_000_000

@@ -44,6 +44,8 @@ async def _serve(runtime: Runtime) -> None:
                 storage_free_bytes_min=settings.storage_free_bytes_min,
             ),
             tls=tls,
+            cross_origins=settings.cross_origins,
+            frame_ancestors=settings.frame_ancestors,
             body_bytes_max=settings.http_body_max_bytes,
             upload_bytes_max=settings.object_size_max_bytes,
             storage_free_bytes_min=settings.storage_free_bytes_min,

@@ -10,6 +10,7 @@ from starlette.routing import Route
 from isocenter.errors import IsocenterError
 from isocenter.gateways.dicomweb import (
     bulkdata,
+    capabilities,
     describe,
     frames,
     rejection,
@@ -17,6 +18,7 @@ from isocenter.gateways.dicomweb import (
     retrieve,
     search,
     store,
+    uri,
 )
 from isocenter.gateways.dicomweb.context import Dicomweb
 from isocenter.gateways.dicomweb.options import DicomwebOptions
@@ -94,4 +96,8 @@ def _routes() -> list[Route]:
             Route(path + "/reject/{code}", rejection.reject, methods=["POST"]),
         )
     ]
-    return [*searches, *stores, *wholes, *parts, *rejections]
+    others = [
+        Route("/wado", uri.retrieve),
+        Route("/", capabilities.root, methods=["GET", "OPTIONS"]),
+    ]
+    return [*searches, *stores, *wholes, *parts, *rejections, *others]

@@ -6,7 +6,7 @@ Standard: PS3.18 8.3.5, 8.7.4
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from isocenter.domain.archive.model import InstanceLocation
@@ -33,6 +33,7 @@ from isocenter.standards.dicom.coercion import Modification
 from isocenter.standards.dicom.values_model import DataSet
 from isocenter.standards.dicomweb.media_types import GIF, JPEG, PNG
 from isocenter.standards.dicomweb.params import Viewport, Window
+from isocenter.standards.dicomweb.wado_uri import Region
 
 _FRAME_TIME: Final = 0x0018_1063
 _CINE_RATE: Final = 0x0018_0040
@@ -48,6 +49,8 @@ class Wish:
     Attributes:
         annotation: patient, technique or both.
         icc_profile: no, yes (the image's own) or srgb.
+        box: largest width and height where there is no viewport; 0 for any.
+        region: the part to show where there is no viewport, in fractions.
         modification: what the header must say now, where it is shown.
         is_small: a thumbnail, of which some encodings let us decode only as much as is shown.
     """
@@ -58,6 +61,8 @@ class Wish:
     quality: int = JPEG_QUALITY
     annotation: frozenset[str] = frozenset()
     icc_profile: str = "no"
+    box: tuple[int, int] = (0, 0)
+    region: Region | None = None
     modification: Modification | None = None
     is_small: bool = False
 
@@ -70,6 +75,7 @@ def draw(context: Dicomweb, location: InstanceLocation, frames: Sequence[int], w
         TooLarge: it would have more pixels than are rendered.
     """
     picture = open_picture(context.blobs, location)
+    wish = replace(wish, viewport=_viewport(picture, wish))
     pixels_max = context.options.rendered_pixels_max
     _check_size(picture, wish, pixels_max // len(frames) if wish.media_type == GIF else pixels_max)
     try:
@@ -85,6 +91,25 @@ def draw(context: Dicomweb, location: InstanceLocation, frames: Sequence[int], w
     if wish.media_type == PNG:
         return encode_png(image, icc_profile=profile)
     return encode_jpeg(image, quality=wish.quality, icc_profile=profile)
+
+
+def _viewport(picture: Picture, wish: Wish) -> Viewport | None:
+    """The viewport that is asked for, or that box and region amount to.
+
+    Standard: PS3.18 9.1.2.2.4 to 9.1.2.2.6
+    """
+    if wish.viewport is not None or (wish.region is None and wish.box == (0, 0)):
+        return wish.viewport
+    rows, columns = picture.pixels.rows, picture.pixels.columns
+    left, top, right, bottom = wish.region or (0.0, 0.0, 1.0, 1.0)
+    width = max(1, round((right - left) * columns))
+    height = max(1, round((bottom - top) * rows))
+    wide, high = wish.box
+    if not wide:
+        wide = max(1, round(width * high / height)) if high else width
+    if not high:
+        high = max(1, round(height * wide / width))
+    return Viewport(wide, high, left * columns, top * rows, width, height)
 
 
 def _images(
