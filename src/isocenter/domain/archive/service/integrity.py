@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, Viewer, authorize
+from isocenter.domain.archive import _store_blobs
 from isocenter.domain.archive import _store_integrity as _store
 from isocenter.domain.archive.events import ObjectDamaged, ObjectRepaired
 from isocenter.domain.archive.model_integrity import (
@@ -136,7 +137,7 @@ def held_digests(
     """By SOP Instance UID the sizes and digests of the bytes that the archive holds under it."""
     authorize(actor, Action.STUDY_READ)
     held: dict[str, set[tuple[int, bytes]]] = {}
-    for each in _store.held_digests(tx, sop_instance_uids):
+    for each in _store_blobs.held_digests(tx, sop_instance_uids):
         held.setdefault(each.sop_instance_uid, set()).add((each.size_bytes, each.sha256))
     return held
 
@@ -158,7 +159,7 @@ def faulty_objects(
 def same_bytes(tx: Tx, actor: Actor, blob_key: str) -> list[str]:
     """Keys of the other blobs that should hold the bytes of this one."""
     authorize(actor, Action.SYSTEM_READ)
-    return _store.same_bytes(tx, blob_key)
+    return _store_blobs.same_bytes(tx, blob_key)
 
 
 def replace_damaged(
@@ -169,7 +170,7 @@ def replace_damaged(
     ``source`` is the blob whose bytes were taken. The damaged one is left to the sweeper.
     """
     authorize(actor, Action.STUDY_STORE)
-    if _store.replace_blob(tx, stored.blob_key, by) == 0:
+    if _store_blobs.replace_blob(tx, stored.blob_key, by) == 0:
         return False
     settlement = f"repaired from the store {store_of(source)}"
     _store.settle(tx, [stored.blob_key], settlement, by=actor.name, now=now)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from isocenter.domain.access.model import Action, Actor, authorize
-from isocenter.domain.archive import _store_integrity as _store
+from isocenter.domain.archive import _store_blobs
+from isocenter.domain.archive import _store_placement as _store
 from isocenter.domain.archive.events import StudyPlaced
 from isocenter.domain.archive.model import UnknownStudy
 from isocenter.domain.archive.model_integrity import Misplaced, StoredObject
@@ -59,7 +60,7 @@ def uncopied(
 def record_move(tx: Tx, actor: Actor, moved: StoredObject, blob_key: str) -> bool:
     """Whether the object has its bytes under ``blob_key`` now; False when it was gone."""
     authorize(actor, Action.STUDY_STORE)
-    return _store.replace_blob(tx, moved.blob_key, blob_key) > 0
+    return _store_blobs.replace_blob(tx, moved.blob_key, blob_key) > 0
 
 
 def exchange_with_copy(tx: Tx, actor: Actor, moved: StoredObject, copy_blob_key: str) -> bool:
@@ -67,7 +68,7 @@ def exchange_with_copy(tx: Tx, actor: Actor, moved: StoredObject, copy_blob_key:
     authorize(actor, Action.STUDY_STORE)
     if not _store.turn_copy(tx, copy_blob_key, moved.blob_key):
         return False
-    _store.name_instead(tx, moved.blob_key, copy_blob_key)
+    _store_blobs.name_instead(tx, moved.blob_key, copy_blob_key)
     return True
 
 

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, authorize
-from isocenter.domain.archive import _store_integrity as _store
+from isocenter.domain.archive import _store_blobs as _store
 from isocenter.domain.archive.model import (
     SOP_INSTANCE_UID,
     Admission,

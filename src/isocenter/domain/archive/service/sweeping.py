@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, authorize
-from isocenter.domain.archive import _store_integrity as _store
+from isocenter.domain.archive import _store_blobs as _store
 from isocenter.domain.archive.model import InstanceIdentity, NotAnInstance, identify
 from isocenter.domain.archive.service.description import describe_file
 from isocenter.infra.blobs import BlobMissing, BlobStore, StoredBlob
