@@ -91,6 +91,10 @@ class Settings:
         frozenset[str],
         About(v.origins, "origins whose pages may use DICOMweb and the API with a token"),
     ] = frozenset()
+    search_empty_status: Annotated[
+        str,
+        About(v.choice("200", "204"), "DICOMweb's answer in JSON to a search without results"),
+    ] = "200"
     frame_ancestors: Annotated[
         frozenset[str], About(v.origins, "origins whose pages may show ours in a frame")
     ] = frozenset()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+from http import HTTPStatus
 from zoneinfo import ZoneInfo
 
 import uvloop
@@ -56,6 +57,7 @@ async def _serve(runtime: Runtime) -> None:
                 runtime.blobs,
                 options=DicomwebOptions(
                     public_url=settings.public_url or "",
+                    empty_search_status=HTTPStatus(int(settings.search_empty_status)),
                     object_bytes_max=settings.object_size_max_bytes,
                     free_bytes_min=settings.storage_free_bytes_min,
                 ),
