@@ -8,20 +8,23 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.bench import interface, receivers, store
+from tools.bench import archive, interface, receivers, store
+from tools.bench.archive import CLIENTS, ArchiveRun, Rates
 from tools.bench.interface import InterfaceResult
 from tools.bench.processor import Meter, per_message
 from tools.bench.store import StoreResult, StoreRun
 
 FLOOD = 4000
+_SMOKE = ArchiveRun(10, 20, 50, metadata=4, frames=8, searches=4, repeats=1)
 
 
 def main() -> int:
     """Run the chosen benches and print the report."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--only", choices=["store", "hl7"], help="one part of it")
+    parser.add_argument("--only", choices=["store", "hl7", "archive"], help="one part")
     parser.add_argument("--folder", type=Path, default=None, help="where receivers keep their data")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--smoke", action="store_true", help="archive: only to see that it works")
     arguments = parser.parse_args()
     _machine(arguments.folder)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
@@ -31,6 +34,11 @@ def main() -> int:
                 _print_store(store.measure(run, source=_source(folder), folder=Path(folder)))
         if arguments.only in {None, "hl7"}:
             _bench_interface(Path(folder) / "hl7", arguments.repeats)
+        if arguments.only in {None, "archive"}:
+            chosen = _SMOKE if arguments.smoke else ArchiveRun(repeats=arguments.repeats)
+            _print_archive(
+                chosen, archive.measure(chosen, source=_source(folder), folder=Path(folder))
+            )
     return 0
 
 
@@ -97,6 +105,24 @@ def _print_interface(title: str, results: Sequence[InterfaceResult]) -> None:
         f"{title}: {middle.per_second:.0f} messages/s, acknowledged in {middle.median_ms:.1f} ms"
         f" (median), {middle.p99_ms:.1f} ms (p99); answers {middle.codes}"
     )
+
+
+def _print_archive(run: ArchiveRun, results: Sequence[Rates]) -> None:
+    *others, ours = results
+    _line(
+        f"\nArchive: CT images of 525 kB in two series, {run.studies} more studies; {CLIENTS} HTTP"
+    )
+    _line(f"clients; findscu, movescu: 1 association. Per second, median of {run.repeats}")
+    for what in ours.per_second:
+        rate = ours.median_of(what) or 0.0
+        line = f"  {what:<28}{ours.archive} {rate:8.1f}"
+        for other in others:
+            theirs = other.median_of(what)
+            line += f"   {other.archive} "
+            line += (
+                f"{theirs:8.1f}   {rate / theirs:6.1f}x" if theirs else "without DICOMweb plugin"
+            )
+        _line(line)
 
 
 def _line(text: str) -> None:

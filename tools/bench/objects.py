@@ -11,7 +11,7 @@ ROWS = COLUMNS = 512
 STUDY, SERIES, INSTANCE = 1, 2, 3
 
 
-def _uid(kind: int, series: int = 0, number: int = 0) -> str:
+def uid(kind: int, series: int = 0, number: int = 0) -> str:
     """Return a UID of fixed width, so that a patch never moves a byte."""
     return f"2.25.9{kind:01d}{series:08d}{number:026d}"
 
@@ -19,14 +19,14 @@ def _uid(kind: int, series: int = 0, number: int = 0) -> str:
 def _template() -> bytes:
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.MediaStorageSOPInstanceUID = UID(_uid(INSTANCE))
+    meta.MediaStorageSOPInstanceUID = UID(uid(INSTANCE))
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SOPClassUID = CTImageStorage
-    dataset.SOPInstanceUID = _uid(INSTANCE)
-    dataset.StudyInstanceUID = _uid(STUDY)
-    dataset.SeriesInstanceUID = _uid(SERIES)
-    dataset.FrameOfReferenceUID = _uid(STUDY)
+    dataset.SOPInstanceUID = uid(INSTANCE)
+    dataset.StudyInstanceUID = uid(STUDY)
+    dataset.SeriesInstanceUID = uid(SERIES)
+    dataset.FrameOfReferenceUID = uid(STUDY)
     dataset.PatientName, dataset.PatientID = "Bench^Synthetic", "BENCH0001"
     dataset.PatientBirthDate, dataset.PatientSex = "19700101", "O"
     dataset.StudyDate = dataset.SeriesDate = dataset.ContentDate = "20260101"
@@ -56,8 +56,8 @@ def write_series(folder: Path, *, series: int, count: int) -> None:
     folder.mkdir(parents=True)
     template = _template()
     for kind in (STUDY, SERIES):
-        template = template.replace(_uid(kind).encode(), _uid(kind, series).encode())
-    slot = _uid(INSTANCE).encode()
+        template = template.replace(uid(kind).encode(), uid(kind, series).encode())
+    slot = uid(INSTANCE).encode()
     for number in range(count):
-        data = template.replace(slot, _uid(INSTANCE, series, number).encode())
+        data = template.replace(slot, uid(INSTANCE, series, number).encode())
         (folder / f"{number:05d}.dcm").write_bytes(data)

@@ -36,7 +36,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_until_listening(port: int) -> None:
+def wait_until_listening(port: int) -> None:
+    """Return when ``port`` answers; raise when it does not in time."""
     deadline = time.monotonic() + READY_S
     while not _listens(port):
         if time.monotonic() > deadline:
@@ -65,7 +66,8 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> Non
 
 
 @contextmanager
-def _running(command: list[str], *, folder: Path, port: int, **environment: str) -> Generator[int]:
+def running(command: list[str], *, folder: Path, port: int, **environment: str) -> Generator[int]:
+    """Run ``command`` in ``folder`` once ``port`` answers until the block ends; its process id."""
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             command, cwd=folder, stdout=log, stderr=log, env=ENVIRONMENT | environment
@@ -78,7 +80,8 @@ def _running(command: list[str], *, folder: Path, port: int, **environment: str)
             process.wait(timeout=30)
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """Return where a peer's program is."""
     found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin")
     if found is None:
         raise FileNotFoundError(name)
@@ -90,8 +93,8 @@ def storescp(folder: Path) -> Generator[Receiver]:
     """Run DCMTK's storescp: it writes each object to a file and indexes nothing."""
     port, out = free_port(), folder / "objects"
     out.mkdir(parents=True)
-    command = [_program("storescp"), "--max-pdu", "131072", "-od", str(out), "-aet", "PEER"]
-    with _running([*command, "--fork", str(port)], folder=folder, port=port) as process_id:
+    command = [program("storescp"), "--max-pdu", "131072", "-od", str(out), "-aet", "PEER"]
+    with running([*command, "--fork", str(port)], folder=folder, port=port) as process_id:
         yield Receiver("DCMTK storescp", "PEER", port, process_id)
 
 
@@ -112,8 +115,8 @@ def orthanc(folder: Path) -> Generator[Receiver]:
     }
     configuration = folder / "orthanc.json"
     configuration.write_text(json.dumps(settings))
-    command = [_program("Orthanc"), str(configuration)]
-    with _running(command, folder=folder, port=port) as process_id:
+    command = [program("Orthanc"), str(configuration)]
+    with running(command, folder=folder, port=port) as process_id:
         yield Receiver("Orthanc", "ORTHANC", port, process_id)
 
 
@@ -128,17 +131,17 @@ def isocenter(folder: Path) -> Generator[Receiver]:
         "ISOCENTER_HL7_PORT": str(hl7_port),
         "ISOCENTER_HTTP_PORT": str(free_port()),
     }
-    program = [sys.executable, "-m", "isocenter"]
+    command = [sys.executable, "-m", "isocenter"]
     peer = ["--host", "127.0.0.1", "--port"]
     add_dicom = ["peer", "add", "dicom", "BENCH", "--ae-title", "BENCH", *peer, "11113"]
     add_hl7 = ["peer", "add", "hl7", "BENCHEHR", *peer, "2576", "--receive", "adt,orm"]
     for arguments in (["migrate"], [*add_dicom, "--allow", "store"], add_hl7):
         subprocess.run(
-            [*program, *arguments], env=ENVIRONMENT | environment, check=True, capture_output=True
+            [*command, *arguments], env=ENVIRONMENT | environment, check=True, capture_output=True
         )
-    ready = _running([*program, "serve"], folder=folder, port=hl7_port, **environment)
+    ready = running([*command, "serve"], folder=folder, port=hl7_port, **environment)
     with ready as process_id:
-        _wait_until_listening(port)
+        wait_until_listening(port)
         yield Receiver("Isocenter", "ISOCENTER", port, process_id, hl7_port)
 
 
