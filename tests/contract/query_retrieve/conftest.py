@@ -47,6 +47,8 @@ FILES = (
     "image_dfl.dcm",
 )
 SYSTEM = Actor.system("test")
+# Retries are quick, and larger objects come from the store while they are sent.
+_LIMITS = Limits(free_bytes_min=0, retrieve_pauses_s=(0.05, 0.1), retrieve_ahead_bytes=1 << 16)
 
 
 class Policy:
@@ -128,9 +130,7 @@ def archived(loop, database_stock, tmp_path_factory) -> Iterator[Archive]:
         {PATIENT_ROOT_FIND: query, STUDY_ROOT_FIND: query},
         retrieve=StudyRetrieval(pool, clock=lambda: NOON, ae_title="ARCHIVE", tls=None),
     )
-    server = DimseServer(
-        frozenset({"ARCHIVE"}), ports, Limits(free_bytes_min=0, retrieve_pauses_s=(0.05, 0.1))
-    )
+    server = DimseServer(frozenset({"ARCHIVE"}), ports, _LIMITS)
     running = Archive(loop, database, blobs)
     running.port = running.do(server.start("127.0.0.1", 0))
     for number, name in enumerate(FILES):

@@ -14,6 +14,7 @@ import pydicom
 import pytest
 
 from isocenter.app.cli.commands import main
+from isocenter.infra import log
 from tests.contract.query_retrieve.conftest import free_port, wait_until_listening
 
 _PATH = os.defpath + ":/usr/sbin:/usr/local/sbin:/usr/local/bin"
@@ -108,6 +109,8 @@ def isocenter(archived, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("ISOCENTER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("ISOCENTER_DATABASE_URL", archived.database.url)
     monkeypatch.setenv("ISOCENTER_AE_TITLE", "ARCHIVE")
+    # The lines of this process go on to where they went, and not to what capsys closes.
+    monkeypatch.setattr(log, "configure", lambda *_, **__: None)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = main(["peer", *arguments])

@@ -204,7 +204,9 @@ def test_counts_and_originator_are_told(archived, associate, destination):
         )
     ]
     assert originators == [("SCU", 7)] * 4
-    assert [each.NumberOfRemainingSuboperations for each in answers[:-1]] == [4, 3, 2, 1, 0]
+    # The same counts may come twice: every few seconds as a sign of life.
+    remaining = dict.fromkeys(each.NumberOfRemainingSuboperations for each in answers[:-1])
+    assert list(remaining) == [4, 3, 2, 1, 0]
     last = answers[-1]
     assert last.Status == 0xB000
     assert (last.NumberOfCompletedSuboperations, last.NumberOfWarningSuboperations) == (3, 1)

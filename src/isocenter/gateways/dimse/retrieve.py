@@ -206,8 +206,7 @@ class _Retrieval:
 
         Standard: PS3.4 C.4.2.3.1, Table C.4-2
         """
-        if self._job.remaining or not self._job.failed:
-            self._respond(Status.PENDING)
+        self._respond(Status.PENDING)
 
     def _conclude(self, job: Job) -> None:
         """The final response: how it ended, and what failed.
