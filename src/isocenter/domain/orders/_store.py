@@ -102,6 +102,73 @@ def exam_of_study(tx: Tx, study_instance_uid: str) -> str | None:
     )
 
 
+_INSERT_ORDERS = """
+with numbered as materialized (
+    select nextval('orders.imaging_order_order_key_seq') as order_key,
+           coalesce(f.accession_number_said, orders.issue_accession_number(
+               %(prefix)s, %(digits)s, %(at_once)s)) as accession_number, f.*
+      from jsonb_to_recordset(%(orders)s) as f (
+           position int, placer_order_number text, placer_namespace text,
+           filler_order_number text, filler_namespace text, accession_number_said text,
+           accession_issuer text, patient_key bigint, priority text,
+           ordering_provider_name text, referring_physician_name text,
+           clinical_information text, reason_for_study text, danger_code text,
+           admission_id text, patient_class text, location text,
+           transport_arrangements text, special_needs text, allergies text,
+           pregnancy_status smallint, patient_weight_kg double precision,
+           ordered_at timestamptz, source_peer text, asserted_at timestamptz,
+           said_at jsonb)
+), placed as (
+    insert into orders.imaging_order
+           (order_key, placer_order_number, placer_namespace, filler_order_number,
+            filler_namespace, accession_number, accession_issuer, patient_key, priority,
+            ordering_provider_name, referring_physician_name, clinical_information,
+            reason_for_study, danger_code, admission_id, patient_class, location,
+            transport_arrangements, special_needs, allergies, pregnancy_status,
+            patient_weight_kg, ordered_at, source_peer, state_changed_at, placed_at,
+            asserted_at, said_at, updated_at)
+    select order_key, placer_order_number, placer_namespace, filler_order_number,
+           filler_namespace, accession_number, accession_issuer, patient_key, priority,
+           ordering_provider_name, referring_physician_name, clinical_information,
+           reason_for_study, danger_code, admission_id, patient_class, location,
+           transport_arrangements, special_needs, allergies, pregnancy_status,
+           patient_weight_kg, ordered_at, source_peer, %(now)s, %(now)s,
+           asserted_at, said_at, %(now)s
+      from numbered
+     where accession_number is not null
+     order by placer_order_number, placer_namespace, accession_number
+        on conflict do nothing
+    returning order_key
+), said as materialized (
+    select nextval('orders.requested_procedure_procedure_key_seq') as procedure_key, f.*
+      from jsonb_to_recordset(%(procedures)s) as f (
+           of_position int, position int, requested_procedure_id text,
+           study_instance_uid text, study_instance_uid_issued boolean, code_value text,
+           code_scheme text, code_meaning text, description text, laterality text,
+           said_at jsonb)
+), added as (
+    insert into orders.requested_procedure
+           (procedure_key, order_key, requested_procedure_id, study_instance_uid,
+            study_instance_uid_issued, code_value, code_scheme, code_meaning, description,
+            laterality, said_at)
+    select said.procedure_key, placed.order_key,
+           coalesce(said.requested_procedure_id, 'RP' || said.procedure_key),
+           said.study_instance_uid, said.study_instance_uid_issued, said.code_value,
+           said.code_scheme, said.code_meaning, said.description, said.laterality,
+           said.said_at
+      from placed
+      join numbered using (order_key)
+      join said on said.of_position = numbered.position
+     order by said.study_instance_uid
+    returning procedure_key, order_key
+)
+select numbered.position, order_key, numbered.accession_number, procedure_key,
+       said.study_instance_uid
+  from added join numbered using (order_key) join said using (procedure_key)
+ order by numbered.position, said.position
+"""
+
+
 def insert_orders(
     tx: Tx,
     orders: Sequence[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]],
@@ -115,71 +182,7 @@ def insert_orders(
     """
     return tx.all(
         InsertedProcedure,
-        """
-        with numbered as materialized (
-            select nextval('orders.imaging_order_order_key_seq') as order_key,
-                   coalesce(f.accession_number_said, orders.issue_accession_number(
-                       %(prefix)s, %(digits)s, %(at_once)s)) as accession_number, f.*
-              from jsonb_to_recordset(%(orders)s) as f (
-                   position int, placer_order_number text, placer_namespace text,
-                   filler_order_number text, filler_namespace text, accession_number_said text,
-                   accession_issuer text, patient_key bigint, priority text,
-                   ordering_provider_name text, referring_physician_name text,
-                   clinical_information text, reason_for_study text, danger_code text,
-                   admission_id text, patient_class text, location text,
-                   transport_arrangements text, special_needs text, allergies text,
-                   pregnancy_status smallint, patient_weight_kg double precision,
-                   ordered_at timestamptz, source_peer text, asserted_at timestamptz,
-                   said_at jsonb)
-        ), placed as (
-            insert into orders.imaging_order
-                   (order_key, placer_order_number, placer_namespace, filler_order_number,
-                    filler_namespace, accession_number, accession_issuer, patient_key, priority,
-                    ordering_provider_name, referring_physician_name, clinical_information,
-                    reason_for_study, danger_code, admission_id, patient_class, location,
-                    transport_arrangements, special_needs, allergies, pregnancy_status,
-                    patient_weight_kg, ordered_at, source_peer, state_changed_at, placed_at,
-                    asserted_at, said_at, updated_at)
-            select order_key, placer_order_number, placer_namespace, filler_order_number,
-                   filler_namespace, accession_number, accession_issuer, patient_key, priority,
-                   ordering_provider_name, referring_physician_name, clinical_information,
-                   reason_for_study, danger_code, admission_id, patient_class, location,
-                   transport_arrangements, special_needs, allergies, pregnancy_status,
-                   patient_weight_kg, ordered_at, source_peer, %(now)s, %(now)s,
-                   asserted_at, said_at, %(now)s
-              from numbered
-             where accession_number is not null
-             order by placer_order_number, placer_namespace, accession_number
-                on conflict do nothing
-            returning order_key
-        ), said as materialized (
-            select nextval('orders.requested_procedure_procedure_key_seq') as procedure_key, f.*
-              from jsonb_to_recordset(%(procedures)s) as f (
-                   of_position int, position int, requested_procedure_id text,
-                   study_instance_uid text, study_instance_uid_issued boolean, code_value text,
-                   code_scheme text, code_meaning text, description text, laterality text,
-                   said_at jsonb)
-        ), added as (
-            insert into orders.requested_procedure
-                   (procedure_key, order_key, requested_procedure_id, study_instance_uid,
-                    study_instance_uid_issued, code_value, code_scheme, code_meaning, description,
-                    laterality, said_at)
-            select said.procedure_key, placed.order_key,
-                   coalesce(said.requested_procedure_id, 'RP' || said.procedure_key),
-                   said.study_instance_uid, said.study_instance_uid_issued, said.code_value,
-                   said.code_scheme, said.code_meaning, said.description, said.laterality,
-                   said.said_at
-              from placed
-              join numbered using (order_key)
-              join said on said.of_position = numbered.position
-             order by said.study_instance_uid
-            returning procedure_key, order_key
-        )
-        select numbered.position, order_key, numbered.accession_number, procedure_key,
-               said.study_instance_uid
-          from added join numbered using (order_key) join said using (procedure_key)
-         order by numbered.position, said.position
-        """,
+        _INSERT_ORDERS,
         {
             "prefix": form.prefix,
             "digits": form.digits,
