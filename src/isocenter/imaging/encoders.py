@@ -28,7 +28,7 @@ _LEVELS_MIN: Final = 5
 _LOWEST_RESOLUTION_MAX: Final = 64
 _JPEG_LS_NEAR: Final = 2
 _HTJ2K_STEP: Final = 0.0001
-_PSNR_DB: Final = 45
+_PSNR_DB: Final = 55
 _PSNR_WIDE_DB: Final = 70
 
 

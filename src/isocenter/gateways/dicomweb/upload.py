@@ -226,6 +226,10 @@ class Upload:
     def _assemble(self) -> None:
         """Make files of metadata and bulk data; what cannot be made is refused by itself."""
         for model in self._assembly.models:
+            if not self._has_room():
+                self._full += 1
+                self.fates.append(Fate(*uids_of(model), failure=OUT_OF_RESOURCES))
+                continue
             writer = self._context.blobs.writer()
             try:
                 self._assembly.write(model, writer)
