@@ -17,7 +17,7 @@ help: ## list the targets
 
 # The reading workspace is built beside the start; until it is there, reading pages show rendered images.
 demo: $(RUN_STAMP) ## start everything with a hospital that plays itself
-	@$(MAKE) --no-print-directory viewer >$(VENV)/viewer-build.log 2>&1 &
+	@nice $(MAKE) --no-print-directory viewer >$(VENV)/viewer-build.log 2>&1 &
 	@$(BIN)/isocenter demo $(DEMO_ARGUMENTS)
 
 serve: $(RUN_STAMP) viewer ## start everything and wait for real peers

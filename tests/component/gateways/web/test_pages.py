@@ -33,7 +33,7 @@ def test_an_exam_is_followed_from_order_to_signed_report(hospital):
     assert "Phantom, Ada" in page.text
     assert "To read" in page.text
     assert "3 images" in page.text
-    reading = browser.get(f"/exams/{accession_number}/read")
+    reading = browser.get(f"/exams/{accession_number}/read?plain=true")
     assert f"/api/studies/{study_uid}/series/{study_uid}.1/frames" in reading.text
     assert "not for primary diagnosis" in reading.text
     assert 'data-theme="dark"' in reading.text
