@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pydicom.data
 import pytest
+from typer.testing import CliRunner, Result
 
+from isocenter.app.cli.commands import app
 from isocenter.app.import_sources import sources
 from isocenter.app.importing import (
     Importer,
@@ -20,10 +22,10 @@ from isocenter.app.importing import (
     StorageNearlyFull,
 )
 from isocenter.domain.access.model import Actor
+from isocenter.infra import log
 from isocenter.infra.blobs import StorageUnavailable, open_store
 from isocenter.infra.clock import utc_now
 from isocenter.infra.db import Database
-from tests.component.app.test_command_line import CommandLine
 from tests.fakes.blobs import ObservedStore
 from tests.hospital import a_slice
 
@@ -33,6 +35,13 @@ MEDIUM = Path(pydicom.data.__file__).parent / "test_files" / "dicomdirtests"
 
 def slice_of(index: int, *, name: str = "Phantom^Ada") -> bytes:
     return a_slice("A1", 1, index, name=name, study_uid="2.25.8")
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command sends log lines to the standard error of its own time."""
+    yield
+    log.configure()
 
 
 class Door:
@@ -259,14 +268,25 @@ def test_an_import_stops_before_the_disk_is_full(door: Door, disc: Path):
 
 
 def test_the_report_of_refusals_is_one_json_line_each(disc: Path, database: Database):
-    isocenter = CommandLine(disc.parent, database.url)
-    done = isocenter("import", str(disc), "--report", "refused.jsonl", "--json")
-    assert done.returncode == 1, done.stderr
+    settings = {
+        "ISOCENTER_HOME": str(disc.parent / "home"),
+        "ISOCENTER_DATABASE_URL": database.url,
+        "ISOCENTER_STORAGE_URL": (disc.parent / "objects").as_uri(),
+    }
+    lines = disc.parent / "refused.jsonl"
+
+    def isocenter(*words: str) -> Result:
+        return CliRunner().invoke(app, ["import", *words], env=settings)
+
+    done = isocenter(str(disc), "--report", str(lines), "--json")
+    assert done.exit_code == 1, done.output
     assert json.loads(done.stdout)["stored"] == 3
-    lines = (disc.parent / "refused.jsonl").read_text().splitlines()
-    assert {Path(json.loads(each)["file"]).name for each in lines} == {
+    assert {Path(json.loads(each)["file"]).name for each in lines.read_text().splitlines()} == {
         "readme.txt", "empty", "cut.dcm",
     }  # fmt: skip
-    full = isocenter("import", str(disc), ISOCENTER_STORAGE_FREE_BYTES_MIN=str(1 << 59))
-    assert full.returncode == 7
-    assert "must stay free" in full.stderr
+    assert isocenter().exit_code == 2
+    assert isocenter(str(disc), "--from-storage").exit_code == 2
+    settings["ISOCENTER_STORAGE_FREE_BYTES_MIN"] = str(1 << 59)
+    full = isocenter(str(disc))
+    assert full.exit_code == 7
+    assert "0 stored" in full.output

@@ -2,6 +2,7 @@
 
 import json
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,16 @@ from typer.testing import CliRunner, Result
 from isocenter.app.cli.commands import app
 from isocenter.app.object_stores import open_blobs
 from isocenter.app.settings_reader import SettingsError, read
+from isocenter.infra import log
 from isocenter.infra.blobs.key_ring import KeyRingMissing, WrongKey
 from isocenter.infra.blobs.several import SeveralStores
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command sends log lines to the standard error of its own time."""
+    yield
+    log.configure()
 
 
 class Console:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from isocenter.app.scrubbing import copied
 from isocenter.errors import Kind
 from isocenter.infra.blobs import BlobMissing, BlobStore, StorageUnavailable, key_ring, open_store
 from isocenter.infra.blobs.encrypted import EncryptedStore
@@ -237,3 +238,20 @@ def test_a_bucket_may_be_encrypted(s3_server: S3Server) -> None:
     assert store.read(blob.key, 65_530, 20) == data[65_530:65_550]
     assert store.read(blob.key) == data
     assert list(store.keys()) == [blob.key]  # the ring is none of the blobs
+
+
+def test_bytes_are_carried_between_a_disk_and_a_bucket(tmp_path: Path, s3_server: S3Server) -> None:
+    bucket = open_store(
+        s3_server.url(f"copies-{random.getrandbits(64):x}"), credentials=s3_server.credentials
+    )
+    stores = SeveralStores({"main": open_store(f"file://{tmp_path}"), "second": bucket})
+    data = random.Random(3).randbytes(9_000_000)
+    original = stores.put(data)
+    copy = copied(stores, original.key, "second", original.sha256)
+    assert store_of(copy.key) == "second"
+    assert stores.read(copy.key, 8_999_990) == data[-10:]
+    back = copied(stores, copy.key, "main", original.sha256)
+    assert stores.read(back.key) == data
+    with pytest.raises(StorageUnavailable, match="damaged itself"):
+        copied(stores, copy.key, "main", bytes(32))
+    assert set(stores.keys()) == {original.key, copy.key, back.key}
