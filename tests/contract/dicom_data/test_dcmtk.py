@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from isocenter.imaging.codecs import decode_frame
 from isocenter.imaging.transcode import open_image, transcode_file
 from isocenter.standards.dicom import json_model, part10, uids
+from isocenter.standards.dicom.xml_model import to_xml
 from tests.contract.dicom_data.conftest import FILES
 
 pytestmark = pytest.mark.skipif(shutil.which("dcm2json") is None, reason="DCMTK is not installed")
@@ -142,3 +144,44 @@ def test_dcmdump_reads_our_file_meta(tmp_path):
     assert result.returncode == 0
     assert b"W:" not in result.stderr
     assert uids.IMPLEMENTATION_CLASS_UID.encode() in result.stdout
+
+
+# Numbers and unknown bytes, which the two spell differently.
+SPELT = {"DS", "IS", "FL", "FD", "UN", "OB", "OW"}
+
+
+def _structure(element, of_vr=None):
+    """Tags, VRs and values of a Native DICOM Model, without how numbers and bytes are spelt."""
+    vr = element.get("vr")
+    text = (element.text or "").strip() if not len(element) and of_vr not in SPELT else None
+    return (
+        element.tag.rpartition("}")[2],
+        element.get("tag"),
+        vr,
+        element.get("number"),
+        text,
+        [_structure(each, vr) for each in element],
+    )
+
+
+@pytest.mark.parametrize("name", ["test-SR.dcm", "CT_small.dcm"])
+def test_native_models_are_dcmtks(name):
+    path = next(each for each in FILES if each.name == name)
+    data = path.read_bytes()
+    meta = part10.parse_file_meta(data)
+    model = json_model.header_to_json(
+        data, transfer_syntax_uid=meta.transfer_syntax_uid, start=meta.dataset_offset
+    )
+    said = subprocess.run(["dcm2xml", "-nat", "+U8", path], check=True, capture_output=True)
+    ours, theirs = (
+        {
+            each.get("tag"): _structure(each)
+            for each in ET.fromstring(document)
+            if each.get("tag") not in {"00080005", "7FE00010"}
+        }
+        for document in (to_xml(model), said.stdout)
+    )
+    private = {tag for tag in ours if int(tag[:4], 16) % 2}  # whose VRs DCMTK may know better
+    assert len(ours) - len(private) > 20
+    for tag in ours.keys() - private:
+        assert ours[tag] == theirs[tag]
