@@ -12,6 +12,8 @@ pynetdicom = pytest.importorskip("pynetdicom")
 from pynetdicom import AE, build_role, evt  # noqa: E402  behind the look for the peer
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation  # noqa: E402
 
+from isocenter.gateways.dimse import retrieve_move  # noqa: E402
+
 pytestmark = pytest.mark.peer("pynetdicom")
 
 STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -234,6 +236,27 @@ def test_a_broken_association_is_opened_anew(archived, associate, destination):
     assert answers[-1][0].Status == 0x0000
     assert attempts[1] == attempts[2]
     assert len(set(attempts)) == 4
+
+
+def test_more_associations_help_where_the_destination_lets_them(
+    archived, associate, destination, monkeypatch
+):
+    monkeypatch.setattr(retrieve_move, "_INSTANCES_PER_ASSOCIATION", 1)
+    monkeypatch.setattr(retrieve_move, "_HEAD_START_S", 0.01)
+    senders = []
+    together = threading.Barrier(2, timeout=10)
+
+    def keep(event) -> int:
+        senders.append(event.assoc)
+        if len(senders) <= 2:
+            together.wait()  # passes only when two objects are under way at a time
+        return 0x0000
+
+    destination(keep)
+    answers = list(associate(STUDY_MOVE).send_c_move(mr_study(archived), "PYNETDICOM", STUDY_MOVE))
+    assert answers[-1][0].Status == 0x0000
+    assert len(senders) == 4
+    assert len(set(senders)) >= 2
 
 
 def test_a_destination_that_is_away_fails_everything_by_name(archived, associate):

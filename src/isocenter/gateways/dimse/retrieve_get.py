@@ -4,7 +4,7 @@ Standard: PS3.4 C.4.3.3.1, PS3.7 D.3.3.4 (role selection)
 """
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator
 from typing import ClassVar
 
 from isocenter.errors import IsocenterError, Kind
@@ -26,7 +26,7 @@ class GetChannel:
 
     Args:
         association: of the caller.
-        answer_timeout_s: for each object.
+        answer_timeout_s: for each piece of an object to be taken, and for its answer.
     """
 
     def __init__(self, association: Association, *, answer_timeout_s: float) -> None:
@@ -63,8 +63,10 @@ class GetChannel:
         )
         context_id = self._contexts[instance.sop_class_uid, transfer_syntax_uid]
         try:
-            async with asyncio.timeout(self._answer_timeout_s):
-                response = await association.request_streamed(context_id, request, _watched(pieces))
+            async with asyncio.timeout(self._answer_timeout_s) as deadline:
+                response = await association.request_streamed(
+                    context_id, request, self._prolonged(deadline, pieces)
+                )
         except TimeoutError as error:
             association.abort()
             raise CallerGone("the caller does not answer") from error
@@ -76,12 +78,16 @@ class GetChannel:
             raise CallerGone("the association of the caller has ended")
         return response.status
 
-
-async def _watched(pieces: DataSetPieces) -> AsyncIterator[Piece]:
-    if isinstance(pieces, AsyncIterable):
-        async for piece in pieces:
-            yield piece
-        return
-    items: Iterable[Piece] = pieces
-    for piece in items:
-        yield piece
+    async def _prolonged(
+        self, deadline: asyncio.Timeout, pieces: DataSetPieces
+    ) -> AsyncIterator[Piece]:
+        """The pieces; each one that is asked for shows that the caller took the one before."""
+        loop = asyncio.get_running_loop()
+        if isinstance(pieces, AsyncIterable):
+            async for piece in pieces:
+                deadline.reschedule(loop.time() + self._answer_timeout_s)
+                yield piece
+        else:
+            for piece in pieces:
+                deadline.reschedule(loop.time() + self._answer_timeout_s)
+                yield piece
