@@ -8,23 +8,26 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tools.bench import archive, interface, receivers, store
+from tools.bench import archive, interface, receivers, scale, store
 from tools.bench.archive import CLIENTS, ArchiveRun, Rates
 from tools.bench.interface import InterfaceResult
 from tools.bench.processor import Meter, per_message
+from tools.bench.scale import ScaleResult, ScaleRun
 from tools.bench.store import StoreResult, StoreRun
 
 FLOOD = 4000
+_PARTS = ("store", "hl7", "archive", "scale")
+_P95_MAX_MS = 50.0
 _SMOKE = ArchiveRun(10, 20, 50, metadata=4, frames=8, searches=4, repeats=1)
 
 
 def main() -> int:
     """Run the chosen benches and print the report."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--only", choices=["store", "hl7", "archive"], help="one part")
+    parser.add_argument("--only", choices=_PARTS, help="one part; scale: never else")
     parser.add_argument("--folder", type=Path, default=None, help="where receivers keep their data")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--smoke", action="store_true", help="archive: only to see that it works")
+    parser.add_argument("--smoke", action="store_true", help="archive, scale: as little as will do")
     arguments = parser.parse_args()
     _machine(arguments.folder)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
@@ -39,6 +42,10 @@ def main() -> int:
             _print_archive(
                 chosen, archive.measure(chosen, source=_source(folder), folder=Path(folder))
             )
+        if arguments.only == "scale":
+            size = ScaleRun(10_000, 20) if arguments.smoke else ScaleRun()
+            found = scale.measure(size, source=_source(folder), folder=Path(folder))
+            return _print_scale(size, found)
     return 0
 
 
@@ -123,6 +130,25 @@ def _print_archive(run: ArchiveRun, results: Sequence[Rates]) -> None:
                 f"{theirs:8.1f}   {rate / theirs:6.1f}x" if theirs else "without DICOMweb plugin"
             )
         _line(line)
+
+
+def _print_scale(run: ScaleRun, result: ScaleResult) -> int:
+    """Print it; 1 when a plan is not as it must be or a class of search is too slow."""
+    _line(f"\nIndex of {run.studies} studies, filled in {result.filled_in_s:.0f} s; p95 of")
+    _line(f"{run.searches} searches of each class, 1 client, until the last match is there")
+    failed = False
+    for each in result.searches:
+        times = "".join(f"  {name} {p95:7.1f} ms" for name, p95 in each.p95_ms.items())
+        slow = max(each.p95_ms.values()) > _P95_MAX_MS
+        failed = failed or slow or each.fault != ""
+        verdict = f"  {each.fault}" if each.fault else ""
+        verdict += f"  over {_P95_MAX_MS:.0f} ms" if slow else ""
+        _line(
+            f"  {each.name:<22}{times}  {each.matches} matches  {', '.join(each.indexes)}{verdict}"
+        )
+    empty, full = result.stored_per_s_empty, result.stored_per_s_full
+    _line(f"  C-STORE: {empty:.0f} objects/s into the empty index, {full:.0f} into the full one")
+    return int(failed)
 
 
 def _line(text: str) -> None:

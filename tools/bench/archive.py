@@ -119,7 +119,7 @@ def _measure_one(
         start(folder / "archive", move_port) as archive,
     ):
         for part in stored.folders:
-            _call(archive, "storescu", "--max-send-pdu", "131072", "+sd", files=[part])
+            call(archive, "storescu", "--max-send-pdu", "131072", "+sd", files=[part])
         for what, count, work in _work(archive, run, stored, received):
             work(1)
             for _ in range(run.repeats):
@@ -203,14 +203,14 @@ def _getting(archive: Archive, paths: Sequence[str], accept: str) -> Callable[[i
 
 def _client(archive: Archive, paths: Sequence[str], accept: str, failures: list[str]) -> None:
     try:
-        for path, (status, _) in zip(paths, _answers(archive, paths, accept), strict=True):
+        for path, (status, _) in zip(paths, answers(archive, paths, accept), strict=True):
             if status != http.client.OK:
                 failures.append(f"{path} is answered with {status}")
     except (OSError, http.client.HTTPException) as error:
         failures.append(repr(error))
 
 
-def _answers(archive: Archive, paths: Sequence[str], accept: str) -> Iterator[tuple[int, bytes]]:
+def answers(archive: Archive, paths: Sequence[str], accept: str) -> Iterator[tuple[int, bytes]]:
     """Status and body of each path, over one connection while the archive keeps it."""
     connection = http.client.HTTPConnection("127.0.0.1", archive.http_port, timeout=_TIMEOUT_S)
     try:
@@ -224,7 +224,7 @@ def _answers(archive: Archive, paths: Sequence[str], accept: str) -> Iterator[tu
 
 
 def _check_web(archive: Archive, path: str, expected: int) -> None:
-    ((status, body),) = _answers(archive, [path], _JSON)
+    ((status, body),) = answers(archive, [path], _JSON)
     found: list[Any] = json.loads(body) if body else []
     if len(found) != expected:
         raise RuntimeError(
@@ -243,7 +243,7 @@ def _check_find(archive: Archive, keys: Mapping[str, str], expected: int) -> Non
 def _find(archive: Archive, keys: Mapping[str, str], count: int, *options: str) -> str:
     returned = dict.fromkeys(("StudyInstanceUID", "PatientID", "PatientName", "StudyDate"), "")
     written = _identifier(QueryRetrieveLevel="STUDY", **(returned | dict(keys)))
-    return _call(archive, "findscu", "-S", *options, *written, "--repeat", str(count))
+    return call(archive, "findscu", "-S", *options, *written, "--repeat", str(count))
 
 
 def _identifier(**keys: str) -> list[str]:
@@ -259,13 +259,13 @@ def _move(archive: Archive, received: Path, expected: int) -> None:
         StudyInstanceUID=objects.uid(objects.STUDY, _SHORT),
         SeriesInstanceUID=objects.uid(objects.SERIES, _SHORT),
     )
-    _call(archive, "movescu", "-S", "-aem", CALLER, *keys)
+    call(archive, "movescu", "-S", "-aem", CALLER, *keys)
     found = sum(1 for _ in received.iterdir())
     if found != expected:
         raise RuntimeError(f"{archive.name}: C-MOVE brought {found} of {expected}")
 
 
-def _call(archive: Archive, name: str, *options: str, files: Sequence[Path] = ()) -> str:
+def call(archive: Archive, name: str, *options: str, files: Sequence[Path] = ()) -> str:
     """Run one of DCMTK's tools against the archive; what it said."""
     target = ["-aet", CALLER, "-aec", archive.ae_title, "127.0.0.1", str(archive.dicom_port)]
     command = [program(name), *options, *target, *map(str, files)]
