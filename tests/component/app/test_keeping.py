@@ -116,7 +116,9 @@ def test_a_study_is_carried_to_another_store_and_back(make_kept: Callable[[str],
     assert kept.stores() == ["main"] * 3
     # What they were carried from is needless now, and nothing else is.
     with kept.database.transaction() as tx:
-        removed = sweeping.sweep(tx, WORKER, kept.blobs, older_than=utc_now().replace(year=2090))
+        removed = sweeping.sweep(
+            tx, WORKER, kept.blobs, older_than=utc_now().replace(year=2090), now=utc_now()
+        )
     assert removed == 6
     assert sorted(kept.blobs.keys()) == sorted(kept.blob_keys())
     assert before.items() <= kept.located().items()

@@ -107,10 +107,11 @@ def _jobs(runtime: Runtime) -> list[Job]:
         return runtime.pool.run_here(settle)
 
     def sweep() -> int:
-        older_than = runtime.clock() - timedelta(seconds=settings.blob_unreferenced_age_s)
+        now = runtime.clock()
+        older_than = now - timedelta(seconds=settings.blob_unreferenced_age_s)
         left_over = runtime.blobs.discard_unfinished(older_than)
         return left_over + runtime.pool.run_here(
-            lambda tx: archive.sweep(tx, _ACTOR, runtime.blobs, older_than=older_than)
+            lambda tx: archive.sweep(tx, _ACTOR, runtime.blobs, older_than=older_than, now=now)
         )
 
     def seal() -> int:

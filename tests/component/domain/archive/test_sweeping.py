@@ -38,8 +38,10 @@ def test_sweeping_removes_what_is_needless_and_keeps_every_image(tx, tmp_path: P
     sealed = blobs.put(MARK + bytes(HEAD_BYTES))
     young = blobs.put(b"[]")
     later = utc_now() + timedelta(seconds=5)
-    assert sweeping.sweep(tx, WORKER, blobs, older_than=later - timedelta(days=1)) == 0
-    assert sweeping.sweep(tx, WORKER, blobs, older_than=later) == 4
+    assert (
+        sweeping.sweep(tx, WORKER, blobs, older_than=later - timedelta(days=1), now=utc_now()) == 0
+    )
+    assert sweeping.sweep(tx, WORKER, blobs, older_than=later, now=utc_now()) == 4
     kept = {stored.key, other.key, current.key, lost.key, sealed.key}
     assert set(blobs.keys()) == kept
     assert not {old.key, twice.key, empty.key, young.key} & kept
@@ -47,7 +49,7 @@ def test_sweeping_removes_what_is_needless_and_keeps_every_image(tx, tmp_path: P
     # An orphan that is taken in is none any more; the other is not looked at again.
     adopted = describe_file(blobs, lost, calling_ae_title="", received_at=utc_now())
     admit(tx, WORKER, [adopted], now=utc_now())
-    assert sweeping.sweep(tx, WORKER, blobs, older_than=later) == 0
+    assert sweeping.sweep(tx, WORKER, blobs, older_than=later, now=utc_now()) == 0
     assert sweeping.count_orphans(tx, WORKER) == 1
 
 
@@ -55,6 +57,6 @@ def test_a_database_that_is_new_or_restored_from_an_old_backup_loses_no_image(tx
     blobs = open_store(f"file://{tmp_path}")
     keys = {blobs.put(a_file(index)).key for index in range(1, 6)}
     later = utc_now() + timedelta(days=400)
-    assert sweeping.sweep(tx, WORKER, blobs, older_than=later) == 0
+    assert sweeping.sweep(tx, WORKER, blobs, older_than=later, now=utc_now()) == 0
     assert set(blobs.keys()) == keys
     assert sweeping.count_orphans(tx, WORKER) == 5

@@ -239,7 +239,7 @@ def test_kept_metadata_is_made_anew_when_the_series_grows_and_the_old_is_swept(
     assert len(set(files_in(folder)) - old) == 2  # the instance, and the metadata
     with database.transaction() as tx:
         later = utc_now() + timedelta(days=2)
-        assert archive.sweep(tx, Actor.system("test"), blobs, older_than=later) == 1
+        assert archive.sweep(tx, Actor.system("test"), blobs, older_than=later, now=later) == 1
     assert len(server.get(SERIES + "/metadata").json()) == 3
     assert server.get(SERIES, STORED).status_code == 200
 

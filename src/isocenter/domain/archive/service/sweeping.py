@@ -34,7 +34,7 @@ def unreferenced(tx: Tx, blob_keys: Sequence[str]) -> list[str]:
     return _store.unreferenced(tx, blob_keys)
 
 
-def sweep(tx: Tx, actor: Actor, blobs: BlobStore, *, older_than: datetime) -> int:
+def sweep(tx: Tx, actor: Actor, blobs: BlobStore, *, older_than: datetime, now: datetime) -> int:
     """How many blobs were removed: those written before ``older_than`` that no row names.
 
     Between bytes and commit a blob is unreferenced by design: ``older_than`` must lie further back
@@ -53,7 +53,7 @@ def sweep(tx: Tx, actor: Actor, blobs: BlobStore, *, older_than: datetime) -> in
                 blobs.delete(key)
                 removed += 1
             else:
-                _store.note_orphan(tx, key, identity, now=older_than)
+                _store.note_orphan(tx, key, identity, now=now)
                 orphans += 1
     if orphans:
         _log.error("orphans_kept", count=orphans)
