@@ -80,7 +80,7 @@ def _settings_table(wanted: Callable[[str], object]) -> str:
         )
         default: Any = field.default
         shown = "required" if "MISSING" in repr(default) else default
-        shown = "" if default is None or default == frozenset() else shown
+        shown = "" if default is None else shown
         rows.append((
             f"`ISOCENTER_{field.name.upper()}`",
             f"`{shown}`" if shown != "" else "",

@@ -116,14 +116,14 @@ def choice(*options: str) -> Reader:
     return read
 
 
-def origins(value: object) -> frozenset[str]:
-    """Origins of web pages, parted by commas or blanks; https://ehr.example or with a port."""
-    found = frozenset(text(value).replace(",", " ").split())
+def origins(value: object) -> str:
+    """Origins of web pages, parted by single blanks, from a text with commas or blanks."""
+    found = text(value).replace(",", " ").split()
     for each in found:
         parts = urlsplit(each)
         if parts.scheme not in {"http", "https"} or each != f"{parts.scheme}://{parts.netloc}":
             raise ValueError("must name origins, as https://ehr.example or https://10.0.0.9:8443")
-    return found
+    return " ".join(found)
 
 
 def ae_title(value: object) -> str:

@@ -88,16 +88,15 @@ class Settings:
         About(v.optional_text, "address that browsers use, when a proxy stands in front"),
     ] = None
     cross_origins: Annotated[
-        frozenset[str],
-        About(v.origins, "origins whose pages may use DICOMweb and the API with a token"),
-    ] = frozenset()
+        str, About(v.origins, "origins whose pages may use DICOMweb and the API with a token")
+    ] = ""
     search_empty_status: Annotated[
         str,
         About(v.choice("200", "204"), "DICOMweb's answer in JSON to a search without results"),
     ] = "200"
     frame_ancestors: Annotated[
-        frozenset[str], About(v.origins, "origins whose pages may show ours in a frame")
-    ] = frozenset()
+        str, About(v.origins, "origins whose pages may show ours in a frame")
+    ] = ""
     ae_title: Annotated[str, About(v.ae_title, "our DICOM application entity title")] = "ISOCENTER"
     hl7_application: Annotated[str, About(v.text, "our MSH-3 when sending, MSH-5 expected")] = (
         "ISOCENTER"

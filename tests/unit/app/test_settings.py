@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from isocenter.app import setting_values as values
 from isocenter.app.settings import Settings
 from isocenter.app.settings_reader import (
     SettingsError,
@@ -144,3 +145,13 @@ def test_every_setting_has_a_meaning_and_a_readable_default():
         default = getattr(defaults, name)
         if default is not None:
             about.read(str(default) if not isinstance(default, dict) else default)
+
+
+def test_origins_are_origins():
+    assert values.origins("https://ehr.example, http://10.0.0.9:8080") == (
+        "https://ehr.example http://10.0.0.9:8080"
+    )
+    assert values.origins("") == ""
+    for text in ("ehr.example", "https://ehr.example/", "https://ehr.example/page", "*"):
+        with pytest.raises(ValueError, match="origins"):
+            values.origins(text)

@@ -70,6 +70,13 @@ def test_every_answer_carries_the_headers():
     assert "max-age" in answer.headers["strict-transport-security"]
 
 
+def test_named_origins_may_show_our_pages_in_a_frame():
+    framed = SecurityHeaders(INNER, tls=True, frame_ancestors=frozenset({"https://ehr.test"}))
+    answer = request("GET", "/echo", application=framed)
+    assert "frame-ancestors https://ehr.test" in answer.headers["content-security-policy"]
+    assert "x-frame-options" not in answer.headers
+
+
 def test_a_refusal_carries_the_headers_too():
     answer = request("POST", "/echo", headers={"origin": "https://elsewhere.test"})
     assert answer.status_code == 403
