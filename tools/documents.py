@@ -89,8 +89,11 @@ def _settings_table(wanted: Callable[[str], object]) -> str:
     return table(["setting", "default", "meaning"], iter(rows))
 
 
-# Settings that a DICOM peer can notice.
-_OF_DICOM = re.compile(r"^ae_title|dicom_|^association|^artim|^pdu_|^object_size|free_bytes_min$")
+# Settings that a DICOM peer or a DICOMweb client can notice.
+_OF_DICOM = re.compile(
+    r"^ae_title|dicom_|^association|^artim|^pdu_|^object_size|free_bytes_min$"
+    r"|^search_|^cross_|^frame_"
+)
 
 
 PARTS: Mapping[str, Callable[[], str]] = {
