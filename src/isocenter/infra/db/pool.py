@@ -6,7 +6,7 @@ Connecting, limits and time-outs are decided here. What is said over a connectio
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import psycopg
 from psycopg import IsolationLevel, pq
@@ -16,6 +16,7 @@ from isocenter.infra.db.errors import DatabaseUnavailable, translated
 from isocenter.infra.db.tx import NO_ROUTES, Router, Tx
 
 _Connection = psycopg.Connection[Any]
+_STATEMENT_TIMEOUT_S: Final = 60.0
 
 
 class Database:
@@ -31,7 +32,6 @@ class Database:
         router: Router | None = None,
         connections_max: int = 8,
         application_name: str = "isocenter",
-        statement_timeout_s: float = 60.0,
         wait_timeout_s: float = 10.0,
         plans_once: bool = False,
     ) -> None:
@@ -50,11 +50,11 @@ class Database:
             "application_name": application_name,
             "TimeZone": "UTC",
             "client_encoding": "UTF8",
-            "statement_timeout": f"{int(statement_timeout_s * 1000)}",
+            "statement_timeout": f"{int(_STATEMENT_TIMEOUT_S * 1000)}",
             "lock_timeout": f"{int(wait_timeout_s * 1000)}",
             # A transaction that a handler keeps open while it talks to a peer is idle for as long
             # as the peer takes.
-            "idle_in_transaction_session_timeout": f"{int(10 * statement_timeout_s * 1000)}",
+            "idle_in_transaction_session_timeout": f"{int(10 * _STATEMENT_TIMEOUT_S * 1000)}",
         }
         connecting: dict[str, Any] = {"connect_timeout": max(2, int(wait_timeout_s))}
         if plans_once:
