@@ -3,6 +3,7 @@
 
 import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
+import { functionalGroup, TAG } from "./dicom.ts";
 import type { DisplaySet, Picture } from "./displaysets.ts";
 import { h } from "./dom.ts";
 import { ENGINE_ID } from "./engine.ts";
@@ -108,7 +109,9 @@ export class Pane {
     }
     if (mine !== this.generation) return false;
     // An image without a window of its own would stay black: what is in it decides.
-    if (!this.stack?.getCornerstoneImage()?.windowWidth && this.presets !== "PT") this.autoWindow();
+    const range = this.range();
+    const usable = statesWindow(this.picture) && range !== null && range.upper > range.lower;
+    if (!usable && this.presets !== "PT") this.autoWindow();
     this.sent = this.range();
     this.viewport?.render();
     this.overlay.say("");
@@ -252,7 +255,7 @@ export class Pane {
     const values = Float64Array.from(image.voxelManager?.getScalarData() ?? image.getPixelData()).sort();
     const lower = values[Math.floor(values.length * 0.01)] ?? 0;
     const upper = values[Math.floor(values.length * 0.99)] ?? 1;
-    this.window({ centre: (lower + upper) / 2, width: Math.max(1, upper - lower) });
+    this.properties({ voiRange: { lower, upper: upper > lower ? upper : lower + 1 } });
   }
 
   invert(): void {
@@ -316,6 +319,13 @@ export class Pane {
     this.playing = false;
     this.overlay.refresh();
   }
+}
+
+/** Whether the image says how bright it is to be shown. PS3.3 C.11.2 */
+function statesWindow(picture: Picture | null): boolean {
+  if (!picture) return true;
+  const group = functionalGroup(picture.data, picture.frame - 1, TAG.frameVoiLut) ?? picture.data;
+  return Boolean(group[TAG.windowCentre]?.Value?.length || group[TAG.voiLut]?.Value?.length);
 }
 
 function reasonOf(error: unknown): string {
