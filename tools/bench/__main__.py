@@ -5,7 +5,8 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tools.bench import archive, interface, receivers, scale, store
@@ -30,30 +31,33 @@ def main() -> int:
     parser.add_argument("--smoke", action="store_true", help="archive, scale: as little as will do")
     arguments = parser.parse_args()
     _machine(arguments.folder)
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        if arguments.only in {None, "store"}:
-            for associations, count in ((1, 1000), (4, 800)):
-                run = StoreRun(associations, count, arguments.repeats)
-                _print_store(store.measure(run, source=_source(folder), folder=Path(folder)))
-        if arguments.only in {None, "hl7"}:
-            _bench_interface(Path(folder) / "hl7", arguments.repeats)
-        if arguments.only in {None, "archive"}:
-            chosen = _SMOKE if arguments.smoke else ArchiveRun(repeats=arguments.repeats)
-            _print_archive(
-                chosen, archive.measure(chosen, source=_source(folder), folder=Path(folder))
-            )
-        if arguments.only == "scale":
-            size = ScaleRun(10_000, 20) if arguments.smoke else ScaleRun()
-            found = scale.measure(size, source=_source(folder), folder=Path(folder))
-            return _print_scale(size, found)
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder, _source(folder) as source:
+        return _run(arguments, Path(folder), source)
+
+
+def _run(arguments: argparse.Namespace, folder: Path, source: Path) -> int:
+    if arguments.only in {None, "store"}:
+        for associations, count in ((1, 1000), (4, 800)):
+            run = StoreRun(associations, count, arguments.repeats)
+            _print_store(store.measure(run, source=source, folder=folder))
+    if arguments.only in {None, "hl7"}:
+        _bench_interface(folder / "hl7", arguments.repeats)
+    if arguments.only in {None, "archive"}:
+        chosen = _SMOKE if arguments.smoke else ArchiveRun(repeats=arguments.repeats)
+        _print_archive(chosen, archive.measure(chosen, source=source, folder=folder))
+    if arguments.only == "scale":
+        size = ScaleRun(10_000, 20) if arguments.smoke else ScaleRun()
+        return _print_scale(size, scale.measure(size, source=source, folder=folder))
     return 0
 
 
-def _source(folder: str) -> Path:
-    """Return where objects to send are kept: in memory where it can be, to measure receivers."""
+@contextmanager
+def _source(folder: str) -> Generator[Path]:
+    """Where objects to send are kept: in memory where it can be, to measure receivers."""
     memory = Path("/dev/shm")  # noqa: S108 - a bench on a developer's machine
     place = memory if memory.is_dir() and os.access(memory, os.W_OK) else Path(folder)
-    return Path(tempfile.mkdtemp(prefix="isocenter-bench-", dir=place)) / "objects"
+    with tempfile.TemporaryDirectory(prefix="isocenter-bench-", dir=place) as made:
+        yield Path(made) / "objects"
 
 
 def _machine(folder: Path | None) -> None:
