@@ -70,11 +70,12 @@ PRESETS = (
 
 
 class ReportForm(BaseModel):
-    """The editor. ``draft_revision`` is the one that the author saw."""
+    """The editor. ``draft_revision`` is the one that the author saw, ``plain`` the page."""
 
     text: str
     report_id: str = ""
     draft_revision: str = ""
+    plain: bool = False
     action: Literal["draft", "sign", "addend"]
 
 
@@ -186,7 +187,8 @@ async def write(
     """The draft saved, or the text signed."""
     await web.pool.run(_write, actor, accession_number, form, now=web.clock())
     if form.action == "draft":
-        return seen_after(f"{exam_path(accession_number)}/read", "draft")
+        page = f"{exam_path(accession_number)}/read"
+        return seen_after(f"{page}?plain=true" if form.plain else page, "draft")
     return seen_after(exam_path(accession_number), "signed")
 
 
