@@ -77,8 +77,10 @@ def conditions(**params: str):
         ({"StudyInstanceUID": "1.2.55"}, "study_study_instance_uid_key"),
     ],
 )
-def test_common_searches_use_an_index(large, params, index):
-    plan = plan_of(large, studies_statement(conditions(**params)))
+@pytest.mark.parametrize("page", ["", " limit 100"])
+def test_common_searches_use_an_index(large, params, index, page):
+    statement, values = studies_statement(conditions(**params))
+    plan = plan_of(large, (statement + page, values))
     assert index in plan
     assert "Seq Scan on study" not in plan
 
