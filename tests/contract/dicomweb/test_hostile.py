@@ -69,7 +69,8 @@ def test_a_body_cut_short_leaves_nothing_behind(server):
         ('multipart/related; type="application/dicom"', 400),
         ('multipart/related; type="application/dicom"; boundary=another', 400),
         (f'multipart/related; type="application/dicom"; boundary="{"x" * 80}"', 400),
-        (f'multipart/related; type="application/dicom+json"; boundary={BOUNDARY}', 415),
+        (f'multipart/related; type="application/dicom+json"; boundary={BOUNDARY}', 400),
+        (f'multipart/related; type="text/plain"; boundary={BOUNDARY}', 415),
         (f"multipart/form-data; boundary={BOUNDARY}", 415),
         ("application/json", 415),
         ("image/jpeg", 415),
@@ -220,7 +221,7 @@ def test_what_is_not_matched_or_not_returned_is_said(server):
     assert "00180060" in answer.headers["warning"]
     many = server.get("/instances")
     assert len(many.json()) == 5
-    assert "more results" in many.headers["warning"]
+    assert "number of results exceeded" in many.headers["warning"]
     assert "warning" not in server.get("/instances?limit=2").headers
 
 
@@ -231,11 +232,11 @@ def test_what_is_not_matched_or_not_returned_is_said(server):
         ("/studies", "application/dicom+xml", 406),
         ("/studies", "*;;;", 400),
         ("/studies", "application/json;q=2", 400),
-        ("/studies/1.2.1/metadata", 'multipart/related; type="application/dicom+xml"', 406),
+        ("/studies/1.2.1/metadata", "image/png", 406),
         ("/studies/1.2.1", "application/dicom", 406),  # four objects are no single body
         (INSTANCE, "image/jpeg", 406),
-        (INSTANCE, "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.90", 406),
-        (INSTANCE + "/frames/1", "image/jpeg", 406),
+        (INSTANCE, "application/dicom; transfer-syntax=1.2.840.10008.1.2.4.102", 406),
+        (INSTANCE + "/frames/1", "video/mp4", 406),
         (INSTANCE + "/rendered", "application/dicom", 406),
         (INSTANCE + "/rendered", ",".join(["a/b"] * 100), 400),
         (INSTANCE + "/bulkdata/7FE00010", "image/png", 406),
@@ -266,7 +267,7 @@ def test_what_is_not_there_is_said(server, path, status):
 
 
 def test_methods_that_are_not_offered(server):
-    for method, path in (("DELETE", "/studies/1.2.1"), ("PUT", INSTANCE), ("POST", "/series")):
+    for method, path in (("DELETE", "/studies"), ("PUT", INSTANCE), ("POST", "/series")):
         answer = server.session.request(method, server.url + path, timeout=10)
         assert answer.status_code == 405
         assert answer.headers["allow"]
@@ -329,7 +330,7 @@ def test_byte_ranges_join_to_the_whole(server, path, accept):
     beyond = server.get(path, accept, headers={"Range": f"bytes={size}-"})
     assert (beyond.status_code, beyond.content) == (416, b"")
     assert beyond.headers["content-range"] == f"bytes */{size}"
-    for ignored in ("bytes=5-2", "lines=1-2", "bytes=a-b", "bytes=0-1,4-5"):
+    for ignored in ("bytes=5-2", "lines=1-2", "bytes=a-b"):
         assert server.get(path, accept, headers={"Range": ignored}).status_code == 200
     changed = {"Range": "bytes=0-3", "If-Range": '"another"'}
     assert server.get(path, accept, headers=changed).status_code == 200

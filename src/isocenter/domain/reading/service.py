@@ -79,6 +79,7 @@ def remove_measurement(
 
 def preferences(tx: Tx, actor: Actor) -> list[Preference]:
     """What the actor chose for the workspace; nothing for an actor who is no user."""
+    authorize(actor, Action.STUDY_READ)
     return _store.preferences(tx, actor.user_key) if actor.user_key is not None else []
 
 
