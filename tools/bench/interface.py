@@ -3,10 +3,14 @@
 import asyncio
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from statistics import median, quantiles
 
 CONNECTIONS = 8
-STAMP = "20260101120000+0000"
+_BEGAN = datetime.now(tz=UTC)
+STAMP = f"{_BEGAN:%Y%m%d%H%M%S}+0000"
+# Exams of the next day, as most orders are for: none of them is late.
+SCHEDULED = f"{_BEGAN + timedelta(days=1):%Y%m%d%H%M%S}+0000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ def message(number: int, run: str) -> bytes:
             head,
             person,
             "PV1|1|O|RAD",
-            f"ORC|NW|{order}^BENCH|||||^^^{STAMP}^^R||{STAMP}|||1^Referrer^Synthetic",
+            f"ORC|NW|{order}^BENCH|||||^^^{SCHEDULED}^^R||{STAMP}|||1^Referrer^Synthetic",
             f"OBR|1|{order}^BENCH||CT01^CT head^L|||||||||||||||||||||CT",
         ]
     return b"\x0b" + "\r".join([*segments, ""]).encode() + b"\x1c\r"
