@@ -86,7 +86,7 @@ def children(settings: Settings) -> Sequence[ChildSpec]:
     counts = {
         "web": 1,
         "dimse": settings.dimse_processes,
-        "hl7": 1,
+        "hl7": settings.hl7_processes,
         "worker": settings.worker_processes,
     }
     return [

@@ -532,3 +532,16 @@ def test_every_real_message_gets_exactly_one_answer(database, port, third_party)
             identity.find(tx, "56789", assigning_authority="BCBS").patient_key
             == identity.find(tx, "12345", assigning_authority="BCBS").patient_key
         )
+
+
+def test_two_processes_may_share_the_port(database):
+    add_peer(database)
+    shared = {"limits": LIMITS, "reuse_port": True}
+    with (
+        listening(database, ServerOptions(port=0, **shared)) as port,
+        listening(database, ServerOptions(port=port, **shared)) as again,
+    ):
+        assert again == port
+        for number in range(8):
+            message = registration(f"S{number}", "Phantom^Shared", control_id=f"SHARED{number}")
+            assert code(send(port, message)[0]) == "AA"

@@ -31,6 +31,7 @@ async def _serve(runtime: Runtime) -> None:
         ServerOptions(
             host=settings.bind,
             port=settings.hl7_port,
+            reuse_port=settings.hl7_processes > 1,
             connections_max=settings.hl7_connections_max,
             connections_per_address_max=settings.hl7_connections_max,
             drain_timeout_s=settings.drain_timeout_s,

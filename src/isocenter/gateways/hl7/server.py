@@ -40,6 +40,7 @@ class ServerOptions:
 
     Attributes:
         port: 0 picks a free one.
+        reuse_port: let other processes listen on it as well.
         connections_max: of all peers together.
         connections_per_address_max: of one address.
         drain_timeout_s: how long stopping waits for messages at work.
@@ -47,6 +48,7 @@ class ServerOptions:
 
     host: str = "127.0.0.1"
     port: int = 2575
+    reuse_port: bool = False
     connections_max: int = 200
     connections_per_address_max: int = 50
     drain_timeout_s: float = 20.0
@@ -83,6 +85,7 @@ class Hl7Server:
             self._connect,
             self._options.host,
             self._options.port,
+            reuse_port=self._options.reuse_port or None,
             ssl=self._tls,
             ssl_handshake_timeout=10.0 if self._tls else None,
         )
