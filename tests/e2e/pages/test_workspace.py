@@ -392,6 +392,8 @@ def test_a_prior_is_compared_beside_the_study_and_scrolls_with_it(ward):
     expect(page.locator(".pane .top-left").nth(1)).to_contain_text("2025-01-01")
     place = page.locator(".pane .bottom-right")
     expect(place.nth(1)).to_contain_text("Image 3 of 5")
+    link = page.get_by_role("button", name="Link scrolling")
+    expect(link).to_have_attribute("aria-pressed", "true")  # the prior's image is there before
     page.keyboard.press("ArrowDown")
     expect(place.nth(0)).to_contain_text("Image 4 of 5")
     expect(place.nth(1)).to_contain_text("Image 4 of 5")
