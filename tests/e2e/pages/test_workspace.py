@@ -7,7 +7,6 @@ letters with where a bright square of the phantom is seen.
 import base64
 import io
 from collections.abc import Iterator
-from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -118,14 +117,6 @@ def exam(ward) -> tuple[str, str]:
     study_uid = generate_uid()
     ward.store([part10(each) for each in ct(study_uid, number)])
     return number, study_uid
-
-
-@pytest.fixture
-def testdata() -> Path:
-    folder = Path(__file__).parents[3].parent / "shared/testdata"
-    if not folder.is_dir():
-        pytest.skip("real test data is not here")
-    return folder
 
 
 def voxels(page):
