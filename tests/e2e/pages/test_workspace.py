@@ -22,6 +22,7 @@ from isocenter.gateways.web.workspace_assets import workspace_assets
 from isocenter.infra.db import Database
 from tests.e2e.pages.conftest import Site
 from tests.e2e.pages.workspace_images import SIZE, SPACING_MM, a_slice, ct, part10, radiograph
+from tests.e2e.product import until
 from tests.hospital import PASSWORD, Hospital
 
 HTJ2K_LOSSLESS = "1.2.840.10008.1.2.4.201"
@@ -141,6 +142,12 @@ def go(page, index):
     expect(page.locator(".pane .bottom-right").first).to_contain_text(f"Image {index + 1} of")
 
 
+def until_drawn(page, series_uid):
+    """Return when the active viewport's image is one of the series; its words are there before."""
+    drawn = "isocenterWorkspace.grid.active.stack?.getCornerstoneImage()?.imageId ?? ''"
+    until(lambda: series_uid in page.evaluate(drawn), what=f"an image of {series_uid}")
+
+
 def canvas_points(page, indices):
     """Where pixels (column, row) of the active viewport's image are on the page."""
     return page.evaluate(
@@ -166,8 +173,6 @@ def drag(page, start, end):
 
 
 def kept(ward, study_uid, count):
-    from tests.e2e.product import until  # noqa: PLC0415
-
     path = f"/api/studies/{study_uid}/measurements"
     return until(lambda: found if len(found := ward.api(path)) == count else None, what=path)
 
@@ -317,6 +322,7 @@ def test_a_length_on_a_radiograph_says_how_it_is_known(ward):
     for at, (spacing, wanted, words) in enumerate(RADIOGRAPHS):
         page.locator(f"[data-series='{made[at].SeriesInstanceUID}']").click()
         expect(page.locator(".pane .top-right")).to_contain_text(f"DX {at + 1} radiograph")
+        until_drawn(page, made[at].SeriesInstanceUID)
         page.keyboard.press("l")
         drag(page, *canvas_points(page, [[20, 60], [70, 60]]))
         values = page.locator("[data-measurement] .values")
