@@ -16,6 +16,7 @@ from isocenter.domain.peers.model import (
     PeerUnknown,
     PendingCallerUnknown,
 )
+from isocenter.domain.peers.service import callers
 from tests.builders import NOON, PERSON, after_noon
 
 CT1 = DicomPeer("ct-1", "CT1", "192.0.2.20", 104, frozenset({"store", "worklist"}))
@@ -95,7 +96,7 @@ def test_a_dismissed_caller_stays_out_of_sight(tx):
 
 
 def test_strangers_fill_no_table(tx, monkeypatch):
-    monkeypatch.setattr(service, "PENDING_CALLERS_MAX", 3)
+    monkeypatch.setattr(callers, "PENDING_CALLERS_MAX", 3)
     for number in range(6):
         decide(tx, f"X{number}", "192.0.2.99", after_noon(number))
     assert [e.caller for e in service.pending_callers(tx, PERSON)] == ["X5", "X4", "X3"]

@@ -1,0 +1,21 @@
+"""What administrators do to peers, on record."""
+
+from datetime import datetime
+
+from isocenter.domain.access.model import Actor
+from isocenter.domain.audit import service as audit
+from isocenter.domain.audit.model import AuditEntry
+from isocenter.infra.db import Tx
+
+
+def record(tx: Tx, actor: Actor, action: str, name: str, *, now: datetime) -> None:
+    """Put on record what was done to the peer of a name."""
+    entry = AuditEntry(
+        action=action,
+        actor=actor.name,
+        actor_kind=actor.kind,
+        source=actor.source,
+        object_type="peer",
+        object_id=name,
+    )
+    audit.record(tx, entry, now=now)

@@ -1,0 +1,89 @@
+"""The applications that may talk to us, by name."""
+
+from datetime import datetime
+from typing import Literal
+
+from isocenter.domain.access.model import Action, Actor, authorize
+from isocenter.domain.peers import _store as store
+from isocenter.domain.peers.model import (
+    DicomPeer,
+    Hl7Peer,
+    PeerExists,
+    PeerUnknown,
+    check_dicom_peer,
+    check_hl7_peer,
+)
+from isocenter.domain.peers.service.audited import record
+from isocenter.infra.db import Tx
+
+
+def add_dicom_peer(tx: Tx, actor: Actor, peer: DicomPeer, *, now: datetime) -> None:
+    """Let a DICOM application in. Raises ``BadPeer``, ``PeerExists``."""
+    authorize(actor, Action.PEER_WRITE)
+    check_dicom_peer(peer)
+    if not store.insert_dicom_peer(tx, peer, now):
+        raise PeerExists(f"there is a DICOM peer {peer.name} or {peer.ae_title} already")
+    record(tx, actor, "peer.add", peer.name, now=now)
+
+
+def add_hl7_peer(tx: Tx, actor: Actor, peer: Hl7Peer, *, now: datetime) -> None:
+    """Let an HL7 application in. Raises ``BadPeer``, ``PeerExists``."""
+    authorize(actor, Action.PEER_WRITE)
+    check_hl7_peer(peer)
+    if not store.insert_hl7_peer(tx, peer, now):
+        raise PeerExists(f"there is an HL7 peer {peer.name} already")
+    record(tx, actor, "peer.add", peer.name, now=now)
+
+
+def remove_peer(
+    tx: Tx, actor: Actor, protocol: Literal["dicom", "hl7"], name: str, *, now: datetime
+) -> None:
+    """No longer let an application in. Raises ``PeerUnknown``."""
+    authorize(actor, Action.PEER_WRITE)
+    delete = store.delete_dicom_peer if protocol == "dicom" else store.delete_hl7_peer
+    if not delete(tx, name):
+        raise PeerUnknown(f"there is no {protocol} peer {name}")
+    record(tx, actor, "peer.remove", name, now=now)
+
+
+def list_dicom_peers(tx: Tx, actor: Actor) -> list[DicomPeer]:
+    """All DICOM peers by name."""
+    authorize(actor, Action.PEER_READ)
+    return store.dicom_peers(tx)
+
+
+def list_hl7_peers(tx: Tx, actor: Actor) -> list[Hl7Peer]:
+    """All HL7 peers by name."""
+    authorize(actor, Action.PEER_READ)
+    return store.hl7_peers(tx)
+
+
+def dicom_peer(tx: Tx, name: str) -> DicomPeer:
+    """The DICOM peer of a name. Raises ``PeerUnknown``. For gateways and other stages."""
+    found = next((each for each in store.dicom_peers(tx) if each.name == name), None)
+    if found is None:
+        raise PeerUnknown(f"there is no DICOM peer {name}")
+    return found
+
+
+def dicom_peer_titled(tx: Tx, ae_title: str) -> DicomPeer | None:
+    """The DICOM peer of an AE title, or None. For gateways and other stages."""
+    return store.dicom_peer_by_title(tx, ae_title)
+
+
+def hl7_peer(tx: Tx, name: str) -> Hl7Peer:
+    """The HL7 peer of a name. Raises ``PeerUnknown``. For gateways and other stages."""
+    found = next((each for each in store.hl7_peers(tx) if each.name == name), None)
+    if found is None:
+        raise PeerUnknown(f"there is no HL7 peer {name}")
+    return found
+
+
+def hl7_recipients(tx: Tx, kind: str) -> list[Hl7Peer]:
+    """The enabled HL7 peers that get messages of a kind (``oru``…) from us, by name."""
+    return [each for each in store.hl7_peers(tx) if each.enabled and kind in each.send]
+
+
+def step_recipients(tx: Tx) -> list[DicomPeer]:
+    """The enabled DICOM peers that are told what scanners did, by name."""
+    return [each for each in store.dicom_peers(tx) if each.enabled and each.steps_forwarded]
