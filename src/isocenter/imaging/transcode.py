@@ -29,6 +29,9 @@ from isocenter.standards.dicom.values import DataSet
 
 _DEFLATED: Final = uids.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
 _OVERLAY_GROUPS: Final = range(0x6000, 0x6020, 2)
+ENCAPSULATED_END: Final = struct.pack(
+    "<HHL", SEQUENCE_DELIMITATION >> 16, SEQUENCE_DELIMITATION & 0xFFFF, 0
+)
 # What the codec's colour transform makes of RGB.
 _RCT: Final = frozenset({
     uids.HTJ2K_LOSSLESS,
@@ -207,7 +210,7 @@ def _header(
         header.put(0x00280102, image.pixels.bits_stored - 1)
     if first.pixels.ndim == 3:
         header.put(0x00280006, 1 if transfer_syntax_uid == uids.RLE_LOSSLESS else 0)
-        header.put(0x00280004, _photometric(first, transfer_syntax_uid))
+        header.put(0x00280004, photometric_after(first, transfer_syntax_uid))
     method = _LOSSY_METHODS.get(transfer_syntax_uid)
     if method is not None:
         # PS3.3 C.7.6.1.1.5: what was lost, by how much, by which method; one value for each time.
@@ -218,7 +221,8 @@ def _header(
     return header
 
 
-def _photometric(first: Decoded, transfer_syntax_uid: str) -> str:
+def photometric_after(first: Decoded, transfer_syntax_uid: str) -> str:
+    """The Photometric Interpretation of decoded frames once they are encoded."""
     if transfer_syntax_uid in {uids.JPEG_BASELINE, uids.JPEG_EXTENDED}:
         return "YBR_FULL_422"
     if first.photometric_interpretation == "RGB":
@@ -256,20 +260,45 @@ def _encapsulated_element(frames: Sequence[bytes]) -> bytes:
     Standard: PS3.5 A.4
     """
     padded = [frame + b"\0" * (len(frame) % 2) for frame in frames]
+    items = [item_head(len(frame)) + frame for frame in padded]
+    return b"".join([encapsulated_head([len(each) for each in padded]), *items, ENCAPSULATED_END])
+
+
+def encapsulated_head(sizes_bytes: Sequence[int]) -> bytes:
+    """What goes before the fragments of encapsulated pixel data, one fragment per frame.
+
+    Args:
+        sizes_bytes: of each frame with its padding.
+
+    Standard: PS3.5 A.4
+    """
     offsets: list[int] = []
     at = 0
-    for frame in padded:
+    for size in sizes_bytes:
         offsets.append(at)
-        at += len(frame) + 8
+        at += size + len(item_head(size))
     # Offsets have 32 bits; beyond them the table stays empty, which is allowed.
     table = struct.pack(f"<{len(offsets)}L", *offsets) if at < 1 << 32 else b""
-    parts = [struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF), _item(table)]
-    parts.extend(_item(frame) for frame in padded)
-    parts.append(
-        struct.pack("<HHL", SEQUENCE_DELIMITATION >> 16, SEQUENCE_DELIMITATION & 0xFFFF, 0)
-    )
-    return b"".join(parts)
+    element = struct.pack("<HH2sHL", 0x7FE0, 0x0010, b"OB", 0, 0xFFFFFFFF)
+    return element + item_head(len(table)) + table
 
 
-def _item(value: bytes) -> bytes:
-    return struct.pack("<HHL", ITEM >> 16, ITEM & 0xFFFF, len(value)) + value
+def item_head(size_bytes: int) -> bytes:
+    """What goes before the bytes of a fragment."""
+    return struct.pack("<HHL", ITEM >> 16, ITEM & 0xFFFF, size_bytes)
+
+
+def encapsulated_file_head(image: ImageFile, first: Decoded, transfer_syntax_uid: str) -> bytes:
+    """The file up to its pixel data, in a transfer syntax that loses no detail.
+
+    Args:
+        image: of which it is made.
+        first: a frame of it as it is going to be encoded.
+        transfer_syntax_uid: of encapsulated pixel data.
+
+    Raises:
+        PixelsUnreadableError: an overlay in the pixels' unused bits would be lost.
+    """
+    _refuse_embedded_overlays(image.header)
+    header = _header(image, first, transfer_syntax_uid, ())
+    return _meta(image, transfer_syntax_uid) + values.encode_dataset(header, transfer_syntax_uid)
