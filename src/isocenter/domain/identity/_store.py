@@ -32,6 +32,12 @@ class IdentifiedRow:
     sex: str | None
     address: str | None
     phone: str | None
+    aliases: list[str] | None
+    unidentified: bool | None
+    vip: bool | None
+    birth_order: int | None
+    mother_name: str | None
+    mother_identifier: str | None
     survivor_key: int | None
     said_at: dict[str, int]
 
@@ -46,6 +52,12 @@ class CurrentRow:
     sex: str | None
     address: str | None
     phone: str | None
+    aliases: list[str] | None
+    unidentified: bool | None
+    vip: bool | None
+    birth_order: int | None
+    mother_name: str | None
+    mother_identifier: str | None
     identifiers: list[dict[str, Any]]
 
 
@@ -68,6 +80,7 @@ def lock_by_identifiers(
                           and other.type_code = said.first_type_code
                           and other.value <> said.first_value) as holds_another,
                p.patient_key, p.person_name, p.birth_date, p.sex, p.address, p.phone,
+               p.aliases, p.unidentified, p.vip, p.birth_order, p.mother_name, p.mother_identifier,
                p.survivor_key, p.said_at
           from unnest(%(positions)s::int[], %(authorities)s::text[], %(values)s::text[],
                       %(first_authorities)s::text[], %(first_values)s::text[],
@@ -124,8 +137,9 @@ def insert_patients(
               from jsonb_to_recordset(%s) as f (
                    position int, assigning_authority text, value text, type_code text,
                    further jsonb, person_name text, name_normalised text, name_phonetic text,
-                   birth_date date, sex text, address text, phone text, asserted_at timestamptz,
-                   said_at jsonb, now timestamptz)
+                   birth_date date, sex text, address text, phone text, aliases text[],
+                   unidentified boolean, vip boolean, birth_order int, mother_name text,
+                   mother_identifier text, asserted_at timestamptz, said_at jsonb, now timestamptz)
         ), first as (
             insert into identity.patient_identifier
                    (assigning_authority, value, type_code, patient_key)
@@ -144,9 +158,11 @@ def insert_patients(
         ), created as (
             insert into identity.patient
                    (patient_key, person_name, name_normalised, name_phonetic, birth_date, sex,
-                    address, phone, asserted_at, said_at, created_at, updated_at)
+                    address, phone, aliases, unidentified, vip, birth_order, mother_name,
+                    mother_identifier, asserted_at, said_at, created_at, updated_at)
             select patient_key, person_name, name_normalised, name_phonetic, birth_date, sex,
-                   address, phone, asserted_at, said_at, now, now
+                   address, phone, aliases, unidentified, vip, birth_order, mother_name,
+                   mother_identifier, asserted_at, said_at, now, now
               from first join said using (patient_key)
             returning patient_key
         )
@@ -163,7 +179,9 @@ def update_patient(tx: Tx, patient_key: int, columns: Mapping[str, Any]) -> None
         update identity.patient
            set person_name = %(person_name)s, name_normalised = %(name_normalised)s,
                name_phonetic = %(name_phonetic)s, birth_date = %(birth_date)s, sex = %(sex)s,
-               address = %(address)s, phone = %(phone)s,
+               address = %(address)s, phone = %(phone)s, aliases = %(aliases)s,
+               unidentified = %(unidentified)s, vip = %(vip)s, birth_order = %(birth_order)s,
+               mother_name = %(mother_name)s, mother_identifier = %(mother_identifier)s,
                asserted_at = greatest(asserted_at, %(asserted_at)s),
                said_at = %(said_at)s, updated_at = %(now)s
          where patient_key = %(patient_key)s
@@ -220,11 +238,13 @@ def current_patient(tx: Tx, patient_key: int) -> CurrentRow | None:
         CurrentRow,
         """
         select c.patient_key, c.person_name, c.birth_date, c.sex, c.address, c.phone,
+               c.aliases, c.unidentified, c.vip, c.birth_order, c.mother_name, c.mother_identifier,
                (select coalesce(jsonb_agg(jsonb_build_object(
                            'own', i.patient_key = c.patient_key,
                            'assigning_authority', i.assigning_authority,
                            'value', i.value, 'type_code', i.type_code)
-                        order by i.patient_key <> c.patient_key, i.type_code <> 'MR',
+                        order by i.patient_key <> c.patient_key, i.retired_at is not null,
+                                 i.type_code <> 'MR',
                                  i.assigning_authority = '', i.assigning_authority, i.value), '[]')
                   from identity.patient record
                   join identity.patient_identifier i using (patient_key)
@@ -265,6 +285,27 @@ def lock_connected(tx: Tx, identifiers: Sequence[PatientIdentifier]) -> None:
            for no key update
         """,
         ([each.assigning_authority for each in identifiers], [each.value for each in identifiers]),
+    )
+
+
+def lock_connected_records(tx: Tx, patient_keys: Sequence[int]) -> None:
+    """As ``lock_connected`` for records that are known by their keys."""
+    tx.values(
+        """
+        with recursive connected (patient_key) as (
+            select unnest(%s::bigint[])
+             union
+            select case when m.prior_key = c.patient_key then m.survivor_key else m.prior_key end
+              from connected c
+              join identity.merge m on c.patient_key in (m.prior_key, m.survivor_key)
+        )
+        select patient_key
+          from identity.patient
+         where patient_key in (select patient_key from connected)
+         order by patient_key
+           for no key update
+        """,
+        (list(patient_keys),),
     )
 
 

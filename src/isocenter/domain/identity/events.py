@@ -74,6 +74,54 @@ class PatientUnmerged:
 
 
 @dataclass(frozen=True, slots=True)
+class PatientLinked:
+    """Two records are one person, and both stay in use."""
+
+    name: ClassVar[str] = "identity.patient_linked"
+
+    patient_key: int
+    other_key: int
+    link_key: int
+
+    @property
+    def subject(self) -> str:
+        """The record with the smaller key."""
+        return f"patient/{self.patient_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class PatientUnlinked:
+    """A link was undone: whether the two records are one person is not known."""
+
+    name: ClassVar[str] = "identity.patient_unlinked"
+
+    patient_key: int
+    other_key: int
+    link_key: int
+
+    @property
+    def subject(self) -> str:
+        """The record with the smaller key."""
+        return f"patient/{self.patient_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierMoved:
+    """An identifier that named ``from_key`` now names ``patient_key``."""
+
+    name: ClassVar[str] = "identity.identifier_moved"
+
+    patient_key: int
+    from_key: int
+    identifier: str
+
+    @property
+    def subject(self) -> str:
+        """The record that has it now."""
+        return f"patient/{self.patient_key}"
+
+
+@dataclass(frozen=True, slots=True)
 class IdentifierDisputed:
     """A message gave a patient an identifier that belongs to another patient; it stays there."""
 

@@ -6,13 +6,28 @@ for whom is computed from the set of merges that were asserted and not undone, n
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from isocenter.errors import IsocenterError, Kind
 
 Sex = Literal["M", "F", "O", ""]
+
+COLUMNS = (
+    "person_name",
+    "birth_date",
+    "sex",
+    "address",
+    "phone",
+    "aliases",
+    "unidentified",
+    "vip",
+    "birth_order",
+    "mother_name",
+    "mother_identifier",
+)
+"""What is kept of a person beside identifiers, each with its own time of assertion."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -34,6 +49,42 @@ class SelfMerge(IsocenterError):
     """A patient was to be merged into itself."""
 
     kind: ClassVar[Kind] = Kind.CONFLICT
+
+
+class InverseMerge(IsocenterError):
+    """The prior patient of this merge is the survivor of an earlier one of the same pair."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
+
+
+class SelfLink(IsocenterError):
+    """A patient was to be linked with itself."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
+
+
+class LinkUnknown(IsocenterError):
+    """There is no such link, or it was undone already."""
+
+    kind: ClassVar[Kind] = Kind.NOT_FOUND
+
+
+class IdentifierUnknown(IsocenterError):
+    """No patient has this identifier."""
+
+    kind: ClassVar[Kind] = Kind.NOT_FOUND
+
+
+class IdentifierTaken(IsocenterError):
+    """The identifier belongs to another patient."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
+
+
+class ChangeUnknown(IsocenterError):
+    """There is no such change of an identifier, it was undone, or a later one stands on it."""
+
+    kind: ClassVar[Kind] = Kind.NOT_FOUND
 
 
 class MergeUnknown(IsocenterError):
@@ -62,6 +113,10 @@ class PatientFacts:
         identifiers: the first one names the record; the others belong to the same person.
         person_name: DICOM PN text, components parted by ``^``, groups by ``=``.
         asserted_at: when the sender said so (not when it arrived).
+        aliases: further names that the person is known by, as ``person_name``.
+        unidentified: nobody knows yet who this is, and what is said may be made up.
+        birth_order: among the children of one birth; 0 for a single child.
+        mother_identifier: as ``value^^^authority``.
     """
 
     identifiers: tuple[PatientIdentifier, ...]
@@ -71,17 +126,23 @@ class PatientFacts:
     sex: Sex | None = None
     address: str | None = None
     phone: str | None = None
+    aliases: tuple[str, ...] | None = None
+    unidentified: bool | None = None
+    vip: bool | None = None
+    birth_order: int | None = None
+    mother_name: str | None = None
+    mother_identifier: str | None = None
 
     def said(self) -> dict[str, Any]:
         """Column name -> value, of the columns that these facts say something about."""
-        columns = {
-            "person_name": self.person_name,
-            "birth_date": self.birth_date,
-            "sex": self.sex,
-            "address": self.address,
-            "phone": self.phone,
-        }
+        columns = {name: getattr(self, name) for name in COLUMNS}
+        if self.aliases is not None:
+            columns["aliases"] = list(self.aliases)
         return {name: value for name, value in columns.items() if value is not None}
+
+    def named_by(self, identifiers: tuple[PatientIdentifier, ...]) -> Self:
+        """The same facts of the record that ``identifiers`` name."""
+        return replace(self, identifiers=identifiers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +162,12 @@ class Patient:
     sex: str | None
     address: str | None
     phone: str | None
+    aliases: tuple[str, ...] = ()
+    unidentified: bool = False
+    vip: bool = False
+    birth_order: int | None = None
+    mother_name: str | None = None
+    mother_identifier: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +195,50 @@ class Merge:
     prior_key: int
     asserted_at: datetime
     merged_at: datetime
+    undone_at: datetime | None
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkGround:
+    """Who says that two records are one person, why, and when; ``asserted_at`` None: now."""
+
+    origin: Literal["message", "person", "system"]
+    reason: str = ""
+    asserted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The assertion that two records are one person, while both stay in use.
+
+    Attributes:
+        one_key: the smaller key of the two.
+        origin: ``message``, ``person`` or ``system``.
+    """
+
+    link_key: int
+    one_key: int
+    other_key: int
+    origin: str
+    reason: str
+    asserted_at: datetime
+    linked_at: datetime
+    undone_at: datetime | None
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierChange:
+    """An identifier that went to another record, or was retired where ``to_key`` is the same."""
+
+    change_key: int
+    assigning_authority: str
+    value: str
+    from_key: int
+    to_key: int
+    asserted_at: datetime
+    changed_at: datetime
     undone_at: datetime | None
     actor: str
 

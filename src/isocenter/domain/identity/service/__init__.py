@@ -1,0 +1,42 @@
+"""The use cases of identity: register, merge, link, move identifiers, undo each, and find."""
+
+from isocenter.domain.identity.service.finding import current_key, find, patient, same_person
+from isocenter.domain.identity.service.linking import (
+    link,
+    link_named,
+    linked_keys,
+    links,
+    unlink,
+    unlink_named,
+)
+from isocenter.domain.identity.service.merging import merge, merge_records, merges, unmerge
+from isocenter.domain.identity.service.moving import (
+    identifier_changes,
+    move_identifier,
+    replace_identifier,
+    undo_identifier_change,
+)
+from isocenter.domain.identity.service.registering import register, register_all
+
+__all__ = [
+    "current_key",
+    "find",
+    "identifier_changes",
+    "link",
+    "link_named",
+    "linked_keys",
+    "links",
+    "merge",
+    "merge_records",
+    "merges",
+    "move_identifier",
+    "patient",
+    "register",
+    "register_all",
+    "replace_identifier",
+    "same_person",
+    "undo_identifier_change",
+    "unlink",
+    "unlink_named",
+    "unmerge",
+]
