@@ -14,7 +14,7 @@ from isocenter.app.scrubbing import copied
 from isocenter.domain.access.model import Actor
 from isocenter.domain.archive.events import StudyCompleted, StudyPlaced
 from isocenter.domain.archive.model_integrity import Misplaced, StoredObject
-from isocenter.domain.archive.service import placing
+from isocenter.domain.archive.service import placing, renditions
 from isocenter.infra.blobs.several import SeveralStores
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Database, Tx
@@ -59,7 +59,16 @@ class Keeper:
             moved = sum(self._move(each) for each in found)
             done += moved
             if len(found) < _PORTION or not moved:
-                return done
+                break
+        self._discard_renditions_left_behind(study_instance_uid)
+        return done
+
+    def _discard_renditions_left_behind(self, study_instance_uid: str) -> None:
+        """Renditions lie in the store of their originals: there they are made again."""
+        with self.db.transaction() as tx:
+            found = renditions.misplaced_renditions(tx, self.actor, study_instance_uid)
+            keys = [each.blob_key for each in found]
+            renditions.remake(tx, self.actor, keys, now=self.clock())
 
     def _move(self, misplaced: Misplaced) -> bool:
         stored = misplaced.stored

@@ -6,14 +6,15 @@ transaction waits for. A store that is away is no fault of its objects: the pass
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
 from isocenter.domain.access.model import Actor
-from isocenter.domain.archive.model_integrity import Fault, Reading, StoredObject
-from isocenter.domain.archive.service import integrity
+from isocenter.domain.archive.model_integrity import Fault, ObjectKind, Reading, StoredObject
+from isocenter.domain.archive.model_renditions import Rendition
+from isocenter.domain.archive.service import integrity, renditions
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.blobs import BlobMissing, StorageUnavailable, StoredBlob
 from isocenter.infra.blobs.sealed_header import MARK, is_sealed
@@ -180,8 +181,33 @@ class Scrubber:
             new = integrity.record_portion(tx, self.actor, portion, readings, now=self.clock())
         if new:
             _log.error("objects_damaged", count=new, kind=portion.kind.value)
+        self._check_renditions(portion.objects)
         repair_all(self.db, self.blobs, self.actor, clock=self.clock)
         return len(readings)
+
+    def _check_renditions(self, originals: Sequence[StoredObject]) -> None:
+        """Have renditions that are damaged made again: they hold nothing that could be lost."""
+        with self.db.read() as tx:
+            beside = renditions.renditions_beside(
+                tx, self.actor, [each.blob_key for each in originals]
+            )
+        damaged = [each.blob_key for each in beside if self._is_damaged(each)]
+        if damaged:
+            _log.warning("renditions_damaged", count=len(damaged))
+            with self.db.transaction() as tx:
+                renditions.remake(tx, self.actor, damaged, now=self.clock())
+
+    def _is_damaged(self, rendition: Rendition) -> bool:
+        stored = StoredObject(
+            kind=ObjectKind.INSTANCE,
+            object_key=rendition.instance_key,
+            blob_key=rendition.blob_key,
+            size_bytes=rendition.size_bytes,
+            sha256=rendition.sha256,
+            sop_instance_uid=rendition.sop_instance_uid,
+            study_instance_uid="",
+        )
+        return read_back(self.blobs, stored, took=self._pace().took).fault is not None
 
     def _pace(self) -> Pace:
         return Pace(self.bytes_per_s, self.wait)

@@ -77,6 +77,13 @@ class Settings:
     scrub_bytes_per_s_max: Annotated[
         int, About(v.whole_number(64 * _KIB, 16 * _GIB), "pace at which objects are read back")
     ] = 16 * _MIB
+    rendition_modalities: Annotated[
+        str,
+        About(v.text, "modalities whose images also get an HTJ2K rendition; empty: none"),
+    ] = "CT,MR,PT,NM,DX,MG"
+    rendition_processor_percent: Annotated[
+        int, About(v.whole_number(1, 100), "share of one processor that makes renditions")
+    ] = 25
 
     # what listens
     bind: Annotated[str, About(v.text, "address that the listeners bind to")] = "127.0.0.1"

@@ -24,10 +24,14 @@ from isocenter.domain.identity.events import (
 from isocenter.domain.orders.events import (
     OrderCancelled,
     OrderDiscontinued,
+    OrderHeld,
     OrderPlaced,
+    OrderReleased,
     OrderRevised,
 )
 from isocenter.domain.peers import service as peers
+from isocenter.domain.reading import handlers as reading
+from isocenter.domain.reading.events import ArchivingRequested
 from isocenter.domain.reconcile import handlers as reconcile
 from isocenter.domain.reporting.events import ReportSigned
 from isocenter.domain.scheduling.events import (
@@ -86,7 +90,10 @@ def router(
     *,
     build_metadata: Handler = only_in_the_worker,
     carry_objects: Handler = only_in_the_worker,
+    want_renditions: Handler = only_in_the_worker,
     forward_step: Handler = only_in_the_worker,
+    write_findings: Handler = only_in_the_worker,
+    archive_signed: bool = True,
     zone: ZoneInfo = _UTC,
 ) -> Router:
     """The table. The reactions given here need parts that only the worker has; so does ``zone``."""
@@ -96,6 +103,8 @@ def router(
         ("worklist.withdraw", StepCancelled, worklist.on_step_cancelled),
         ("worklist.finish", StepStatusChanged, worklist.on_step_status_changed),
         ("worklist.order_revised", OrderRevised, worklist.on_exam_renamed),
+        ("worklist.hold", OrderHeld, worklist.on_order_held),
+        ("worklist.release", OrderReleased, worklist.on_order_released),
         ("worklist.step_moved", StepMoved, worklist.on_exam_renamed),
         ("worklist.performed", StepPerformed, worklist.on_step_performed),
         ("worklist.route_step", StepPerformed, worklist.on_step_to_be_told),
@@ -114,6 +123,7 @@ def router(
         ("distribution.route", ReportSigned, route_report),
         ("distribution.images", InstancesAdmitted, send_images),
         ("distribution.study", StudyCompleted, send_images),
+        ("archive.renditions", StudyCompleted, want_renditions),
     )
     together: dict[Handler, BatchHandler] = {
         worklist.on_step_booked: worklist.on_steps_booked,
@@ -157,4 +167,12 @@ def router(
         backoff_max_s=600.0,
         external=True,
     )
-    return Router([*plain, metadata, *carriers, forwarder])
+    findings = Subscription(
+        event=ArchivingRequested,
+        subscriber="reading.write_findings",
+        handler=write_findings,
+        attempts_max=50,
+        backoff_max_s=600.0,
+        external=True,
+    )
+    return Router([*plain, metadata, *carriers, forwarder, findings])

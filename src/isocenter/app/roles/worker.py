@@ -9,6 +9,7 @@ from isocenter.app.expectations import expectations
 from isocenter.app.jobs import Job, run_jobs
 from isocenter.app.keeping import Keeper
 from isocenter.app.outgoing_dicom import outgoing_thread
+from isocenter.app.renditions import ProcessorShare, RenditionMaker, names_in
 from isocenter.app.runtime import Runtime, opened, say_ready
 from isocenter.app.scrubbing import Scrubber
 from isocenter.app.settings import Settings
@@ -34,6 +35,7 @@ _SEAL_S, _ALARMS_S, _SWEEP_S, _PRUNE_S = 1.0, 15.0, 3_600.0, 3_600.0
 # which answers would wait.
 _SEALED_AT_ONCE = 200
 _SCRUB_S = 15.0
+_RENDITIONS_S = 5.0
 _EVENTS_KEPT = timedelta(days=90)
 # A scanner that never says that it has ended must not keep its images from being read.
 _ACQUISITION_MAX = timedelta(hours=4)
@@ -46,11 +48,13 @@ def run(settings: Settings) -> None:
     stop = stop_on_signals()
     os.nice(_NICENESS)
     with opened(settings, process="worker") as runtime:
+        renderer = _rendition_maker(runtime, stop)
         table = router(
             build_metadata=_MetadataBuilder(runtime),
             carry_objects=Keeper(
                 runtime.db, runtime.blobs, _ACTOR, runtime.clock, settings.store_copy
             ),
+            want_renditions=renderer.on_study_completed,
             forward_step=StepForwarder(
                 ae_title=settings.ae_title, tls=dicom_client_context(settings)
             ),
@@ -71,6 +75,13 @@ def run(settings: Settings) -> None:
             target=run_jobs, args=(_slow_jobs(runtime, stop), stop), name="slow-jobs", daemon=True
         )
         slow.start()
+        rendering = threading.Thread(
+            target=run_jobs,
+            args=([Job("make_renditions", _RENDITIONS_S, renderer.run)], stop),
+            name="renditions",
+            daemon=True,
+        )
+        rendering.start()
         outgoing = outgoing_thread(runtime, stop)
         outgoing.start()
         say_ready(stop.set)
@@ -78,6 +89,7 @@ def run(settings: Settings) -> None:
         clockwork.join(settings.drain_timeout_s)
         outgoing.join(settings.drain_timeout_s)
         slow.join(settings.drain_timeout_s)
+        rendering.join(settings.drain_timeout_s)
         reactions.close()
 
 
@@ -151,6 +163,19 @@ def _slow_jobs(runtime: Runtime, stop: threading.Event) -> list[Job]:
         stopped=stop.is_set,
     )
     return [Job("scrub", _SCRUB_S, scrubber.run)]
+
+
+def _rendition_maker(runtime: Runtime, stop: threading.Event) -> RenditionMaker:
+    settings = runtime.settings
+    return RenditionMaker(
+        runtime.db,
+        runtime.blobs,
+        _ACTOR,
+        runtime.clock,
+        modalities=names_in(settings.rendition_modalities),
+        share=ProcessorShare(settings.rendition_processor_percent, stop.wait),
+        stopped=stop.is_set,
+    )
 
 
 class _MetadataBuilder:

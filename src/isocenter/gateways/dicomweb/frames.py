@@ -1,8 +1,9 @@
 """WADO-RS frames and pixel data: range reads from the store to the socket.
 
-Frames are sent in the transfer syntax they are stored in, decoded, or encoded anew in one that the
-client names, or means by its media type. What is sent as it is stored may be asked for in byte
-ranges, also inside its multipart body: the boundary is the same each time.
+Frames are sent in the transfer syntax they are stored in, from the rendition that is kept beside
+them, decoded, or encoded anew in one that the client names, or means by its media type. What is
+sent as it is kept may be asked for in byte ranges, also inside its multipart body: the boundary is
+the same each time.
 
 Standard: PS3.18 10.4.1.1.6, 10.4.1.1.7
 """
@@ -26,6 +27,7 @@ from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
 from isocenter.gateways.dicomweb.metadata import instance_path
 from isocenter.gateways.dicomweb.pictures import decoded_frame, open_picture
 from isocenter.gateways.dicomweb.pieces import Piece
+from isocenter.gateways.dicomweb.renditions import frame_pieces, rendition_of_frames
 from isocenter.gateways.dicomweb.retrieve import accepted, found
 from isocenter.imaging.codecs import can_decode
 from isocenter.imaging.encoders import can_encode, encode_frame
@@ -103,9 +105,15 @@ async def send_frames(
     resource = service_root(request) + instance_path(location)
     boundary = multipart.stable_boundary(request.url.path)
     wish = _Wish(location, numbers, chosen, boundary, resource)
-    if _is_decoded(chosen, location):
+    rendition = await rendition_of_frames(request, location, chosen.transfer_syntax_uid)
+    if rendition is None and _is_decoded(chosen, location):
         return await _send_decoded(request, context, wish, tag)
-    pieces = await context.pool.call(context.frame_index.pieces, location, numbers)
+    if rendition is not None:
+        pieces = frame_pieces(rendition, numbers)
+    elif location.frame_ranges is None:
+        pieces = await context.pool.call(context.frame_index.pieces, location, numbers)
+    else:  # known since admission: nothing has to be read
+        pieces = context.frame_index.pieces(location, numbers)
     kind = wish.part_type
     if chosen.multipart:
         pieces = _with_heads(pieces, wish)

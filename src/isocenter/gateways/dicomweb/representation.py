@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from isocenter.domain.archive.model import InstanceLocation
+from isocenter.domain.archive.model_renditions import MARK, Rendition
 from isocenter.gateways.dicomweb.corrections import corrected_file, corrected_pieces
 from isocenter.gateways.dicomweb.errors import NotAcceptable
-from isocenter.gateways.dicomweb.pieces import Piece
+from isocenter.gateways.dicomweb.pieces import BlobRange, Piece
 from isocenter.imaging.codecs import can_decode
 from isocenter.imaging.encoders import can_encode
 from isocenter.imaging.transcode import transcode_file
@@ -41,12 +42,14 @@ class Representation:
         transfer_syntax_uid: what is aimed at.
         is_stored: that is how it is kept, so its bytes are sent untouched.
         is_asked: the client named the transfer syntax, so nothing else will do.
+        rendition: what is kept in this transfer syntax beside the instance.
     """
 
     transfer_syntax_uid: str
     multipart: bool
     is_stored: bool
     is_asked: bool
+    rendition: Rendition | None = None
 
 
 def choose(
@@ -99,6 +102,9 @@ def represented(
     Raises:
         NotAcceptable: it cannot be decoded or encoded, and the client will have nothing else.
     """
+    rendition = representation.rendition
+    if rendition is not None:
+        return _rendered(blobs, rendition, modification), representation.transfer_syntax_uid
     if not representation.is_stored:
         data = blobs.read(location.blob_key)
         try:
@@ -111,3 +117,12 @@ def represented(
             syntax = parse_file_meta(made).transfer_syntax_uid
             return [corrected_file(made, modification)], syntax
     return corrected_pieces(blobs, location, modification), location.transfer_syntax_uid
+
+
+def _rendered(
+    blobs: BlobStore, rendition: Rendition, modification: Modification | None
+) -> list[Piece]:
+    start, length = len(MARK), rendition.size_bytes - len(MARK)
+    if modification is None:
+        return [BlobRange(rendition.blob_key, start, length)]
+    return [corrected_file(blobs.read(rendition.blob_key, start, length), modification)]

@@ -20,6 +20,7 @@ from isocenter.gateways.dicomweb.contents import content_of
 from isocenter.gateways.dicomweb.context import Dicomweb, actor_of, context_of, viewer_of
 from isocenter.gateways.dicomweb.drawing import Wish, draw
 from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
+from isocenter.gateways.dicomweb.renditions import with_renditions
 from isocenter.gateways.dicomweb.representation import choose, represented
 from isocenter.gateways.dicomweb.retrieve import modification_for
 from isocenter.imaging.render import JPEG_QUALITY
@@ -101,6 +102,7 @@ async def _send_file(
     current = bodies.not_modified(request, tag, REVALIDATE)
     if current is not None:
         return current
+    ((_, how),) = await with_renditions(request, [(location, how)])
     pieces, _ = await context.pool.call(represented, context.blobs, location, how, modification)
     return await bodies.answer(request, pieces, DICOM, tag=tag, cache=REVALIDATE)
 
