@@ -80,6 +80,11 @@ def route_images(zone: ZoneInfo) -> Handler:
     return react
 
 
+def _nothing(tx: Tx, event: Any, /, *, now: datetime) -> None:
+    """Stands for a reaction that is switched off."""
+    del tx, event, now
+
+
 def only_in_the_worker(tx: Tx, event: Any, /, *, now: datetime) -> None:
     """Stands for a reaction that this process never runs."""
     del tx, now
@@ -96,7 +101,17 @@ def router(
     archive_signed: bool = True,
     zone: ZoneInfo = _UTC,
 ) -> Router:
-    """The table. The reactions given here need parts that only the worker has; so does ``zone``."""
+    """The table. The reactions given here need parts that only the worker has; so do the others.
+
+    Args:
+        build_metadata: makes the metadata of complete studies.
+        carry_objects: carries objects to where they belong.
+        want_renditions: see ``domain.archive``.
+        forward_step: tells other systems of performed steps.
+        write_findings: writes what was measured into the archive.
+        archive_signed: whether that is asked for when a report is signed.
+        zone: where the department lives.
+    """
     send_images = route_images(zone)
     table: tuple[tuple[str, type[Any], Handler], ...] = (
         ("worklist.publish", StepBooked, worklist.on_step_booked),
@@ -120,6 +135,7 @@ def router(
         ("reconcile.patient_updated", PatientUpdated, reconcile.on_patient_changed),
         ("reconcile.patient_merged", PatientMerged, reconcile.on_patient_changed),
         ("reconcile.patient_unmerged", PatientUnmerged, reconcile.on_patient_changed),
+        ("reading.signed", ReportSigned, reading.on_report_signed if archive_signed else _nothing),
         ("distribution.route", ReportSigned, route_report),
         ("distribution.images", InstancesAdmitted, send_images),
         ("distribution.study", StudyCompleted, send_images),

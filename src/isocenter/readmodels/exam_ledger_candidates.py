@@ -52,6 +52,7 @@ _NARROWED: Final[Mapping[str, LiteralString]] = {
     ExamState.ORDERED: " and o.state = 'placed' and not exists (select"
     " from scheduling.scheduled_procedure_step s where s.accession_number = o.accession_number)",
     ExamState.SCHEDULED: " and o.state = 'placed'",
+    ExamState.HELD: " and o.state = 'held'",
     ExamState.DELIVERED: " and exists (select from reporting.report r"
     " join distribution.delivery d using (report_id, version)"
     " where r.order_key = o.order_key and d.state = 'acknowledged')",

@@ -30,6 +30,7 @@ class ExamState(StrEnum):
 
     ORDERED = "ordered"
     SCHEDULED = "scheduled"
+    HELD = "held"
     IN_PROGRESS = "in_progress"
     IMAGES_COMPLETE = "images_complete"
     NEEDS_RECONCILIATION = "needs_reconciliation"
@@ -72,6 +73,8 @@ _CLOSED: Final[Mapping[str, str]] = {
     "discontinued": "The order was discontinued.",
 }
 
+_ON_HOLD: Final = "The order is on hold."
+
 
 def spoken(duration: timedelta) -> str:
     """The duration as people say it: two units at most, as "2 h 10 min"."""
@@ -102,6 +105,8 @@ def state_of(facts: ExamFacts) -> ExamState:
         return ExamState.IMAGES_COMPLETE if facts.claims else ExamState.TO_READ
     if facts.begun_at or facts.performed:
         return ExamState.IN_PROGRESS
+    if facts.order_state == "held":
+        return ExamState.HELD
     return ExamState.SCHEDULED if facts.steps else ExamState.ORDERED
 
 
@@ -175,6 +180,14 @@ def hops_of(facts: ExamFacts, *, now: datetime, expectations: Expectations) -> t
     """All hops of the exam, in order."""
     sight = _Sight(facts, now, expectations)
     hops = (*_before_images(sight), *_images(sight), *_after_images(sight))
+    if facts.order_state == "held":
+        # Nothing is expected of an exam that is not to be done yet.
+        return tuple(
+            Hop(each.name, None, HopState.WAITING, _ON_HOLD, count=each.count)
+            if each.state is HopState.LATE
+            else each
+            for each in hops
+        )
     if facts.order_state not in _CLOSED:
         return hops
     reason = _CLOSED[facts.order_state]

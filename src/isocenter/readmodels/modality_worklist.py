@@ -174,7 +174,7 @@ select item.step_key, item.accession_number, item.scheduled_procedure_step_id, i
       join orders.requested_procedure procedure using (procedure_key)
       join orders.imaging_order placed using (order_key)
       join identity.current_patient patient using (patient_key)
-     where """
+     where placed.state <> 'held' and """
 _AFTER_ITEMS: Final = """
   ) item
  where """

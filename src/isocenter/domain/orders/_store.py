@@ -298,6 +298,60 @@ def set_order_state(
     )
 
 
+def set_hold(
+    tx: Tx, order_key: int, state: str, *, reason: str | None, said_at: int, now: datetime
+) -> None:
+    """Put an order on hold or release it; ``said_at`` as for ``set_order_state``."""
+    tx.run(
+        """
+        update orders.imaging_order
+           set state_reason = case when state = %(state)s then state_reason else %(reason)s end,
+               state_changed_at = case when state = %(state)s then state_changed_at
+                                       else %(now)s end,
+               state = %(state)s, updated_at = %(now)s,
+               said_at = said_at || jsonb_build_object('hold', %(said_at)s::bigint)
+         where order_key = %(order_key)s
+        """,
+        {
+            "state": state,
+            "reason": reason,
+            "said_at": said_at,
+            "now": now,
+            "order_key": order_key,
+        },
+    )
+
+
+def set_relations(
+    tx: Tx, order_key: int, *, parent_key: int | None = None, replaced_by_key: int | None = None
+) -> None:
+    """Note what an order was parted from, or replaced by; None leaves what was noted before."""
+    tx.run(
+        """
+        update orders.imaging_order
+           set parent_key = coalesce(%s, parent_key),
+               replaced_by_key = coalesce(%s, replaced_by_key)
+         where order_key = %s
+        """,
+        (parent_key, replaced_by_key, order_key),
+    )
+
+
+def set_numbers(tx: Tx, order_key: int, columns: Mapping[str, Any], now: datetime) -> None:
+    """Write the placer and filler order numbers of an order."""
+    tx.run(
+        """
+        update orders.imaging_order
+           set placer_order_number = %(placer_order_number)s,
+               placer_namespace = %(placer_namespace)s,
+               filler_order_number = %(filler_order_number)s,
+               filler_namespace = %(filler_namespace)s, updated_at = %(now)s
+         where order_key = %(order_key)s
+        """,
+        {**columns, "order_key": order_key, "now": now},
+    )
+
+
 def set_procedure_states(tx: Tx, procedure_keys: Sequence[int], state: str) -> None:
     """Move procedures to a state."""
     tx.run(

@@ -121,3 +121,34 @@ class OrderReopened:
     def subject(self) -> str:
         """The order."""
         return f"order/{self.order_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderHeld:
+    """An order is not to be done until it is released."""
+
+    name: ClassVar[str] = "orders.order_held"
+
+    order_key: int
+    accession_number: str
+    reason: str
+
+    @property
+    def subject(self) -> str:
+        """The order."""
+        return f"order/{self.order_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReleased:
+    """An order that was on hold may be done."""
+
+    name: ClassVar[str] = "orders.order_released"
+
+    order_key: int
+    accession_number: str
+
+    @property
+    def subject(self) -> str:
+        """The order."""
+        return f"order/{self.order_key}"

@@ -25,6 +25,7 @@ class OrderState(StrEnum):
     """Where an order, or one of its procedures, is."""
 
     PLACED = "placed"
+    HELD = "held"  # not to be done until it is released
     IN_PROGRESS = "in_progress"
     COMPLETED = "completed"
     CANCELLED = "cancelled"
@@ -38,25 +39,45 @@ class OrderVerb(StrEnum):
     REVISE = "revise"
     CANCEL = "cancel"
     DISCONTINUE = "discontinue"
+    CORRECT = "correct"  # what is said of it, also when it is done
+    HOLD = "hold"
+    RELEASE = "release"
+    REPLACE = "replace"
 
 
 CLOSED = frozenset({OrderState.CANCELLED, OrderState.DISCONTINUED})
 
 # What is not in the table is refused. A state that leads to itself makes the verb a repetition.
-_PLACED, _BEGUN, _DONE = OrderState.PLACED, OrderState.IN_PROGRESS, OrderState.COMPLETED
+_PLACED, _HELD = OrderState.PLACED, OrderState.HELD
+_BEGUN, _DONE = OrderState.IN_PROGRESS, OrderState.COMPLETED
 _CANCELLED, _STOPPED = OrderState.CANCELLED, OrderState.DISCONTINUED
 TRANSITIONS: Mapping[tuple[OrderState, OrderVerb], OrderState] = {
     (_PLACED, OrderVerb.PLACE): _PLACED,
     (_PLACED, OrderVerb.REVISE): _PLACED,
+    (_PLACED, OrderVerb.CORRECT): _PLACED,
+    (_PLACED, OrderVerb.HOLD): _HELD,
+    (_PLACED, OrderVerb.RELEASE): _PLACED,
+    (_PLACED, OrderVerb.REPLACE): _CANCELLED,
     (_PLACED, OrderVerb.CANCEL): _CANCELLED,
     (_PLACED, OrderVerb.DISCONTINUE): _STOPPED,
+    (_HELD, OrderVerb.PLACE): _HELD,
+    (_HELD, OrderVerb.REVISE): _HELD,
+    (_HELD, OrderVerb.CORRECT): _HELD,
+    (_HELD, OrderVerb.HOLD): _HELD,
+    (_HELD, OrderVerb.RELEASE): _PLACED,
+    (_HELD, OrderVerb.REPLACE): _CANCELLED,
+    (_HELD, OrderVerb.CANCEL): _CANCELLED,
+    (_HELD, OrderVerb.DISCONTINUE): _STOPPED,
     (_BEGUN, OrderVerb.PLACE): _BEGUN,
     (_BEGUN, OrderVerb.REVISE): _BEGUN,
+    (_BEGUN, OrderVerb.CORRECT): _BEGUN,
     (_BEGUN, OrderVerb.DISCONTINUE): _STOPPED,
     (_DONE, OrderVerb.PLACE): _DONE,
-    (_DONE, OrderVerb.REVISE): _DONE,
+    (_DONE, OrderVerb.CORRECT): _DONE,
+    (_CANCELLED, OrderVerb.REPLACE): _CANCELLED,
     (_CANCELLED, OrderVerb.CANCEL): _CANCELLED,
     (_CANCELLED, OrderVerb.DISCONTINUE): _CANCELLED,
+    (_STOPPED, OrderVerb.REPLACE): _STOPPED,
     (_STOPPED, OrderVerb.CANCEL): _STOPPED,
     (_STOPPED, OrderVerb.DISCONTINUE): _STOPPED,
 }
@@ -340,6 +361,8 @@ class Order:
 
     Attributes:
         patient_key: the patient row that the order named; merges are to be followed.
+        parent_key: of the order that it was parted from.
+        replaced_by_key: of the order that is done instead of it.
     """
 
     order_key: int
@@ -373,6 +396,8 @@ class Order:
     asserted_at: datetime
     said_at: dict[str, int]
     updated_at: datetime
+    parent_key: int | None
+    replaced_by_key: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,7 +416,7 @@ class Placement:
         procedure_keys: of each procedure of the facts, in their order.
         step_facts: what the facts say of each procedure's steps, in the same order.
         changed: names of what changed; empty for a repetition.
-        closed: the order is cancelled or discontinued: nothing may be booked.
+        closed: the order is cancelled, discontinued or done: nothing may be booked or moved.
     """
 
     order_key: int

@@ -80,8 +80,8 @@ class PlacedOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class ClosedOrder:
-    """An order that was cancelled or discontinued. ``changed`` is False for a repetition."""
+class OrderOutcome:
+    """An order that was closed, held or released. ``changed`` is False for a repetition."""
 
     order_key: int
     accession_number: str

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from isocenter.domain.access.model import Actor
-from isocenter.domain.orders.events import OrderRevised
+from isocenter.domain.orders.events import OrderHeld, OrderReleased, OrderRevised
+from isocenter.domain.scheduling import service as scheduling
 from isocenter.domain.scheduling.events import (
     StepBooked,
     StepCancelled,
@@ -39,6 +40,18 @@ def on_exam_renamed(tx: Tx, event: StepMoved | OrderRevised, *, now: datetime) -
 def on_step_cancelled(tx: Tx, event: StepCancelled, *, now: datetime) -> None:
     """Take cancelled steps off the worklist."""
     service.withdraw(tx, _ACTOR, event.step_keys, event.accession_number, now=now)
+
+
+def on_order_held(tx: Tx, event: OrderHeld, *, now: datetime) -> None:
+    """Note that the steps of an order on hold are off the worklist."""
+    keys = [each.step_key for each in scheduling.steps_of(tx, event.accession_number)]
+    service.withdraw(tx, _ACTOR, keys, event.accession_number, now=now)
+
+
+def on_order_released(tx: Tx, event: OrderReleased, *, now: datetime) -> None:
+    """Note that the steps of a released order are on the worklist again."""
+    keys = [each.step_key for each in scheduling.steps_of(tx, event.accession_number)]
+    service.offer_again(tx, _ACTOR, keys, event.accession_number, now=now)
 
 
 def on_step_status_changed(tx: Tx, event: StepStatusChanged, *, now: datetime) -> None:

@@ -1,25 +1,35 @@
-"""The use cases of orders: place, revise, cancel, discontinue, and move on as they are done."""
+"""The use cases of orders: place, revise, cancel, discontinue, replace, hold, release; move on."""
 
-from isocenter.domain.orders.service.closing import cancel, discontinue
+from isocenter.domain.orders.service.closing import cancel, discontinue, replace
 from isocenter.domain.orders.service.finding import exam, exam_of_study, locked_exam, order_for
-from isocenter.domain.orders.service.placing import (
-    ACCESSION_FORMAT,
-    PlacementRequest,
-    place,
-    place_all,
+from isocenter.domain.orders.service.holding import hold, release
+from isocenter.domain.orders.service.numbering import (
+    add_numbers,
+    assign_numbers,
+    find_exam,
+    part_from,
 )
+from isocenter.domain.orders.service.placing import ACCESSION_FORMAT, place, place_all
 from isocenter.domain.orders.service.progress import progress
+from isocenter.domain.orders.service.revising import PlacementRequest
 
 __all__ = [
     "ACCESSION_FORMAT",
     "PlacementRequest",
+    "add_numbers",
+    "assign_numbers",
     "cancel",
     "discontinue",
     "exam",
     "exam_of_study",
+    "find_exam",
+    "hold",
     "locked_exam",
     "order_for",
+    "part_from",
     "place",
     "place_all",
     "progress",
+    "release",
+    "replace",
 ]

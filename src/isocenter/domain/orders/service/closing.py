@@ -1,4 +1,4 @@
-"""Cancelling an order that is not begun, and discontinuing one."""
+"""Cancelling an order that is not begun, discontinuing one, and doing another one instead."""
 
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from isocenter.domain.orders.service.finding import audit_entry, lock_order
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
+_REPLACED = "replaced by another order"
 _FINISHED = frozenset({OrderState.COMPLETED, *CLOSED})
 
 
@@ -39,6 +40,27 @@ def discontinue(
     """Stop an order, begun or not. Raises ``OrderUnknown``, ``StateForbids``."""
     authorize(actor, Action.ORDER_WRITE)
     return _close(tx, actor, reference, OrderVerb.DISCONTINUE, reason, now=now)
+
+
+def replace(
+    tx: Tx,
+    actor: Actor,
+    reference: OrderReference,
+    replacement_key: int,
+    *,
+    now: datetime,
+) -> Exam:
+    """Withdraw an order that is not begun, because another one is done instead of it.
+
+    Raises ``OrderUnknown``, ``StateForbids``. Replacing again changes nothing.
+
+    Standard: HL7 v2.5.1 4.5.1.1 (RP, RO)
+    """
+    authorize(actor, Action.ORDER_WRITE)
+    exam = _close(tx, actor, reference, OrderVerb.REPLACE, _REPLACED, now=now)
+    if exam.order.order_key != replacement_key:
+        store.set_relations(tx, exam.order.order_key, replaced_by_key=replacement_key)
+    return exam
 
 
 def _close(

@@ -5,7 +5,6 @@ afterwards. Locks are taken in the order patient, order, step.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -24,21 +23,12 @@ from isocenter.domain.orders.model import (
     check_facts,
 )
 from isocenter.domain.orders.service.finding import audit_entry, is_meant, the_order
-from isocenter.domain.orders.service.revising import new_procedures, revise
+from isocenter.domain.orders.service.revising import PlacementRequest, new_procedures, revise
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx, UniqueViolation
 
 ACCESSION_FORMAT = AccessionFormat()
 _ATTEMPTS_MAX = 100
-
-
-@dataclass(frozen=True, slots=True)
-class PlacementRequest:
-    """An order to be placed or revised."""
-
-    actor: Actor
-    patient_key: int
-    facts: OrderFacts
 
 
 def place(
@@ -116,7 +106,7 @@ def _revise_known(
             fresh[position] = each
         elif known.order_key not in concerned:
             concerned.add(known.order_key)
-            done[position] = revise(tx, each.actor, known, each.patient_key, each.facts, now=now)
+            done[position] = revise(tx, known, each, now=now)
     return fresh
 
 

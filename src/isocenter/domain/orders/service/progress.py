@@ -43,6 +43,8 @@ def progress(
     target = order_state([
         states.get(e.procedure_key, OrderState(e.state)) for e in exam.procedures
     ])
+    if target is OrderState.PLACED and order.state == OrderState.HELD:
+        return  # what waits stays on hold; what is begun is no longer
     if target != order.state:
         store.set_order_state(tx, order.order_key, target, reason=None, said_at=None, now=now)
         event = _PROGRESS_EVENTS[target]

@@ -1,6 +1,7 @@
 """Bringing a known order up to date: of each column the newest assertion holds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +31,17 @@ from isocenter.domain.orders.service.finding import audit_entry, shares_number
 from isocenter.infra import ids, outbox
 from isocenter.infra.db import Tx
 
+
+@dataclass(frozen=True, slots=True)
+class PlacementRequest:
+    """An order to be placed, revised or corrected."""
+
+    actor: Actor
+    patient_key: int
+    facts: OrderFacts
+    verb: OrderVerb = OrderVerb.PLACE
+
+
 _NUMBERS = ("placer", "filler")
 PROCEDURE_COLUMNS = (
     "requested_procedure_id",
@@ -42,46 +54,45 @@ PROCEDURE_COLUMNS = (
 )
 
 
-def revise(
-    tx: Tx,
-    actor: Actor,
-    order: Order,
-    patient_key: int,
-    facts: OrderFacts,
-    *,
-    now: datetime,
-) -> Placement:
+def revise(tx: Tx, order: Order, request: PlacementRequest, *, now: datetime) -> Placement:
     """Bring a locked order up to date.
 
     Raises ``AccessionConflict``, ``OrderPatientConflict``, ``StudyInstanceUidFixed``,
     ``StateForbids``.
     """
-    if not identity.same_person(tx, order.patient_key, patient_key):
+    facts, verb = request.facts, request.verb
+    if not identity.same_person(tx, order.patient_key, request.patient_key):
         if not shares_number(order, facts):
             raise AccessionConflict("the accession number belongs to another patient's exam")
         raise OrderPatientConflict("the order belongs to another patient")
     asserted_at = not_from_the_future(facts.asserted_at, now)
-    closed = OrderState(order.state) in CLOSED
+    closed, done = OrderState(order.state) in CLOSED, order.state == OrderState.COMPLETED
     # What was said before the order was closed may arrive after that; a new instruction may not.
-    if not closed or microseconds(asserted_at) > order.said_at.get("state", 0):
-        after(OrderState(order.state), OrderVerb.REVISE)
+    ended = microseconds(order.state_changed_at) if done else 0
+    is_new = microseconds(asserted_at) > order.said_at.get("state", ended)
+    if not (closed or done) or is_new:
+        after(OrderState(order.state), verb)
     changed = _revise_order(tx, order, facts, asserted_at, now=now)
-    keys = _revise_procedures(tx, order, facts, asserted_at, changed)
+    # What was done stays as it was done: a correction is of what was said of the order.
+    described = done and verb is OrderVerb.CORRECT
+    keys = () if described else _revise_procedures(tx, order, facts, asserted_at, changed)
     uids = [each.study_instance_uid for each in store.procedures_of(tx, order.order_key)]
     number = order.accession_number
     if changed:
         event = OrderRevised(order.order_key, number, uids, order.patient_key, changed)
         outbox.append(tx, event, now=now)
-        audit.record(tx, audit_entry(actor, "order.revise", number, {"changed": changed}), now=now)
+        audit.record(
+            tx, audit_entry(request.actor, "order.revise", number, {"changed": changed}), now=now
+        )
     return Placement(
         order_key=order.order_key,
         accession_number=number,
         study_instance_uids=tuple(uids),
         procedure_keys=keys,
-        step_facts=tuple(each.steps for each in facts.requested()),
+        step_facts=() if described else tuple(each.steps for each in facts.requested()),
         created=False,
         changed=tuple(changed),
-        closed=closed,
+        closed=closed or described,
     )
 
 
