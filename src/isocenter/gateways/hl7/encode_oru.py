@@ -15,14 +15,11 @@ from isocenter.errors import IsocenterError, Kind
 from isocenter.readmodels.report_content import ContentVersion, ReportContent
 from isocenter.standards.hl7v2 import writer
 from isocenter.standards.hl7v2.datatypes import format_dtm, xpn_of
+from isocenter.standards.statuses import Result, result_status
 
 REPORT: Final = ("18748-4", "Diagnostic imaging study", "LN")
 ADDENDUM: Final = ("55107-7", "Addendum Document", "LN")
 STUDY: Final = ("113014", "DICOM Study", "DCM")
-
-# OBR-25 (table 0123): what is true first, then what says the least untruth to a receiver that does
-# not take it. There is no code for "final with an addendum": it is a correction of the first final.
-STATUSES: Final = {False: ("F", "C"), True: ("C", "F")}
 
 
 class StatusNotTaken(IsocenterError):
@@ -89,9 +86,9 @@ def _message_type(version: str) -> writer.Repetition:
 
 def _status(content: ReportContent, envelope: Envelope) -> str:
     has_addendum = any(_is_addendum(text) for text in content.versions)
-    for status in STATUSES[has_addendum]:
-        if status in envelope.statuses:
-            return status
+    status = result_status(Result.APPENDED if has_addendum else Result.FINAL, envelope.statuses)
+    if status is not None:
+        return status
     raise StatusNotTaken("the receiver takes neither final nor corrected results")
 
 
