@@ -133,7 +133,7 @@ class Rebuilder:
 
     def _admit(self, batch: Sequence[ReceivedInstance], report: RebuildReport) -> None:
         with self.db.transaction() as tx:
-            admissions = rebuilding.readmit(tx, self.actor, batch, now=self.clock())
+            admissions = rebuilding.readmit(tx, self.actor, self.blobs, batch, now=self.clock())
         for received, admission in zip(batch, admissions, strict=True):
             match admission.outcome:
                 case Outcome.STORED:

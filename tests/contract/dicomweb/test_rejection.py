@@ -87,4 +87,5 @@ def test_coded_reasons(server):
     assert post("113999%5EDCM").status_code == 400
     assert post("113001%5EDCM").json() == {"rejected": 3}
     (record,) = server.audited("study.reject")
-    assert "113001^DCM" in record.detail["reason"]
+    assert record.detail["code"] == "113001"
+    assert record.detail["reason"] == "Rejected for Quality Reasons"

@@ -35,6 +35,7 @@ class Action(StrEnum):
     ORDER_WRITE = "order.write"
     SCHEDULE_WRITE = "schedule.write"
     WORKLIST_READ = "worklist.read"
+    WORKITEM_WRITE = "workitem.write"
     STUDY_READ = "study.read"
     STUDY_STORE = "study.store"
     STUDY_RECONCILE = "study.reconcile"
@@ -45,6 +46,7 @@ class Action(StrEnum):
     DELIVERY_READ = "delivery.read"
     DELIVERY_REPLAY = "delivery.replay"
     MESSAGE_READ = "message.read"
+    MESSAGE_REPLAY = "message.replay"
     PEER_READ = "peer.read"
     PEER_WRITE = "peer.write"
     USER_WRITE = "user.write"
@@ -73,6 +75,7 @@ _READ = frozenset({
 ROLE_ACTIONS: Mapping[Role, frozenset[Action]] = {
     Role.RADIOLOGIST: _READ
     | {
+        Action.WORKITEM_WRITE,
         Action.STUDY_STORE,
         Action.STUDY_RECONCILE,
         Action.REPORT_WRITE,
@@ -84,6 +87,7 @@ ROLE_ACTIONS: Mapping[Role, frozenset[Action]] = {
         Action.PATIENT_WRITE,
         Action.ORDER_WRITE,
         Action.SCHEDULE_WRITE,
+        Action.WORKITEM_WRITE,
         Action.STUDY_STORE,
         Action.STUDY_RECONCILE,
         Action.DELIVERY_READ,
@@ -103,12 +107,14 @@ ROLE_ACTIONS: Mapping[Role, frozenset[Action]] = {
 }
 
 DICOM_PERMISSION_ACTIONS: Mapping[str, frozenset[Action]] = {
-    "store": frozenset({Action.STUDY_STORE}),
+    # A rejection note is an object like any (IHE RAD-66); what it takes out of use can be restored.
+    "store": frozenset({Action.STUDY_STORE, Action.STUDY_REJECT}),
     "find": frozenset({Action.STUDY_READ}),
     "move": frozenset({Action.STUDY_READ}),
     "get": frozenset({Action.STUDY_READ}),
     "worklist": frozenset({Action.WORKLIST_READ}),
     "mpps": frozenset({Action.SCHEDULE_WRITE}),
+    "ups": frozenset({Action.WORKLIST_READ, Action.WORKITEM_WRITE}),
 }
 
 HL7_PERMISSION_ACTIONS: Mapping[str, frozenset[Action]] = {

@@ -139,6 +139,9 @@ with given as materialized (
            select from archive.conflicting_instance rejected
             where rejected.sop_instance_uid = given.sop_instance_uid
               and rejection_key is not null)
+       and not exists (
+           select from archive.awaited_rejection awaited
+            where awaited.sop_instance_uid = given.sop_instance_uid)
      order by sop_instance_uid
     on conflict (sop_instance_uid) do nothing
     returning series_key, sop_instance_uid, sop_class_uid, calling_ae_title
@@ -222,13 +225,13 @@ _KEEP_CONFLICTS = """
 insert into archive.conflicting_instance (
     sop_instance_uid, study_instance_uid, asserted_study_instance_uid, asserted_series_instance_uid,
     sop_class_uid, transfer_syntax_uid, blob_key, size_bytes, sha256, dataset_offset, received_at,
-    calling_ae_title)
+    calling_ae_title, rejection_key)
 select *
   from jsonb_to_recordset(%s) as given (
        sop_instance_uid text, study_instance_uid text, asserted_study_instance_uid text,
        asserted_series_instance_uid text, sop_class_uid text, transfer_syntax_uid text,
        blob_key text, size_bytes bigint, sha256 bytea, dataset_offset bigint,
-       received_at timestamptz, calling_ae_title text)
+       received_at timestamptz, calling_ae_title text, rejection_key bigint)
  order by sop_instance_uid
 on conflict on constraint conflicting_once do nothing
 returning blob_key

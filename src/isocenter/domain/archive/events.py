@@ -132,6 +132,8 @@ class InstancesRejected:
         sop_instance_uid: the one instance that was rejected; "" for all.
         count: how many instances.
         remaining: how many instances the study still has.
+        note_sop_instance_uid: of the document that says it, once that is written; "" in events of
+            before there were documents.
     """
 
     name: ClassVar[str] = "archive.instances_rejected"
@@ -141,6 +143,47 @@ class InstancesRejected:
     sop_instance_uid: str
     count: int
     remaining: int
+    note_sop_instance_uid: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The study."""
+        return f"study/{self.study_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class InstancesRestored:
+    """Somebody brought rejected images back into use.
+
+    Attributes:
+        note_sop_instance_uid: of the document that says it, once that is written.
+    """
+
+    name: ClassVar[str] = "archive.instances_restored"
+
+    study_instance_uid: str
+    count: int
+    note_sop_instance_uid: str
+
+    @property
+    def subject(self) -> str:
+        """The study."""
+        return f"study/{self.study_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class RejectionNoteKept:
+    """A document is here that says which images of the study are not to be used, or are again.
+
+    Attributes:
+        code: of the document's title.
+    """
+
+    name: ClassVar[str] = "archive.rejection_note_kept"
+
+    study_instance_uid: str
+    note_sop_instance_uid: str
+    code: str
 
     @property
     def subject(self) -> str:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import ClassVar, Final
 
 from isocenter.errors import IsocenterError, Kind
+from isocenter.standards.dicom.key_object import Note
 
 SOP_CLASS_UID: Final = 0x0008_0016
 SOP_INSTANCE_UID: Final = 0x0008_0018
@@ -133,6 +134,7 @@ class ReceivedInstance:
         attributes: decoded text of those ``INDEXED_TAGS`` that the object has; several values
             are separated by a backslash.
         frame_ranges: packed pairs of offset and length in the blob, in the receiver's encoding.
+        note: what it says of other instances, when it is a rejection note.
     """
 
     blob_key: str
@@ -145,6 +147,7 @@ class ReceivedInstance:
     attributes: Mapping[int, str]
     pixel_data_offset: int | None = None
     frame_ranges: bytes | None = None
+    note: Note | None = None
 
 
 @dataclass(frozen=True, slots=True)

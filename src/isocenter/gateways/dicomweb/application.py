@@ -94,8 +94,10 @@ def _routes() -> list[Route]:
         for route in (
             Route(path, rejection.delete, methods=["DELETE"]),
             Route(path + "/reject/{code}", rejection.reject, methods=["POST"]),
+            Route(path + "/restore", rejection.restore, methods=["POST"]),
         )
     ]
+    rejections.append(Route(_STUDY + "/rejections", rejection.rejections))
     others = [
         Route("/wado", uri.retrieve),
         Route("/", capabilities.root, methods=["GET", "OPTIONS"]),

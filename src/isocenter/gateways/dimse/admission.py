@@ -17,6 +17,7 @@ from isocenter.domain.archive.model import (
     SOP_CLASS_UID,
     SOP_INSTANCE_UID,
     Admission,
+    NotAnInstance,
     Outcome,
     ReceivedInstance,
 )
@@ -24,6 +25,7 @@ from isocenter.domain.archive.service.description import (
     ObjectHeader,
     index_frames,
     read_header,
+    read_note_of,
 )
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.dimse import metrics
@@ -35,6 +37,7 @@ from isocenter.infra.clock import Clock
 from isocenter.infra.log import get_logger
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.dimse.status import Status
+from isocenter.standards.dicom.key_object import KEY_OBJECT_SELECTION, Note
 from isocenter.standards.dicom.part10_elements import TruncatedError
 
 _log = get_logger(__name__)
@@ -81,6 +84,7 @@ class _Entry:
 
     finished: Finished
     header: ObjectHeader | None = None
+    note: Note | None = None
     blob: StoredBlob | None = None
     answer: Answer | None = None
 
@@ -150,6 +154,7 @@ class AdmissionQueue:
             self._make_durable(_open(entries))
             for entry in _open(entries):
                 self._complete_header(entry)
+                self._read_note(entry)
             self._admit_all(_open(entries))
         except Exception:  # noqa: BLE001  a defect of ours must not end the thread
             _log.exception("admission_failed", instances=len(batch))
@@ -219,6 +224,21 @@ class AdmissionQueue:
             ranges = index_frames(whole, finished.transfer_syntax_uid, dataset_offset=offset)
             entry.header = replace(header, frame_ranges=ranges, needs_frame_index=False)
 
+    def _read_note(self, entry: _Entry) -> None:
+        """Reads back what a document says of other instances."""
+        finished, blob = entry.finished, entry.blob
+        if finished.sop_class_uid != KEY_OBJECT_SELECTION or blob is None or entry.header is None:
+            return
+        try:
+            entry.note = read_note_of(
+                self._store,
+                blob,
+                finished.transfer_syntax_uid,
+                dataset_offset=finished.dataset_offset,
+            )
+        except NotAnInstance as error:
+            self._refuse(entry, Answer(Status.OUT_OF_RESOURCES, error.message))
+
     def _admit_all(self, entries: Sequence[_Entry]) -> None:
         if not entries:
             return
@@ -261,6 +281,7 @@ class AdmissionQueue:
             attributes=header.attributes,
             pixel_data_offset=header.pixel_data_offset,
             frame_ranges=header.frame_ranges,
+            note=entry.note,
         )
         return Arrival(finished.caller, finished.grant, instance)
 

@@ -13,7 +13,9 @@ from isocenter.domain.archive.service.location import (
     studies_with,
     study,
 )
-from isocenter.domain.archive.service.rejection import reject
+from isocenter.domain.archive.service.notes import note_to_send, sender_of_note, write_due_note
+from isocenter.domain.archive.service.rejection import reject, settle_awaited
+from isocenter.domain.archive.service.restoration import rejections, restore
 from isocenter.domain.archive.service.selection import growth, locate_between
 from isocenter.domain.archive.service.sweeping import sweep, unreferenced
 from isocenter.domain.archive.service.verification import damage
@@ -32,13 +34,19 @@ __all__ = [
     "locate",
     "locate_between",
     "modifications_of",
+    "note_to_send",
     "record_study_access",
     "reject",
+    "rejections",
+    "restore",
+    "sender_of_note",
     "series_of",
     "set_series_metadata",
+    "settle_awaited",
     "stored_instances",
     "studies_with",
     "study",
     "sweep",
     "unreferenced",
+    "write_due_note",
 ]

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.archive import _store, model
+from isocenter.domain.archive import _store_rejection as _rejections
 from isocenter.domain.archive.events import ConflictingInstanceKept, InstancesAdmitted
 from isocenter.domain.archive.model import (
     Admission,
@@ -22,6 +23,8 @@ from isocenter.domain.archive.model import (
     SeriesAttributes,
     StudyAttributes,
 )
+from isocenter.domain.archive.model_rejection import ReceivedNote
+from isocenter.domain.archive.service.rejection import apply_note
 from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.audit.service import record_many
 from isocenter.infra import outbox
@@ -123,7 +126,8 @@ def admit_more(
     for index, received in enumerate(batch):
         series_key = familiar.series_key(actor, received.attributes, now)
         uid = received.attributes.get(model.SOP_INSTANCE_UID, "")
-        if series_key is not None and model.is_uid(uid) and uid not in rows:
+        plain = received.note is None and model.is_uid(uid)
+        if series_key is not None and plain and uid not in rows:
             rows[uid] = _instance_row(received, series_key)
             places[uid] = index
     for uid in _store.store(tx, list(rows.values()), now=now) if rows else ():
@@ -165,6 +169,10 @@ def admit(
         except NotAnInstance as refusal:
             uid = model.text_of(received.attributes, model.SOP_INSTANCE_UID) or ""
             admissions[index] = Admission(uid, Outcome.REFUSED, refusal.message)
+            continue
+        if received.note is not None and Action.STUDY_REJECT not in actor.actions:
+            uid, reason = candidate.identity.sop_instance_uid, "may not reject images"
+            admissions[index] = Admission(uid, Outcome.REFUSED, reason)
             continue
         uid = candidate.identity.sop_instance_uid
         if uid in candidates:
@@ -217,7 +225,20 @@ def _store_new(
         if each.identity.study_instance_uid not in disagreements:
             attributes = each.received.attributes
             familiar.meet(actor, attributes, places[each.series].series_key, now)
+    _apply_notes(tx, actor, new, now)
     return [entry for uid, entry in candidates.items() if uid not in stored]
+
+
+def _apply_notes(tx: Tx, actor: Actor, new: Sequence[_Candidate], now: datetime) -> None:
+    for each in new:
+        if each.received.note is not None:
+            received = ReceivedNote(
+                note=each.received.note,
+                study_instance_uid=each.identity.study_instance_uid,
+                sop_instance_uid=each.identity.sop_instance_uid,
+                patient_id=each.study.patient_id,
+            )
+            apply_note(tx, actor, received, now=now)
 
 
 def _first_of(
@@ -402,6 +423,8 @@ def _settle_known(
         return
     uids = sorted({each.identity.sop_instance_uid for _, each in entries})
     known = {each.sop_instance_uid: each for each in _store.known(tx, uids)}
+    if len(known) < len(uids):
+        _keep_awaited(tx, [each for _, each in entries], known)
     conflicts: list[tuple[int, _Candidate]] = []
     for index, each in entries:
         uid = each.identity.sop_instance_uid
@@ -423,6 +446,24 @@ def _settle_known(
             outbox.append(tx, event, now=now)
         else:  # these bytes were kept beside the first ones before
             admissions[index] = Admission(uid, Outcome.DUPLICATE)
+
+
+def _keep_awaited(tx: Tx, candidates: Sequence[_Candidate], known: dict[str, _store.Known]) -> None:
+    """Keep instances that were rejected before they came, and add them to what is known."""
+    coming = {
+        each.identity.sop_instance_uid: each
+        for each in reversed(candidates)
+        if each.identity.sop_instance_uid not in known
+    }
+    rejection_of = _rejections.awaited(tx, sorted(coming))
+    rows: list[dict[str, Any]] = []
+    for uid, each in coming.items():
+        study = each.identity.study_instance_uid
+        known[uid] = _store.Known(uid, each.received.blob_key, each.received.sha256, study)
+        rows.append({**_conflict_row(each, known), "rejection_key": rejection_of[uid]})
+        _rejections.count(tx, rejection_of[uid], instances=1, awaited=-1)
+    _store.keep_conflicts(tx, rows)
+    _rejections.await_no_more(tx, sorted(coming))
 
 
 def _conflict_row(candidate: _Candidate, known: Mapping[str, _store.Known]) -> dict[str, Any]:

@@ -12,17 +12,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from isocenter.domain.archive.model import INDEXED_TAGS, NotAnInstance, ReceivedInstance
+from isocenter.domain.archive.model import (
+    INDEXED_TAGS,
+    SOP_CLASS_UID,
+    NotAnInstance,
+    ReceivedInstance,
+)
 from isocenter.infra.blobs import BlobStore, StoredBlob, mapped
 from isocenter.standards import RemoteProtocolError
+from isocenter.standards.dicom.key_object import KEY_OBJECT_SELECTION, Note, read_note
 from isocenter.standards.dicom.part10 import FileMeta, HeaderScan, parse_file_meta, scan_header
 from isocenter.standards.dicom.part10_elements import Buffer, TruncatedError
 from isocenter.standards.dicom.part10_frames import frame_bits, frame_ranges
+from isocenter.standards.dicom.values import decode_dataset
 
 # The index of a film of hours would be megabytes in a row of the database; readers then find
 # frames anew.
 _INDEXED_FRAMES_MAX: Final = 4096
 _FIRST_READ_BYTES: Final = 1 << 16
+# Names of about a hundred thousand instances, twice.
+_DOCUMENT_BYTES_MAX: Final = 1 << 25
 _NUMBER_OF_FRAMES: Final = 0x0028_0008
 _BINARY_NUMBERS: Final = frozenset({"US", "SS", "UL", "SL"})
 
@@ -131,7 +140,28 @@ def describe_file(
         attributes=header.attributes,
         pixel_data_offset=header.pixel_data_offset,
         frame_ranges=frames,
+        note=read_note_of(store, blob, meta.transfer_syntax_uid, dataset_offset=meta.dataset_offset)
+        if header.attributes.get(SOP_CLASS_UID) == KEY_OBJECT_SELECTION
+        else None,
     )
+
+
+def read_note_of(
+    store: BlobStore, blob: StoredBlob, transfer_syntax_uid: str, *, dataset_offset: int
+) -> Note | None:
+    """What a stored Key Object Selection document rejects; None when it is about something else.
+
+    Raises ``NotAnInstance`` when it is too large: a note of which only a part were done is worse
+    than one that comes back to its sender.
+    """
+    if blob.size_bytes > _DOCUMENT_BYTES_MAX:
+        raise NotAnInstance("the key object selection is too large to be read")
+    try:
+        return read_note(
+            decode_dataset(store.read(blob.key), transfer_syntax_uid, start=dataset_offset)
+        )
+    except RemoteProtocolError:
+        return None  # nobody can tell what it means; it is kept as it is
 
 
 def _read_file(store: BlobStore, blob: StoredBlob) -> tuple[FileMeta, ObjectHeader]:

@@ -16,6 +16,7 @@ from typing import Final
 from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.archive import _store_blobs as _store
 from isocenter.domain.archive.model import (
+    PATIENT_ID,
     SOP_INSTANCE_UID,
     Admission,
     NotAnInstance,
@@ -24,8 +25,10 @@ from isocenter.domain.archive.model import (
     identify,
     text_of,
 )
+from isocenter.domain.archive.model_rejection import ReceivedNote
 from isocenter.domain.archive.service.admission import admit
 from isocenter.domain.archive.service.description import describe_file
+from isocenter.domain.archive.service.restoration import restore_as_noted
 from isocenter.infra.blobs import BlobStore, StoredBlob
 from isocenter.infra.blobs.sealed_header import MARK, is_sealed
 from isocenter.infra.blobs.several import store_of
@@ -33,6 +36,7 @@ from isocenter.infra.db import Tx
 from isocenter.infra.ids import made_at
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom import uids
+from isocenter.standards.dicom.key_object import Title
 from isocenter.standards.dicom.part10 import PREAMBLE_BYTES, PREFIX, parse_file_meta
 
 UNKNOWN_SENDER: Final = "UNKNOWN"
@@ -88,11 +92,12 @@ def unnamed(tx: Tx, actor: Actor, blob_keys: Sequence[str]) -> list[str]:
 
 
 def readmit(
-    tx: Tx, actor: Actor, batch: Sequence[ReceivedInstance], *, now: datetime
+    tx: Tx, actor: Actor, blobs: BlobStore, batch: Sequence[ReceivedInstance], *, now: datetime
 ) -> list[Admission]:
     """What became of each object of ``batch``, which is in the order in which the objects came.
 
     The same bytes in another store are a copy and from now on known as one; no blob is removed.
+    Notes reject and restore again what they did when they came.
     """
     authorize(actor, Action.STUDY_STORE)
     admissions = admit(tx, actor, batch, now=now)
@@ -102,6 +107,14 @@ def readmit(
             _store.note_found_copy(
                 tx, uid, received.sha256, received.blob_key, store_of(received.blob_key), now=now
             )
+        elif received.note is not None and received.note.title is Title.REVOKED:
+            revoking = ReceivedNote(
+                note=received.note,
+                study_instance_uid=identify(received.attributes).study_instance_uid,
+                sop_instance_uid=admission.sop_instance_uid,
+                patient_id=text_of(received.attributes, PATIENT_ID),
+            )
+            restore_as_noted(tx, actor, blobs, revoking, now=now)
     studies = {identify(each.attributes).study_instance_uid for each in batch}
     _store.restore_times(tx, sorted(studies))
     _store.restore_series_times(tx, sorted(studies))
