@@ -62,6 +62,8 @@ class Hl7PeerRow:
     result_statuses: list[str]
     tls: bool
     enabled: bool
+    order_responses: bool
+    sequence_numbers: bool
 
     def peer(self) -> Hl7Peer:
         """The row as the model's peer."""
@@ -80,6 +82,8 @@ class Hl7PeerRow:
             result_statuses=frozenset(self.result_statuses),
             tls=self.tls,
             enabled=self.enabled,
+            order_responses=self.order_responses,
+            sequence_numbers=self.sequence_numbers,
         )
 
 
@@ -104,11 +108,12 @@ def insert_hl7_peer(tx: Tx, peer: Hl7Peer, now: datetime) -> int:
         """
         insert into peers.hl7_peer
                (name, host, port, send, receive, application, facility, assigning_authority,
-                version, character_set, ack_timeout_s, result_statuses, tls, enabled, added_at)
+                version, character_set, ack_timeout_s, result_statuses, tls, enabled,
+                order_responses, sequence_numbers, added_at)
         values (%(name)s, %(host)s, %(port)s, %(send)s::text[], %(receive)s::text[],
                 %(application)s, %(facility)s, %(assigning_authority)s, %(version)s,
                 %(character_set)s, %(ack_timeout_s)s, %(result_statuses)s::text[], %(tls)s,
-                %(enabled)s, %(now)s)
+                %(enabled)s, %(order_responses)s, %(sequence_numbers)s, %(now)s)
             on conflict do nothing
         """,
         {
@@ -152,7 +157,8 @@ def hl7_peers(tx: Tx) -> list[Hl7Peer]:
         Hl7PeerRow,
         """
         select name, host, port, send, receive, application, facility, assigning_authority,
-               version, character_set, ack_timeout_s, result_statuses, tls, enabled
+               version, character_set, ack_timeout_s, result_statuses, tls, enabled,
+               order_responses, sequence_numbers
           from peers.hl7_peer order by name
         """,
     )

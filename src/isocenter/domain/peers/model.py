@@ -90,6 +90,9 @@ class Hl7Peer:
         application: its MSH-3; None accepts any.
         assigning_authority: of patient identifiers that it sends without one.
         result_statuses: OBR-25 values that it takes.
+        order_responses: its orders are answered by ORR, ORG or ORI, which tell what became of each
+            order; else by ACK. Numbers that it asks for (SN) are always told.
+        sequence_numbers: MSH-13 of its messages is checked.
     """
 
     name: str
@@ -106,6 +109,8 @@ class Hl7Peer:
     result_statuses: frozenset[str] = frozenset({"P", "F", "C"})
     tls: bool = False
     enabled: bool = True
+    order_responses: bool = False
+    sequence_numbers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

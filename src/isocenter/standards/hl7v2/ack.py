@@ -85,12 +85,14 @@ class Problem:
             empty only when the fault is in no field.
         user_text: ERR-8, one line for the person who reads the sender's log. Holds no patient data.
         severity: ERR-4: E, W or I.
+        application_code: ERR-5, of table 0119 with its text: what of an order could not be done.
     """
 
     code: ErrorCode
     location: str = ""
     user_text: str = ""
     severity: str = "E"
+    application_code: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,19 @@ class Origin:
     def is_enhanced(self) -> bool:
         """Whether the sender asks for enhanced acknowledgements."""
         return bool(self.accept or self.application)
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an application acknowledgement holds beside MSA and ERR.
+
+    Attributes:
+        message_type: MSH-9 of it, as ORR, O02, ORR_O02.
+        segments: results of ``writer.segment`` in the sender's delimiters.
+    """
+
+    message_type: tuple[str, str, str]
+    segments: tuple[str, ...]
 
 
 def origin_of(message: Message) -> Origin:
@@ -163,8 +178,8 @@ def build_ack(
     *,
     control_id: str,
     timestamp: str,
-    text: str = "",
     problems: Sequence[Problem] = (),
+    content: Content | None = None,
 ) -> bytes:
     """Return an ACK message that answers ``origin``, in the sender's own delimiters.
 
@@ -173,8 +188,9 @@ def build_ack(
         code: MSA-1.
         control_id: MSH-10 of the acknowledgement itself, new for each.
         timestamp: MSH-7, a DTM value.
-        text: MSA-3; read by people although deprecated. Empty: the text of the first problem.
-        problems: become ERR segments (one ERR-1 before version 2.5).
+        problems: become ERR segments (one ERR-1 before version 2.5), and the text of the first one
+            MSA-3, which people read although it is deprecated.
+        content: makes it another message than ACK.
 
     Standard: HL7 v2.5.1 2.9.2, 2.13.1.
     """
@@ -186,19 +202,20 @@ def build_ack(
         5: copy(origin.sending[0]),
         6: copy(origin.sending[1]),
         7: timestamp,
-        9: _message_type(origin),
+        9: _message_type(origin, content),
         10: control_id,
         11: copy(origin.processing_id),
         12: copy(origin.version),
     }
-    if not text and problems:
-        text = problems[0].user_text or ERROR_TEXT[problems[0].code]
+    text = (problems[0].user_text or ERROR_TEXT[problems[0].code]) if problems else ""
     segments = [writer.segment("MSA", {1: code.value, 2: copy(origin.control_id), 3: text}, syntax)]
     if _version(origin) >= (2, 5):
         segments += [_err(problem, syntax) for problem in problems]
     elif problems:
         old = [_err_1(problem) for problem in problems]
         segments.append(writer.segment("ERR", {1: old}, syntax))
+    if content is not None:
+        segments += content.segments
     return writer.message(header, segments, charset=origin.charset or charsets.UTF_8, syntax=syntax)
 
 
@@ -255,8 +272,10 @@ def _version(origin: Origin) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _message_type(origin: Origin) -> writer.Repetition:
+def _message_type(origin: Origin, content: Content | None) -> writer.Repetition:
     # MSH-9.2 came with 2.2 and MSH-9.3 with 2.3.1.
+    if content is not None:
+        return content.message_type[: 2 if _version(origin) < (2, 3, 1) else 3]
     if not origin.trigger or _version(origin) < (2, 3):
         return "ACK"
     if _version(origin) < (2, 3, 1):
@@ -272,6 +291,7 @@ def _err(problem: Problem, syntax: Syntax) -> str:
             2: location,
             3: (str(problem.code.value), ERROR_TEXT[problem.code], "HL70357"),
             4: problem.severity,
+            5: (*problem.application_code, "HL70119") if problem.application_code[0] else None,
             8: problem.user_text,
         },
         syntax,
