@@ -160,6 +160,21 @@ class Settings:
     assigning_authority: Annotated[
         str, About(v.text, "authority of patient ids of HL7 peers added without one")
     ] = ""
+    trusted_authorities: Annotated[
+        str,
+        About(v.text, "authorities whose patient ids are kept, parted by commas; empty: all"),
+    ] = ""
+    inverse_merges: Annotated[
+        str,
+        About(v.choice("accept", "refuse"), "a merge of two patients the other way than before"),
+    ] = "accept"
+    patient_links: Annotated[
+        str,
+        About(
+            v.choice("automatic", "review"),
+            "records of surely one person: link them, or ask a person as for the others",
+        ),
+    ] = "review"
     accession_number_format: Annotated[
         str, About(v.accession_number_format, "accession numbers that we issue")
     ] = "I%08d"
@@ -167,6 +182,13 @@ class Settings:
         float,
         About(v.seconds(0.5, _DAY_S), "time without new images after which a study is complete"),
     ] = 60.0
+    findings_archived_when_signed: Annotated[
+        str,
+        About(
+            v.choice("on", "off"),
+            "write measurements, key images and saved views into the archive at the signature",
+        ),
+    ] = "on"
     expectations_s: Annotated[
         Mapping[str, float],
         About(v.seconds_by_name, "time after which a hop of the ledger is late"),

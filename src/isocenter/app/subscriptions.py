@@ -11,6 +11,9 @@ from zoneinfo import ZoneInfo
 from isocenter.domain.archive.events import (
     ConflictingInstanceKept,
     InstancesAdmitted,
+    InstancesRejected,
+    InstancesRestored,
+    RejectionNoteKept,
     StudyCompleted,
     StudyPlaced,
 )
@@ -33,6 +36,7 @@ from isocenter.domain.peers import service as peers
 from isocenter.domain.reading import handlers as reading
 from isocenter.domain.reading.events import ArchivingRequested
 from isocenter.domain.reconcile import handlers as reconcile
+from isocenter.domain.reporting import handlers as reporting
 from isocenter.domain.reporting.events import ReportSigned
 from isocenter.domain.scheduling.events import (
     StepBooked,
@@ -85,18 +89,25 @@ def _nothing(tx: Tx, event: Any, /, *, now: datetime) -> None:
     del tx, event, now
 
 
+def route_note(tx: Tx, event: RejectionNoteKept, *, now: datetime) -> None:
+    """Queue a rejection note for the DICOM peers that got images of its study."""
+    study, note = event.study_instance_uid, event.note_sop_instance_uid
+    distribution.route_note(tx, study, note, event.code, now=now)
+
+
 def only_in_the_worker(tx: Tx, event: Any, /, *, now: datetime) -> None:
     """Stands for a reaction that this process never runs."""
     del tx, now
     raise GiveUp(f"{event.name} is handled by the worker")
 
 
-def router(
+def router(  # noqa: PLR0913 - one for each part that only the worker has
     *,
     build_metadata: Handler = only_in_the_worker,
     carry_objects: Handler = only_in_the_worker,
     want_renditions: Handler = only_in_the_worker,
     forward_step: Handler = only_in_the_worker,
+    write_note: Handler = only_in_the_worker,
     write_findings: Handler = only_in_the_worker,
     archive_signed: bool = True,
     zone: ZoneInfo = _UTC,
@@ -136,8 +147,11 @@ def router(
         ("reconcile.patient_merged", PatientMerged, reconcile.on_patient_changed),
         ("reconcile.patient_unmerged", PatientUnmerged, reconcile.on_patient_changed),
         ("reading.signed", ReportSigned, reading.on_report_signed if archive_signed else _nothing),
+        ("reporting.patient_merged", PatientMerged, reporting.on_identity_changed),
+        ("reporting.patient_unmerged", PatientUnmerged, reporting.on_identity_changed),
         ("distribution.route", ReportSigned, route_report),
         ("distribution.images", InstancesAdmitted, send_images),
+        ("distribution.note", RejectionNoteKept, route_note),
         ("distribution.study", StudyCompleted, send_images),
         ("archive.renditions", StudyCompleted, want_renditions),
     )
@@ -173,6 +187,20 @@ def router(
         for subscriber, event in (
             ("archive.keep", StudyCompleted),
             ("archive.move", StudyPlaced),
+        )
+    ]
+    carriers += [
+        Subscription(
+            event=event,
+            subscriber=subscriber,
+            handler=write_note,
+            attempts_max=200,
+            backoff_max_s=600.0,
+            external=True,
+        )
+        for subscriber, event in (
+            ("archive.write_rejection", InstancesRejected),
+            ("archive.write_restoration", InstancesRestored),
         )
     ]
     forwarder = Subscription(

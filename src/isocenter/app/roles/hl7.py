@@ -4,16 +4,14 @@ This process must stay small: it imports no web framework, no pydicom, no numpy.
 """
 
 import asyncio
-from zoneinfo import ZoneInfo
 
 import uvloop
 
+from isocenter.app.hl7_receiving import receive_options
 from isocenter.app.runtime import Runtime, listening, opened, until_stopped
 from isocenter.app.settings import Settings
 from isocenter.app.tls_contexts import client_context, server_context
-from isocenter.domain.orders.model import AccessionFormat
 from isocenter.gateways.hl7.connection import ConnectionLimits
-from isocenter.gateways.hl7.receive import ReceiveOptions
 from isocenter.gateways.hl7.sender import Hl7Sender, SenderOptions
 from isocenter.gateways.hl7.server import Hl7Server, ServerOptions
 
@@ -39,10 +37,7 @@ async def _serve(runtime: Runtime) -> None:
                 message_bytes_max=settings.hl7_frame_max_bytes,
                 idle_timeout_s=settings.hl7_idle_timeout_s,
             ),
-            receiving=ReceiveOptions(
-                zone=ZoneInfo(settings.time_zone),
-                accession_format=AccessionFormat.parse(settings.accession_number_format),
-            ),
+            receiving=receive_options(settings),
         ),
         clock=runtime.clock,
         tls=server_context(settings, "hl7"),

@@ -1,5 +1,6 @@
 """The SQL of reports. One function is one statement."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from isocenter.domain.reporting.model import Report, ReportVersion
@@ -7,7 +8,7 @@ from isocenter.infra.db import Tx
 
 _COLUMNS = """
 select report_id, accession_number, order_key, state, version, draft_text, draft_revision,
-       created_by, created_at, updated_by, updated_at, signed_at
+       created_by, created_at, updated_by, updated_at, signed_at, patient_key
   from reporting.report
 """
 _BY_ID = _COLUMNS + "where report_id = %s"
@@ -38,9 +39,9 @@ def report_of(tx: Tx, accession_number: str) -> Report | None:
 
 _BEGIN = """
 insert into reporting.report (report_id, accession_number, order_key, state, draft_text,
-    draft_revision, created_by, created_at, updated_by, updated_at)
+    draft_revision, created_by, created_at, updated_by, updated_at, patient_key)
 values (%(report_id)s, %(accession_number)s, %(order_key)s, 'draft', %(text)s, 1, %(author)s,
-    %(now)s, %(author)s, %(now)s)
+    %(now)s, %(author)s, %(now)s, %(patient_key)s)
 on conflict (order_key) do nothing
 """
 
@@ -54,6 +55,7 @@ def begin(tx: Tx, report: Report) -> bool:
         "text": report.draft_text,
         "author": report.created_by,
         "now": report.created_at,
+        "patient_key": report.patient_key,
     }
     return tx.run(_BEGIN, params) > 0
 
@@ -69,6 +71,31 @@ update reporting.report
 def save(tx: Tx, report_id: str, text: str, *, author: str, now: datetime) -> None:
     """Replace the draft's text."""
     tx.run(_SAVE, {"report_id": report_id, "text": text, "author": author, "now": now})
+
+
+_DRAFTS_ABOUT = (
+    _COLUMNS
+    + """
+ where state = 'draft' and patient_key = any(%s) order by report_id for update
+"""
+)
+
+
+def lock_drafts_about(tx: Tx, patient_keys: Sequence[int]) -> list[Report]:
+    """The drafts whose writers took one of these for the patient, locked."""
+    return tx.all(Report, _DRAFTS_ABOUT, (list(patient_keys),))
+
+
+_SET_PATIENT = """
+update reporting.report
+   set patient_key = %s, draft_revision = draft_revision + 1
+ where report_id = %s
+"""
+
+
+def set_patient(tx: Tx, report_id: str, patient_key: int) -> None:
+    """Note who the patient is now; whoever has the draft open must look again."""
+    tx.run(_SET_PATIENT, (patient_key, report_id))
 
 
 _SIGN = """

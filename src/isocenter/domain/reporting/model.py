@@ -59,6 +59,12 @@ class DraftChanged(IsocenterError):
     kind: ClassVar[Kind] = Kind.CONFLICT
 
 
+class PatientOfDraftChanged(IsocenterError):
+    """The exam's patient was merged or unmerged while the report was written."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
+
+
 class ReportIsEmpty(IsocenterError):
     """A report without text cannot be signed."""
 
@@ -78,7 +84,8 @@ class Report:
     Attributes:
         version: of the newest signed text; 0 while nothing is signed.
         draft_text: the text being written; None once it is signed.
-        draft_revision: counts the saves of the draft.
+        draft_revision: counts the saves of the draft, and the changes of who it is about.
+        patient_key: whom its writers took the exam's patient for; None when that was not kept.
     """
 
     report_id: str
@@ -93,6 +100,7 @@ class Report:
     updated_by: str
     updated_at: datetime
     signed_at: datetime | None
+    patient_key: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "state", ReportState(self.state))

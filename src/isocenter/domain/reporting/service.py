@@ -10,6 +10,8 @@ from typing import Final
 from isocenter.domain.access.model import Action, Actor, Viewer, authorize
 from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.audit.service import record
+from isocenter.domain.identity import service as identity
+from isocenter.domain.orders.model import Order
 from isocenter.domain.orders.service import exam
 from isocenter.domain.reporting import _store
 from isocenter.domain.reporting.events import ReportDrafted, ReportSigned
@@ -17,6 +19,7 @@ from isocenter.domain.reporting.model import (
     DraftChanged,
     ExamCancelled,
     NoSuchExam,
+    PatientOfDraftChanged,
     Report,
     ReportIsDraft,
     ReportIsEmpty,
@@ -46,7 +49,7 @@ def draft(
     """The exam's report with ``text`` as its draft: begun, or saved over the draft of ``revision``.
 
     ``revision`` None saves whatever was there. Raises ``NoSuchExam``, ``ExamCancelled``,
-    ``ReportIsSigned``, ``DraftChanged``.
+    ``ReportIsSigned``, ``DraftChanged``, ``PatientOfDraftChanged``.
     """
     authorize(actor, Action.REPORT_WRITE)
     _check_length(text)
@@ -58,7 +61,7 @@ def draft(
     if known is None:
         if order.state == "cancelled":
             raise ExamCancelled("the order was cancelled: match its images with another order")
-        begun = _begin(tx, actor, order.accession_number, order.order_key, text, now)
+        begun = _begin(tx, actor, order, text, now)
         if begun is not None:
             return begun
         known = _store.lock_of_order(tx, order.order_key)  # somebody began it at the same moment
@@ -79,9 +82,8 @@ def redraft(
     return _save(tx, actor, _locked(tx, report_id), text, revision, now)
 
 
-def _begin(
-    tx: Tx, actor: Actor, accession_number: str, order_key: int, text: str, now: datetime
-) -> Report | None:
+def _begin(tx: Tx, actor: Actor, order: Order, text: str, now: datetime) -> Report | None:
+    accession_number, order_key = order.accession_number, order.order_key
     begun = Report(
         report_id=ids.new_id(),
         accession_number=accession_number,
@@ -95,6 +97,7 @@ def _begin(
         updated_by=actor.name,
         updated_at=now,
         signed_at=None,
+        patient_key=identity.current_key(tx, order.patient_key),
     )
     if not _store.begin(tx, begun):
         return None
@@ -109,6 +112,7 @@ def _save(
     if known.state is not ReportState.DRAFT:
         raise ReportIsSigned("the report is signed: write an addendum")
     _check_revision(known, revision)
+    _check_patient(tx, known)
     if known.draft_text != text:
         _store.save(tx, known.report_id, text, author=actor.name, now=now)
         _audit(tx, actor, "report.draft", known.report_id, known.accession_number, now)
@@ -120,13 +124,14 @@ def sign(
 ) -> Report:
     """The report, its draft signed as the next version. A report that is signed already stays so.
 
-    Raises ``UnknownReport``, ``ReportIsEmpty``, ``DraftChanged``.
+    Raises ``UnknownReport``, ``ReportIsEmpty``, ``DraftChanged``, ``PatientOfDraftChanged``.
     """
     authorize(actor, Action.REPORT_SIGN)
     known = _locked(tx, report_id)
     if known.state is ReportState.SIGNED:
         return known
     _check_revision(known, revision)
+    _check_patient(tx, known)
     return _sign_version(tx, actor, known, known.draft_text or "", VersionKind.FINAL, now)
 
 
@@ -214,6 +219,23 @@ def _reread(tx: Tx, report_id: str) -> Report:
 def _check_revision(known: Report, revision: int | None) -> None:
     if revision is not None and revision != known.draft_revision:
         raise DraftChanged("somebody else saved this report meanwhile: read their text first")
+
+
+def _check_patient(tx: Tx, known: Report) -> None:
+    """Refuse until the change of patient was noted at the draft, which makes its writers look."""
+    if known.patient_key is not None and known.patient_key != patient_of(tx, known):
+        raise PatientOfDraftChanged(
+            "the patient of this exam was merged or parted meanwhile: read who it is now"
+        )
+
+
+def patient_of(tx: Tx, known: Report) -> int | None:
+    """Who the exam's patient is now, merges followed; None when there is no such exam any more.
+
+    For this stage's handlers: it audits nothing.
+    """
+    found = exam(tx, known.accession_number)
+    return identity.current_key(tx, found.order.patient_key) if found else None
 
 
 def _check_length(text: str) -> None:

@@ -39,10 +39,14 @@ class ReceiveOptions:
     Attributes:
         zone: where the clocks of senders stand that state no offset.
         accession_format: of accession numbers that are issued.
+        trusted_authorities: whose patient identifiers are kept; empty: everybody's.
+        accept_inverse_merges: of a merge and its inverse the later holds; else that is refused.
     """
 
     zone: tzinfo = UTC
     accession_format: AccessionFormat = field(default_factory=AccessionFormat)
+    trusted_authorities: frozenset[str] = frozenset()
+    accept_inverse_merges: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ def intent_of(
             f"{message_code[:3]} is not accepted from this sender",
         )
     actor = Actor.hl7_peer(peer.name, address, peer.receive)
-    reading = Reading(options.zone, peer.assigning_authority, now)
+    reading = Reading(options.zone, peer.assigning_authority, now, options.trusted_authorities)
     if kind == "adt":
         return Intent(actor, patients=tuple(patient_changes(message, trigger, reading)))
     return Intent(actor, orders=tuple(order_changes(message, reading)))
@@ -126,7 +130,7 @@ def apply(tx: Tx, intent: Intent, options: ReceiveOptions, *, now: datetime) -> 
         return apply_all(tx, [intent], options, now=now)[0]
     if intent.orders:
         return _apply_orders(tx, intent.actor, intent.orders, options, now=now)
-    return _apply_patients(tx, intent.actor, intent.patients, now=now)
+    return _apply_patients(tx, intent.actor, intent.patients, options, now=now)
 
 
 def apply_all(
@@ -199,12 +203,24 @@ def _kind_of(message_code: str, trigger: str) -> str:
 
 
 def _apply_patients(
-    tx: Tx, actor: Actor, changes: Sequence[PatientChange], *, now: datetime
+    tx: Tx,
+    actor: Actor,
+    changes: Sequence[PatientChange],
+    options: ReceiveOptions,
+    *,
+    now: datetime,
 ) -> Effect:
     texts: list[str] = []
     for change in changes:
         if change.prior:
-            done = identity.merge(tx, actor, change.patient, change.prior, now=now)
+            done = identity.merge(
+                tx,
+                actor,
+                change.patient,
+                change.prior,
+                accept_inverse=options.accept_inverse_merges,
+                now=now,
+            )
         else:
             done = identity.register(tx, actor, change.patient, now=now)
         texts.append(f"{change.event.title}: {_what(done)}")

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from isocenter.domain.identity.model import PatientUnidentified, SelfMerge
+from isocenter.domain.identity.model import (
+    IdentifierTaken,
+    IdentifierUnknown,
+    InverseMerge,
+    LinkUnknown,
+    PatientUnidentified,
+    SelfLink,
+    SelfMerge,
+)
 from isocenter.domain.orders.model import (
     AccessionConflict,
     NumberUnusable,
@@ -66,6 +74,11 @@ BY_KIND: Final[Mapping[Kind, Answer]] = {
 BY_SITUATION: Final[Mapping[type[IsocenterError], Answer]] = {
     PatientUnidentified: Answer(AckCode.AE, ErrorCode.REQUIRED_FIELD_MISSING, "PID^1^3"),
     SelfMerge: Answer(AckCode.AE, ErrorCode.DUPLICATE_KEY_IDENTIFIER, "MRG^1^1"),
+    InverseMerge: Answer(AckCode.AE, ErrorCode.DUPLICATE_KEY_IDENTIFIER, "MRG^1^1"),
+    SelfLink: Answer(AckCode.AE, ErrorCode.DUPLICATE_KEY_IDENTIFIER, "PID^2^3"),
+    LinkUnknown: Answer(AckCode.AE, ErrorCode.UNKNOWN_KEY_IDENTIFIER, "PID^2^3"),
+    IdentifierUnknown: Answer(AckCode.AE, ErrorCode.UNKNOWN_KEY_IDENTIFIER, "MRG^1^1"),
+    IdentifierTaken: Answer(AckCode.AE, ErrorCode.DUPLICATE_KEY_IDENTIFIER, "PID^1^3"),
     OrderUnidentified: Answer(AckCode.AE, ErrorCode.REQUIRED_FIELD_MISSING, "ORC^1^2"),
     OrderUnknown: Answer(AckCode.AE, ErrorCode.UNKNOWN_KEY_IDENTIFIER, "ORC^1^2"),
     OrderNumberConflict: Answer(AckCode.AE, ErrorCode.DUPLICATE_KEY_IDENTIFIER, "ORC^1^2"),

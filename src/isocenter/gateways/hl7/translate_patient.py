@@ -19,6 +19,7 @@ from isocenter.standards.hl7v2.er7 import Composite, Message, Segment
 
 # Table 0001. U says nothing: a sender that does not know must not erase what another one knew.
 _SEX: Final[dict[str, Sex]] = {"M": "M", "F": "F", "O": "O", "A": "O", "N": "O"}
+_BIRTH_ORDER_MAX: Final = 20
 _UNSTATED: Final = {
     Precision.YEAR: timedelta(days=366),
     Precision.MONTH: timedelta(days=31),
@@ -36,11 +37,17 @@ class Reading:
         zone: where its clock stands when it states no offset.
         assigning_authority: of patient identifiers without one.
         now: aware, when the message is read.
+        trusted_authorities: whose identifiers are kept; empty: everybody's.
     """
 
     zone: tzinfo
     assigning_authority: str
     now: datetime
+    trusted_authorities: frozenset[str] = frozenset()
+
+    def trusts(self, authority: str) -> bool:
+        """Whether identifiers of this authority are kept."""
+        return not self.trusted_authorities or authority in self.trusted_authorities
 
 
 def authority_name(authority: AssigningAuthority, default: str = "") -> str:
@@ -71,7 +78,15 @@ def patient_facts(message: Message, pid: Segment | None, reading: Reading) -> Pa
         raise refused(
             AckCode.AE, ErrorCode.SEGMENT_SEQUENCE_ERROR, "PID^1", "the PID segment is missing"
         )
-    identifiers = patient_identifiers(pid.fields(3) or pid.fields(2), reading)
+    stated = pid.fields(3) or pid.fields(2)
+    identifiers = patient_identifiers(stated, reading)
+    if not identifiers and any(field.text(1) for field in stated):
+        raise refused(
+            AckCode.AE,
+            ErrorCode.TABLE_VALUE_NOT_FOUND,
+            "PID^1^3^1^4",
+            "no patient identifier of an assigning authority that is trusted here",
+        )
     if not identifiers:
         raise refused(
             AckCode.AE, ErrorCode.REQUIRED_FIELD_MISSING, "PID^1^3", "no patient identifier"
@@ -84,13 +99,22 @@ def patient_facts(message: Message, pid: Segment | None, reading: Reading) -> Pa
         sex="" if pid.is_null(8) else _SEX.get(pid.text(8).upper()),
         address="" if pid.is_null(11) else _address(pid.field(11)),
         phone="" if pid.is_null(13) else _phone(pid.field(13)),
+        aliases=_aliases(pid),
+        unidentified=_unidentified(pid),
+        vip=_vip(message.first("PV1")),
+        birth_order=_birth_order(pid),
+        mother_name="" if pid.is_null(6) else datatypes.xpn(pid.fields(6)) or None,
+        mother_identifier="" if pid.is_null(21) else _mother_identifier(pid, reading),
     )
 
 
 def patient_identifiers(fields: list[Composite], reading: Reading) -> tuple[PatientIdentifier, ...]:
-    """Return the identifiers in repetitions of a CX field, in their order."""
+    """Return the identifiers in repetitions of a CX field, in their order.
+
+    Those of authorities that are not trusted here are left out.
+    """
     found = [datatypes.cx(field) for field in fields]
-    return tuple(
+    named = (
         PatientIdentifier(
             each.value,
             authority_name(each.authority, reading.assigning_authority),
@@ -99,6 +123,7 @@ def patient_identifiers(fields: list[Composite], reading: Reading) -> tuple[Pati
         for each in found
         if each.value
     )
+    return tuple(each for each in named if reading.trusts(each.assigning_authority))
 
 
 def moment(text: str, reading: Reading) -> Moment | None:
@@ -111,6 +136,53 @@ def _person_name(pid: Segment) -> str | None:
         return ""
     # ITI-30: a name that is not to be changed may be sent as one space.
     return datatypes.xpn(pid.fields(5)) or None
+
+
+def _aliases(pid: Segment) -> tuple[str, ...] | None:
+    """PID-9 of the older versions, and names in PID-5 that are not the legal one."""
+    if pid.is_null(9):
+        return ()
+    legal = datatypes.xpn(pid.fields(5))
+    names = [datatypes.xpn([field]) for field in (*pid.fields(9), *pid.fields(5))]
+    groups = set(legal.split("="))
+    others = (each for each in names if each and each != legal and each not in groups)
+    return tuple(dict.fromkeys(others)) or None
+
+
+def _unidentified(pid: Segment) -> bool | None:
+    # Table 0200: U is an unspecified name, which registration gives to people it cannot name.
+    kinds = {field.text(7).upper() for field in pid.fields(5) if field} - {""}
+    if not kinds:
+        return None
+    return kinds == {"U"}
+
+
+def _vip(pv1: Segment | None) -> bool | None:
+    if pv1 is None:
+        return None
+    if pv1.is_null(16):
+        return False
+    # Table 0099 is the site's own; N and 0 are how many say that there is no indicator.
+    stated = pv1.text(16).upper()
+    return stated not in {"N", "0", "NO"} if stated else None
+
+
+def _birth_order(pid: Segment) -> int | None:
+    if pid.text(24).upper() == "N":
+        return 0
+    if pid.text(24).upper() != "Y":
+        return None
+    stated = pid.text(25)
+    number = int(stated) if stated.isascii() and stated.isdigit() else 1
+    return min(max(number, 1), _BIRTH_ORDER_MAX)
+
+
+def _mother_identifier(pid: Segment, reading: Reading) -> str | None:
+    found = patient_identifiers(pid.fields(21), reading)
+    if not found:
+        return None
+    first = found[0]
+    return f"{first.value}^^^{first.assigning_authority}".removesuffix("^^^")
 
 
 def _birth_date(pid: Segment, zone: tzinfo) -> date | Literal[""] | None:

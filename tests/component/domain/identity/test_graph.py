@@ -216,3 +216,11 @@ def test_a_replacement_that_would_be_a_merge_is_refused(tx):
         service.replace_identifier(tx, EHR, a_patient("A"), an_identifier("Z"), now=NOON)
     with pytest.raises(SelfMerge):
         service.replace_identifier(tx, EHR, a_patient("A"), an_identifier("A"), now=NOON)
+
+
+@pytest.mark.parametrize("arrival", [(0, 1), (1, 0)])
+def test_who_is_nothing_special_any_more_is_so_whatever_arrives_first(tx, arrival):
+    said = [a_patient(at=-9, vip=True), a_patient(at=-5, vip=False)]
+    changed = [service.register(tx, EHR, said[each], now=NOON).changed for each in arrival]
+    assert not service.find(tx, "P1").vip
+    assert ("vip" in changed[1]) == (arrival == (0, 1))

@@ -125,3 +125,35 @@ def test_incomplete_merges(segments, location, error):
     with pytest.raises(MessageRefused) as raised:
         patient_changes(message(*segments, event="A40"), "A40", READING)
     assert (raised.value.problem.location, raised.value.problem.code) == (location, error)
+
+
+def test_what_is_special_about_a_person():
+    read = message(
+        "PID|1||1^^^M||Phantom^Ada^^^^^L~Belle^Ada^^^^^A|Bell^Mary|19600229|F|Bell^Ada"
+        "||||||||||||M9^^^M|||Y|2",
+        "PV1|1|I||||||||||||||Y",
+    )
+    found = patient_facts(read, read.first("PID"), READING)
+    assert found.person_name == "Phantom^Ada"
+    assert found.aliases == ("Bell^Ada", "Belle^Ada")
+    assert (found.mother_name, found.mother_identifier) == ("Bell^Mary", "M9^^^M")
+    assert (found.birth_order, found.vip, found.unidentified) == (2, True, False)
+
+
+@pytest.mark.parametrize(("kinds", "expected"), [("U", True), ("L", False), ("", None)])
+def test_an_unspecified_name_is_of_nobody_known(kinds, expected):
+    assert facts(f"PID|1||1||Doe^John^^^^^{kinds}").unidentified is expected
+
+
+def test_identifiers_of_untrusted_authorities_are_left_out():
+    reading = Reading(READING.zone, "LOCAL", NOW, frozenset({"MAIN", "LOCAL"}))
+    read = message("PID|1||1^^^MAIN~2^^^ELSE~3", "MRG|9^^^ELSE", event="A40")
+    found = patient_facts(read, read.first("PID"), reading)
+    assert [each.value for each in found.identifiers] == ["1", "3"]
+    with pytest.raises(MessageRefused) as refusal:  # of the merge nothing is left
+        patient_changes(read, "A40", reading)
+    assert refusal.value.problem.location == "MRG^1^1"
+    read = message("PID|1||2^^^ELSE")
+    with pytest.raises(MessageRefused) as refusal:
+        patient_facts(read, read.first("PID"), reading)
+    assert (refusal.value.problem.code, refusal.value.problem.location) == (103, "PID^1^3^1^4")

@@ -141,7 +141,7 @@ def _create(
     ]
     outcomes: dict[int, Registered] = {}
     for row in store.insert_patients(tx, rows):
-        changed = (*sorted(firsts[row.position].values), "identifiers")
+        changed = (*_changed(firsts[row.position], _UNSAID), "identifiers")
         outcomes[fresh[row.position]] = Registered(
             row.patient_key, row.patient_key, created=True, changed=changed
         )
@@ -163,7 +163,16 @@ def _update(tx: Tx, row: store.IdentifiedRow, wanted: _Wanted, *, now: datetime)
         row.patient_key,
         row.survivor_key or row.patient_key,
         created=False,
-        changed=tuple(sorted(after.values)),
+        changed=_changed(after, known),
+    )
+
+
+def _changed(revision: Revision, known: Mapping[str, Any]) -> tuple[str, ...]:
+    """What is news: not that somebody is nothing special whom nobody ever called special."""
+    return tuple(
+        name
+        for name, value in sorted(revision.values.items())
+        if known[name] is not None or value not in (False, [])
     )
 
 
