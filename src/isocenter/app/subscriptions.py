@@ -119,6 +119,7 @@ def router(  # noqa: PLR0913 - one for each part that only the worker has
         carry_objects: carries objects to where they belong.
         want_renditions: see ``domain.archive``.
         forward_step: tells other systems of performed steps.
+        write_note: writes the notes of rejections and restorations.
         write_findings: writes what was measured into the archive.
         archive_signed: whether that is asked for when a report is signed.
         zone: where the department lives.

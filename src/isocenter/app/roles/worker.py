@@ -5,9 +5,13 @@ import threading
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from isocenter.app.evidence import EvidenceWriter
+from isocenter.app.archive_jobs import archive_jobs
 from isocenter.app.expectations import expectations
+from isocenter.app.interface_jobs import interface_jobs
 from isocenter.app.jobs import Job, run_jobs
 from isocenter.app.keeping import Keeper
+from isocenter.app.noting import NoteWriter
 from isocenter.app.outgoing_dicom import outgoing_thread
 from isocenter.app.renditions import ProcessorShare, RenditionMaker, names_in
 from isocenter.app.runtime import Runtime, opened, say_ready
@@ -58,6 +62,11 @@ def run(settings: Settings) -> None:
             forward_step=StepForwarder(
                 ae_title=settings.ae_title, tls=dicom_client_context(settings)
             ),
+            write_findings=EvidenceWriter(
+                runtime.db, runtime.blobs, _ACTOR, runtime.clock, ZoneInfo(settings.time_zone)
+            ),
+            archive_signed=settings.findings_archived_when_signed == "on",
+            write_note=NoteWriter(runtime.blobs, _ACTOR, ZoneInfo(settings.time_zone)),
             zone=ZoneInfo(settings.time_zone),
         )
         reactions = Database(
@@ -67,7 +76,7 @@ def run(settings: Settings) -> None:
             reactions, table, clock=runtime.clock, workers=2, external_workers=2
         )
         clockwork = threading.Thread(
-            target=run_jobs, args=(_jobs(runtime), stop), name="jobs", daemon=True
+            target=run_jobs, args=([*_jobs(runtime), *archive_jobs(runtime)], stop), name="jobs", daemon=True
         )
         clockwork.start()
         # Reading everything back takes days: on a thread of its own it delays no other job.
@@ -143,6 +152,7 @@ def _jobs(runtime: Runtime) -> list[Job]:
         Job("complete_quiet_studies", min(5.0, settings.study_quiet_s / 4), complete),
         Job("seal_audit", _SEAL_S, seal),
         Job("settle_alarms", _ALARMS_S, alarms),
+        *interface_jobs(runtime),
         Job("sweep_blobs", _SWEEP_S, sweep),
         Job("prune_events", _PRUNE_S, prune),
     ]

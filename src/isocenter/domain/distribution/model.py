@@ -74,12 +74,22 @@ class Claimed:
     message: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class SentReport:
+    """A report version that a recipient has."""
+
+    delivery_key: int
+    report_id: str
+    version: int
+    accession_number: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
     """One report version, or images of one study, on the way to one recipient.
 
     Attributes:
-        kind: ``report``, ``images`` or ``availability``.
+        kind: ``report``, ``images``, ``availability`` or ``rejection``.
         failing_since: the first failure since it was queued, or replayed; None while all is well.
         commitment: of images whose storage commitment was asked for: ``due``, ``requested``,
             ``committed`` or ``failed``.
@@ -306,6 +316,7 @@ class TransferKind(StrEnum):
 
     IMAGES = "images"
     AVAILABILITY = "availability"
+    REJECTION = "rejection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +348,7 @@ class ClaimedTransfer:
         attempt: counts the claims; given back with every result.
         sent_key: instances up to this key were dealt with.
         breaks: how often the association broke while the instance behind ``sent_key`` was sent.
+        note_sop_instance_uid: of the note that a transfer of that kind brings.
     """
 
     delivery_key: int
@@ -353,6 +365,7 @@ class ClaimedTransfer:
     wants_commitment: bool
     attempt: int
     breaks: int
+    note_sop_instance_uid: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", TransferKind(self.kind))

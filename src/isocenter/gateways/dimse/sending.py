@@ -116,10 +116,10 @@ class ImageSender:
             return True
         try:
             async with renewed(partial(self._renew, claimed), every_s=_LEASE_S / 4):
-                if claimed.kind is TransferKind.IMAGES:
-                    await self._send(claimed, peer)
-                else:
+                if claimed.kind is TransferKind.AVAILABILITY:
                     await self._notify(claimed, peer)
+                else:
+                    await self._send(claimed, peer)
         except BrokenOff as error:
             await self._later(claimed, error.message, broke=error.within_instance)
         except ClaimLost:
@@ -153,11 +153,13 @@ class ImageSender:
         return await self._pool.read(next_page, rest, not_from=peer.ae_title)
 
     async def _notify(self, claimed: ClaimedTransfer, peer: DicomPeer) -> None:
-        """Tell the destination that the study's instances can be had here."""
+        """Tell the destination which of the study's instances can be had here, and which not."""
         found = await self._pool.read(distribution.instances_available, claimed)
-        if found:
+        gone = await self._pool.read(distribution.instances_unavailable, claimed)
+        if found or gone:
             called = call_to(peer, self._options, self._tls)
-            refused = await availability.notify(called, found, ae_title=self._options.ae_title)
+            told = [*availability.online(found), *availability.unavailable(gone)]
+            refused = await availability.notify(called, told, ae_title=self._options.ae_title)
             if refused:
                 await self._pool.run(
                     distribution.refuse_transfer, claimed, reason=refused, now=self._clock()

@@ -13,7 +13,12 @@ from isocenter.domain.archive.service.location import (
     studies_with,
     study,
 )
-from isocenter.domain.archive.service.notes import note_to_send, sender_of_note, write_due_note
+from isocenter.domain.archive.service.notes import (
+    note_to_send,
+    rejected_instances,
+    sender_of_note,
+    write_due_note,
+)
 from isocenter.domain.archive.service.rejection import reject, settle_awaited
 from isocenter.domain.archive.service.restoration import rejections, restore
 from isocenter.domain.archive.service.selection import growth, locate_between
@@ -37,6 +42,7 @@ __all__ = [
     "note_to_send",
     "record_study_access",
     "reject",
+    "rejected_instances",
     "rejections",
     "restore",
     "sender_of_note",

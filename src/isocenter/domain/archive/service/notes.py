@@ -139,6 +139,15 @@ def note_to_send(
     return _rejections.note_location(tx, sop_instance_uid, key=key)
 
 
+def rejected_instances(
+    tx: Tx, viewer: Viewer, study_instance_uid: str, *, limit: int
+) -> list[Reference]:
+    """Which instances of the study are kept and out of use."""
+    viewer.require(Action.STUDY_READ)
+    path = (study_instance_uid, None, None)
+    return [each.reference for each in _rejections.held(tx, path, limit=limit)]
+
+
 def sender_of_note(tx: Tx, viewer: Viewer, sop_instance_uid: str) -> str:
     """The calling AE title of whoever sent the note; "" when there is none."""
     viewer.require(Action.STUDY_READ)

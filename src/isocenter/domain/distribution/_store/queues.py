@@ -1,6 +1,6 @@
 """The SQL that shows what is on its way, of whatever kind."""
 
-from isocenter.domain.distribution.model import Delivery, Destination
+from isocenter.domain.distribution.model import Delivery, Destination, SentReport
 from isocenter.infra.db import Tx
 
 # Each branch is limited on its own, so that neither is read whole for its newest rows.
@@ -48,6 +48,18 @@ def deliveries(
         "limit": limit,
     }
     return tx.all(Delivery, _DELIVERIES, params)
+
+
+def reports_sent(tx: Tx, recipient: str, *, limit: int) -> list[SentReport]:
+    """The latest report versions that a recipient acknowledged, newest first."""
+    return tx.all(
+        SentReport,
+        """
+        select delivery_key, report_id, version, accession_number from distribution.delivery
+         where recipient = %s and state = 'acknowledged' order by delivery_key desc limit %s
+        """,
+        (recipient, limit),
+    )
 
 
 _DESTINATIONS = """

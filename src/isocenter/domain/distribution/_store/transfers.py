@@ -98,6 +98,64 @@ def queue(
     return tx.value(_QUEUE, params)
 
 
+_HOLDERS = """
+select distinct recipient from distribution.transfer
+ where study_instance_uid = %s and kind = 'images'
+   and (sent_at is not null or claimed_until is not null)
+ order by recipient
+"""
+_QUEUE_NOTE = """
+insert into distribution.transfer (
+    kind, route_name, recipient, study_instance_uid, accession_number, series_instance_uids,
+    after_key, through_key, sent_key, instances, urgency, wants_commitment, due_at, queued_at,
+    note_sop_instance_uid)
+select 'rejection', '', %(recipient)s, %(study)s, max(accession_number), '{}', count(*) filter (
+           where kind = 'rejection'), count(*) filter (where kind = 'rejection') + 1,
+       count(*) filter (where kind = 'rejection'), 1, %(urgency)s, false, %(now)s, %(now)s, %(note)s
+  from distribution.transfer
+ where recipient = %(recipient)s and study_instance_uid = %(study)s
+having not coalesce(bool_or(note_sop_instance_uid = %(note)s), false)
+returning delivery_key
+"""
+_QUEUE_AVAILABILITY = """
+insert into distribution.transfer (
+    kind, route_name, recipient, study_instance_uid, accession_number, series_instance_uids,
+    after_key, through_key, sent_key, instances, urgency, wants_commitment, due_at, queued_at)
+select distinct on (recipient, route_name)
+       kind, route_name, recipient, study_instance_uid, accession_number, series_instance_uids,
+       through_key, through_key, through_key, 0, urgency, false, %(now)s, %(now)s
+  from distribution.transfer
+ where study_instance_uid = %(study)s and kind = 'availability' and acknowledged_at is not null
+ order by recipient, route_name, through_key desc, delivery_key desc
+on conflict on constraint transfer_once do nothing
+returning delivery_key
+"""
+
+
+def holders(tx: Tx, study: str) -> list[str]:
+    """The destinations that got images of the study, or are getting them."""
+    return tx.values(_HOLDERS, (study,))
+
+
+def queue_note(
+    tx: Tx, recipient: str, study: str, note_sop_instance_uid: str, *, urgency: int, now: datetime
+) -> int | None:
+    """The key of the transfer that brings a note; None when there is one. The lane is locked."""
+    params = {
+        "recipient": recipient,
+        "study": study,
+        "note": note_sop_instance_uid,
+        "urgency": urgency,
+        "now": now,
+    }
+    return tx.value(_QUEUE_NOTE, params)
+
+
+def queue_availability_again(tx: Tx, study: str, *, now: datetime) -> list[int]:
+    """The keys of the transfers by which those who were told of the study are told again."""
+    return tx.values(_QUEUE_AVAILABILITY, {"study": study, "now": now})
+
+
 _EXTEND = """
 update distribution.transfer
    set through_key = %(through)s, instances = instances + %(instances)s,
@@ -157,7 +215,7 @@ update distribution.transfer
           and leased.claimed_until > %(now)s)
 returning delivery_key, kind, route_name, recipient, study_instance_uid, accession_number,
           series_instance_uids, sent_key, through_key, urgency, transfer_syntax_uid,
-          wants_commitment, attempts as attempt, breaks
+          wants_commitment, attempts as attempt, breaks, note_sop_instance_uid
 """
 
 

@@ -19,11 +19,13 @@ from isocenter.domain.distribution.service.commitments import (
     request_commitment,
     settle_commitment,
 )
+from isocenter.domain.distribution.service.notes import route_note
 from isocenter.domain.distribution.service.queues import (
     deliveries,
     destinations,
     pause,
     replay,
+    reports_sent,
     resume,
 )
 from isocenter.domain.distribution.service.reports import (
@@ -51,6 +53,7 @@ from isocenter.domain.distribution.service.transfers import (
     image_destinations_due,
     instances_available,
     instances_to_send,
+    instances_unavailable,
     keep_transfer_claim,
     note_progress,
     refuse_transfer,
@@ -78,6 +81,7 @@ __all__ = [
     "image_destinations_due",
     "instances_available",
     "instances_to_send",
+    "instances_unavailable",
     "keep_commitment_claim",
     "keep_transfer_claim",
     "mark_reported",
@@ -94,12 +98,14 @@ __all__ = [
     "replay",
     "replay_commitment",
     "report_later",
+    "reports_sent",
     "request_commitment",
     "resume",
     "retry_later",
     "retry_transfer_later",
     "route",
     "route_images",
+    "route_note",
     "routes",
     "send_study",
     "set_message",

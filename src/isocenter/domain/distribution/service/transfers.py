@@ -30,6 +30,7 @@ from isocenter.domain.distribution.model import (
 from isocenter.domain.distribution.service.audited import audit
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
+from isocenter.standards.dicom.key_object import Reference
 
 _UNFINISHED = frozenset({DeliveryState.QUEUED.value, DeliveryState.SENT.value})
 _SENDER = Actor.system("dicom.sender")
@@ -60,6 +61,8 @@ def instances_to_send(
 ) -> list[KeyedLocation]:
     """The next instances of the transfer; without those that ``not_from`` sent."""
     viewer = Viewer.of(_SENDER, Action.STUDY_READ)
+    if claimed.note_sop_instance_uid is not None:
+        return _note_to_send(tx, viewer, claimed, claimed.note_sop_instance_uid)
     span = InstanceSpan(
         study_instance_uid=claimed.study_instance_uid,
         series_instance_uids=claimed.series_instance_uids,
@@ -68,6 +71,23 @@ def instances_to_send(
         not_from=not_from,
     )
     return archive.locate_between(tx, viewer, span, limit=limit)
+
+
+def _note_to_send(
+    tx: Tx, viewer: Viewer, claimed: ClaimedTransfer, uid: str
+) -> list[KeyedLocation]:
+    if claimed.sent_key >= claimed.through_key:
+        return []
+    found = archive.note_to_send(tx, viewer, uid, key=claimed.through_key)
+    return [found] if found else []
+
+
+def instances_unavailable(tx: Tx, claimed: ClaimedTransfer) -> list[Reference]:
+    """The instances of the study that were rejected: nobody gets them here."""
+    viewer = Viewer.of(_SENDER, Action.STUDY_READ)
+    return archive.rejected_instances(
+        tx, viewer, claimed.study_instance_uid, limit=INSTANCES_ANNOUNCED_MAX
+    )
 
 
 def instances_available(tx: Tx, claimed: ClaimedTransfer) -> list[KeyedLocation]:

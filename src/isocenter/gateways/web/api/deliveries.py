@@ -18,7 +18,7 @@ class DeliveryAnswer(Shape):
     """One report version, or images of one study, on the way to one recipient."""
 
     delivery_key: int
-    kind: Literal["report", "images", "availability"]
+    kind: Literal["report", "images", "availability", "rejection"]
     report_id: str | None
     version: int | None
     study_instance_uid: str | None
