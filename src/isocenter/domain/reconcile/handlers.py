@@ -9,6 +9,7 @@ from isocenter.domain.archive.events import (
     StudyCompleted,
 )
 from isocenter.domain.identity.events import (
+    IdentifierMoved,
     PatientMerged,
     PatientRegistered,
     PatientUnmerged,
@@ -21,11 +22,14 @@ from isocenter.domain.orders.events import (
     OrderRevised,
 )
 from isocenter.domain.reconcile import service
+from isocenter.domain.scheduling.events import StepMoved
 from isocenter.domain.worklist.events import StepPerformed
 from isocenter.infra.db import Tx
 
 OrderChanged = OrderPlaced | OrderRevised | OrderCancelled | OrderDiscontinued
-PatientChanged = PatientRegistered | PatientUpdated | PatientMerged | PatientUnmerged
+PatientChanged = (
+    PatientRegistered | PatientUpdated | PatientMerged | PatientUnmerged | IdentifierMoved
+)
 _MATTERS = frozenset({"identifiers", "person_name", "birth_date", "sex", "merges"})
 
 
@@ -68,6 +72,15 @@ def on_patients_changed(tx: Tx, events: Sequence[PatientChanged], *, now: dateti
         keys.append(event.patient_key)
         if isinstance(event, PatientMerged | PatientUnmerged):
             keys += [event.prior_key, *event.moved_keys]
+        elif isinstance(event, IdentifierMoved):
+            keys.append(event.from_key)
     affected = service.affected_by_patients(tx, keys) if keys else set[str]()
+    if affected:
+        service.match(tx, affected, now=now)
+
+
+def on_step_moved(tx: Tx, event: StepMoved, *, now: datetime) -> None:
+    """Match the studies that a rule may bring to the exam: its time or station is another now."""
+    affected = service.affected_by_steps(tx, [event.accession_number])
     if affected:
         service.match(tx, affected, now=now)
