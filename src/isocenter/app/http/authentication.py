@@ -60,7 +60,7 @@ class Authentication:
         request = Request(scope)
         source = source_of(request, self._options.trusted_proxies)
         state["source"] = source
-        if not is_open(request.url.path):
+        if not is_open(scope["path"]):
             try:
                 state["actor"] = await self._actor(request, source)
             except IsocenterError as error:

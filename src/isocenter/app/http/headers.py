@@ -7,7 +7,6 @@ Standard: Content Security Policy Level 3; RFC 6797 (HSTS)
 
 from collections.abc import Mapping
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 CONTENT_SECURITY_POLICY = "; ".join((
@@ -49,6 +48,9 @@ class SecurityHeaders:
             self._headers["Content-Security-Policy"] = policy
         if tls:
             self._headers["Strict-Transport-Security"] = STRICT_TRANSPORT_SECURITY
+        self._raw = [
+            (name.lower().encode(), value.encode()) for name, value in self._headers.items()
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and complete the answer's headers."""
@@ -58,9 +60,10 @@ class SecurityHeaders:
 
         async def send_completed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                # As they are sent, names in lower case: this is on the way of every frame.
+                given = message.get("headers", ())
+                names = {name for name, _ in given}
+                message["headers"] = [*given, *(each for each in self._raw if each[0] not in names)]
             await send(message)
 
         await self._application(scope, receive, send_completed)

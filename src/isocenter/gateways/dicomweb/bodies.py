@@ -17,12 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from isocenter.gateways.dicomweb.context import context_of
-from isocenter.gateways.dicomweb.pieces import Piece, chunks, cut, length
+from isocenter.gateways.dicomweb.pieces import Piece, chunks, cut, joined, length
 from isocenter.standards.dicom.json_model import JsonObject
 from isocenter.standards.dicom.xml_model import to_xml
 from isocenter.standards.dicomweb import multipart, params
 from isocenter.standards.dicomweb.media_types import DICOM_XML
 
+_AT_ONCE_BYTES_MAX: Final = 1 << 21  # what is read at one go, in one hop to a thread
 _COMPRESSED_BYTES_MIN: Final = 1400  # less fits into one packet anyway
 # Search results and metadata are the words of a patient's record; they change when images arrive.
 REVALIDATE: Final = "private, no-cache"
@@ -82,8 +83,12 @@ async def answer(
         boundary = multipart.stable_boundary(tag)
         pieces = _range_parts(pieces, wanted, media_type, boundary)
         media_type = f"multipart/byteranges; boundary={boundary}"
-    headers["Content-Length"] = str(sum(map(length, pieces)))
+    size = sum(map(length, pieces))
+    headers["Content-Length"] = str(size)
     blobs = context_of(request).blobs
+    if size <= _AT_ONCE_BYTES_MAX and request.method != "HEAD":
+        content = await context_of(request).pool.call(joined, blobs, pieces)
+        return Response(content, status, headers, media_type)
     return await stream(request, chunks(blobs, pieces), status, headers, media_type)
 
 

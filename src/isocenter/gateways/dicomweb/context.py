@@ -81,6 +81,8 @@ def viewer_of(request: Request) -> Viewer:
 
 def service_root(request: Request) -> str:
     """The URL below which our resources are, as the client reached them or should have."""
-    known = context_of(request).options.public_url.rstrip("/")
-    origin = known or f"{request.url.scheme}://{request.url.netloc}"
+    origin = context_of(request).options.public_url.rstrip("/")
+    if not origin:
+        host = request.headers.get("host") or request.url.netloc
+        origin = f"{request.scope['scheme']}://{host}"
     return origin + request.scope.get("root_path", "")

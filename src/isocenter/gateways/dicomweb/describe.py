@@ -29,7 +29,12 @@ from isocenter.gateways.dicomweb.corrections import (
     modification_of,
 )
 from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
-from isocenter.gateways.dicomweb.metadata import instance_metadata, series_metadata, with_root
+from isocenter.gateways.dicomweb.metadata import (
+    instance_metadata,
+    kept_metadata,
+    series_metadata,
+    with_root,
+)
 from isocenter.gateways.dicomweb.retrieve import accepted, found
 from isocenter.infra.db import Tx
 from isocenter.standards.dicom.coercion import Modification
@@ -50,7 +55,7 @@ async def metadata(request: Request) -> Response:
     context, viewer = context_of(request), viewer_of(request)
     study: str = request.path_params["study"]
     wanted: str | None = request.path_params.get("series")
-    known, modification = await context.pool.read(_known, viewer, study)
+    known, modification = await context.pool.each(_known, viewer, study)
     series = [each for each in known if wanted in {None, each.series_instance_uid}]
     if not series:
         raise NothingThere("there is no such study or series")
@@ -63,9 +68,25 @@ async def metadata(request: Request) -> Response:
     current = bodies.not_modified(request, tag, REVALIDATE)
     if current is not None:
         return current
-    parts = [await _series(context, viewer, each) for each in series]
-    content = await context.pool.call(corrected_metadata, _joined(parts), modification)
+    content = await context.pool.call(_kept, context, series, modification, service_root(request))
+    if content is None:
+        parts = [await _series(context, viewer, each) for each in series]
+        root = service_root(request)
+        content = await context.pool.call(_finished, parts, modification, root)
     return await _answer(request, content, chosen, tag)
+
+
+def _kept(
+    context: Dicomweb, series: Sequence[Series], modification: Modification | None, root: str
+) -> bytes | None:
+    """What is sent, where it only has to be read; None where it has to be made."""
+    parts = [kept_metadata(context.blobs, each) for each in series]
+    found = [each for each in parts if each is not None]
+    return _finished(found, modification, root) if len(found) == len(parts) else None
+
+
+def _finished(parts: Sequence[bytes], modification: Modification | None, root: str) -> bytes:
+    return with_root(corrected_metadata(_joined(parts), modification), root)
 
 
 def _known(
@@ -91,7 +112,8 @@ async def one_instance_metadata(request: Request) -> Response:
     model = await context.pool.call(instance_metadata, context.blobs, location)
     if modification is not None:
         model = corrected_model(model, modification)
-    return await _answer(request, msgspec.json.encode([model]), chosen, tag)
+    content = with_root(msgspec.json.encode([model]), service_root(request))
+    return await _answer(request, content, chosen, tag)
 
 
 async def _series(context: Dicomweb, viewer: Viewer, series: Series) -> bytes:
@@ -119,7 +141,6 @@ def _chosen(request: Request) -> Offer:
 async def _answer(request: Request, content: bytes, chosen: Offer, tag: str) -> Response:
     # Weak: the same metadata is sent with and without compression, and in two forms.
     headers = {"ETag": f"W/{tag}", "Cache-Control": REVALIDATE}
-    content = with_root(content, service_root(request))
     if not chosen.multipart:
         return await bodies.json_answer(request, content, chosen.name, headers)
     boundary = multipart.stable_boundary(request.url.path)

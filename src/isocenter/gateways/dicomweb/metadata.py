@@ -39,12 +39,9 @@ _REQUEST_IDS: Final = {
 
 def series_metadata(db: Database, blobs: BlobStore, viewer: Viewer, series: Series) -> bytes:
     """The JSON array of the series' instances, made and kept when there is none that is current."""
-    if series.metadata_blob_key and series.metadata_instances == series.number_of_instances:
-        try:
-            return blobs.read(series.metadata_blob_key)
-        except BlobMissing:
-            # It holds nothing that the instances do not hold.
-            _log.error("metadata_missing", series_instance_uid=series.series_instance_uid)
+    kept = kept_metadata(blobs, series)
+    if kept is not None:
+        return kept
     with db.read() as tx:
         locations = archive.locate(
             tx, viewer, series.study_instance_uid, series.series_instance_uid
@@ -53,6 +50,17 @@ def series_metadata(db: Database, blobs: BlobStore, viewer: Viewer, series: Seri
     made = msgspec.json.encode(models)
     _keep(db, blobs, series, _described(blobs.put(made).key, models))
     return made
+
+
+def kept_metadata(blobs: BlobStore, series: Series) -> bytes | None:
+    """The JSON array of the series' instances where a current one is kept."""
+    if series.metadata_blob_key and series.metadata_instances == series.number_of_instances:
+        try:
+            return blobs.read(series.metadata_blob_key)
+        except BlobMissing:
+            # It holds nothing that the instances do not hold.
+            _log.error("metadata_missing", series_instance_uid=series.series_instance_uid)
+    return None
 
 
 def _described(blob_key: str, models: Sequence[JsonObject]) -> SeriesMetadata:

@@ -49,6 +49,11 @@ def cut(pieces: Iterable[Piece], start: int, end: int) -> list[Piece]:
     return found
 
 
+def joined(blobs: BlobStore, pieces: Iterable[Piece]) -> bytes:
+    """All the bytes, for what is small."""
+    return b"".join(_parts(blobs, pieces))
+
+
 def chunks(blobs: BlobStore, pieces: Iterable[Piece]) -> Iterator[bytes]:
     """The bytes in portions that are worth a hop to a thread and fit into memory."""
     waiting: list[bytes] = []

@@ -29,6 +29,7 @@ from isocenter.gateways.dicomweb.corrections import modification_of
 from isocenter.gateways.dicomweb.errors import NothingThere
 from isocenter.gateways.dicomweb.metadata import instance_path
 from isocenter.gateways.dicomweb.pieces import BlobRange, Piece, read_range
+from isocenter.gateways.dicomweb.renditions import with_renditions
 from isocenter.gateways.dicomweb.representation import Representation, choose, represented
 from isocenter.infra.blobs import BlobStore
 from isocenter.standards.dicom.coercion import Modification
@@ -66,6 +67,7 @@ async def instances(request: Request) -> Response:
     current = bodies.not_modified(request, tag, REVALIDATE)
     if current is not None:
         return current
+    chosen = await with_renditions(request, chosen)
     if not chosen[0][1].multipart:
         content, kind = await context.pool.call(_one, context, *chosen[0], modification)
         return await bodies.answer(request, content, kind, tag=tag, cache=REVALIDATE)
@@ -109,6 +111,7 @@ async def _send_zip(
         "Content-Disposition": 'attachment; filename="dicom.zip"',
     }
     modification = await modification_for(request, locations[0])
+    chosen = await with_renditions(request, chosen)
     content = zip_parts(context.blobs, chosen, modification, now=context.clock())
     return await bodies.stream(request, content, HTTPStatus.OK, headers, ZIP)
 
@@ -178,7 +181,7 @@ async def modification_for(request: Request, location: InstanceLocation) -> Modi
 async def found(request: Request) -> tuple[Dicomweb, list[InstanceLocation]]:
     """What the path names; raises ``NothingThere``."""
     context, path = context_of(request), request.path_params
-    locations = await context.pool.read(
+    locations = await context.pool.each(
         archive.locate,
         viewer_of(request),
         path["study"],

@@ -4,8 +4,9 @@ Standard: PS3.18 10.6
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, time
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final, cast
 
@@ -97,11 +98,8 @@ async def _answer(request: Request, search: Search, level: Level) -> Response:
     )
     most = context.options.search_results_max
     limit = min(query.limit if query.limit is not None else most, most)
-    rows = await context.pool.run(_search, request, search, query, level, limit)
-    more, rows = len(rows) > limit, rows[:limit]
-    objects = await context.pool.call(
-        _objects, context, viewer, rows, query, level, service_root(request)
-    )
+    asked = _Asked(query, level, limit, service_root(request))
+    objects, more = await context.pool.call(_found, request, search, asked, viewer)
     warnings = _warnings(query, level, truncated=more and query.limit != limit)
     headers: dict[str, str] = {}
     if warnings:
@@ -114,11 +112,30 @@ async def _answer(request: Request, search: Search, level: Level) -> Response:
     return await json_answer(request, msgspec.json.encode(objects), chosen.name, headers)
 
 
-def _search(
-    tx: Tx, request: Request, search: Search, query: Query, level: Level, limit: int
-) -> Sequence[Any]:
-    """One row more than ``limit`` where there are more, and the search on record."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A search: at most ``limit`` answers of ``level``, with URLs below ``root``."""
+
+    query: Query
+    level: Level
+    limit: int
+    root: str
+
+
+def _found(
+    request: Request, search: Search, asked: _Asked, viewer: Viewer
+) -> tuple[list[JsonObject], bool]:
+    """The answers, and whether there are more: all in one hop to a thread."""
+    context = context_of(request)
+    rows = context.pool.each_here(lambda tx: _search(tx, request, search, asked))
+    objects = _objects(context, viewer, rows[: asked.limit], asked)
+    return objects, len(rows) > asked.limit
+
+
+def _search(tx: Tx, request: Request, search: Search, asked: _Asked) -> Sequence[Any]:
+    """One row more than the limit where there are more, and the search on record."""
     context, actor = context_of(request), actor_of(request)
+    query, level, limit = asked.query, asked.level, asked.limit
     found = search(tx, viewer_of(request), query.conditions, limit=limit + 1, offset=query.offset)
     entry = AuditEntry(
         action=f"{level}.search",
@@ -137,13 +154,13 @@ def _search(
 
 
 def _objects(
-    context: Dicomweb, viewer: Viewer, rows: Sequence[Any], query: Query, level: Level, root: str
+    context: Dicomweb, viewer: Viewer, rows: Sequence[Any], asked: _Asked
 ) -> list[JsonObject]:
     """The rows as DICOM JSON, with what was asked for beyond the index."""
-    objects = [_object(row, root) for row in rows]
-    is_wanted = search_fields.wanted(query, level, _RETURNED[level])
+    objects = [_object(row, asked.root) for row in rows]
+    is_wanted = search_fields.wanted(asked.query, asked.level, _RETURNED[asked.level])
     if is_wanted is not None:
-        more = search_fields.stored_fields(context, viewer, rows, level, is_wanted)
+        more = search_fields.stored_fields(context, viewer, rows, asked.level, is_wanted)
         objects = [
             dict(sorted({**known, **stored}.items()))
             for known, stored in zip(objects, more, strict=True)
@@ -198,15 +215,20 @@ def _object(row: Any, root: str) -> dict[str, Any]:
     Standard: PS3.18 Annex F, Tables 10.6.3-3 to 10.6.3-5
     """
     made = {
-        f"{tag:08X}": _attribute(tag, getattr(row, name))
-        for name, tag in TAGS.items()
-        if hasattr(row, name)
+        key: _attribute(tag, getattr(row, name)) for name, tag, key in _fields_of(row.__class__)
     }
     if hasattr(row, "request_attributes"):
         made["00400275"] = _requests(row.request_attributes)
     made["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
     made["00081190"] = {"vr": "UR", "Value": [root + _path(row)]}
     return dict(sorted(made.items()))
+
+
+@cache
+def _fields_of(row: type[Any]) -> Sequence[tuple[str, int, str]]:
+    """Field, tag and key in DICOM JSON of what a row of this kind has."""
+    has = {each.name for each in fields(row)}
+    return [(name, tag, f"{tag:08X}") for name, tag in TAGS.items() if name in has]
 
 
 def _requests(requests: Sequence[Mapping[str, str]]) -> dict[str, Any]:
