@@ -1,6 +1,7 @@
 """What C-FIND searches, by information model, and what C-MOVE and C-GET send."""
 
 from collections.abc import Mapping
+from zoneinfo import ZoneInfo
 
 from isocenter.app.runtime import Runtime
 from isocenter.app.tls_contexts import dicom_client_context
@@ -12,7 +13,9 @@ from isocenter.gateways.dimse.query import (
     STUDY_ROOT_FIND,
 )
 from isocenter.gateways.dimse.retrieve_plan import StudyRetrieval
+from isocenter.gateways.dimse.ups_query import ProcedureStepQuery
 from isocenter.gateways.dimse.worklist import ModalityWorklist
+from isocenter.standards.dicom import unified_procedure_step
 
 
 def queries(runtime: Runtime) -> Mapping[str, Query]:
@@ -21,10 +24,16 @@ def queries(runtime: Runtime) -> Mapping[str, Query]:
         runtime.pool, clock=runtime.clock, time_zone=runtime.settings.time_zone
     )
     studies = StudyQuery(runtime.pool, clock=runtime.clock, ae_title=runtime.settings.ae_title)
+    steps = ProcedureStepQuery(
+        runtime.pool, clock=runtime.clock, zone=ZoneInfo(runtime.settings.time_zone)
+    )
     return {
         MODALITY_WORKLIST_FIND: worklist,
         PATIENT_ROOT_FIND: studies,
         STUDY_ROOT_FIND: studies,
+        unified_procedure_step.PULL: steps,
+        unified_procedure_step.WATCH: steps,
+        unified_procedure_step.QUERY: steps,
     }
 
 

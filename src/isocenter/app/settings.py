@@ -85,6 +85,10 @@ class Settings:
         int, About(v.whole_number(1, 100), "share of one processor that makes renditions")
     ] = 25
 
+    workitems_kept_days: Annotated[
+        int, About(v.whole_number(1, 3650), "days that a workitem stays after it has ended")
+    ] = 90
+
     # what listens
     bind: Annotated[str, About(v.text, "address that the listeners bind to")] = "127.0.0.1"
     http_port: Annotated[int, About(v.whole_number(1, 65_535), "pages, API and DICOMweb")] = 8080
@@ -111,6 +115,7 @@ class Settings:
     hl7_facility: Annotated[str, About(v.text, "our MSH-4 when sending")] = "RADIOLOGY"
 
     # processes
+    web_processes: Annotated[int, About(v.whole_number(1, 64), "HTTP servers on the one port")] = 2
     dimse_processes: Annotated[
         int, About(v.whole_number(1, 64), "DICOM listeners on the one port")
     ] = 2

@@ -45,7 +45,7 @@ from isocenter.domain.scheduling.events import (
     StepStatusChanged,
 )
 from isocenter.domain.worklist import handlers as worklist
-from isocenter.domain.worklist.events import StepForwardDue, StepPerformed
+from isocenter.domain.worklist.events import StepForwardDue, StepPerformed, WorkitemReportDue
 from isocenter.infra.db import Tx
 from isocenter.infra.outbox import BatchHandler, GiveUp, Handler, Router, Subscription
 
@@ -107,23 +107,13 @@ def router(  # noqa: PLR0913 - one for each part that only the worker has
     carry_objects: Handler = only_in_the_worker,
     want_renditions: Handler = only_in_the_worker,
     forward_step: Handler = only_in_the_worker,
+    report_workitem: Handler = only_in_the_worker,
     write_note: Handler = only_in_the_worker,
     write_findings: Handler = only_in_the_worker,
     archive_signed: bool = True,
     zone: ZoneInfo = _UTC,
 ) -> Router:
-    """The table. The reactions given here need parts that only the worker has; so do the others.
-
-    Args:
-        build_metadata: makes the metadata of complete studies.
-        carry_objects: carries objects to where they belong.
-        want_renditions: see ``domain.archive``.
-        forward_step: tells other systems of performed steps.
-        write_note: writes the notes of rejections and restorations.
-        write_findings: writes what was measured into the archive.
-        archive_signed: whether that is asked for when a report is signed.
-        zone: where the department lives.
-    """
+    """The table. What is given here needs parts or settings that only the worker has."""
     send_images = route_images(zone)
     table: tuple[tuple[str, type[Any], Handler], ...] = (
         ("worklist.publish", StepBooked, worklist.on_step_booked),
@@ -220,4 +210,12 @@ def router(  # noqa: PLR0913 - one for each part that only the worker has
         backoff_max_s=600.0,
         external=True,
     )
-    return Router([*plain, metadata, *carriers, forwarder, findings])
+    reporter = Subscription(
+        event=WorkitemReportDue,
+        subscriber="worklist.report_workitem",
+        handler=report_workitem,
+        # The handler gives up after a day, which has fewer attempts than this.
+        attempts_max=600,
+        external=True,
+    )
+    return Router([*plain, metadata, *carriers, forwarder, findings, reporter])

@@ -5,8 +5,8 @@ import threading
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from isocenter.app.evidence import EvidenceWriter
 from isocenter.app.archive_jobs import archive_jobs
+from isocenter.app.evidence import EvidenceWriter
 from isocenter.app.expectations import expectations
 from isocenter.app.interface_jobs import interface_jobs
 from isocenter.app.jobs import Job, run_jobs
@@ -19,6 +19,7 @@ from isocenter.app.scrubbing import Scrubber
 from isocenter.app.settings import Settings
 from isocenter.app.subscriptions import router
 from isocenter.app.tls_contexts import dicom_client_context
+from isocenter.app.workitems import report_restart, workitem_jobs
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.events import StudyCompleted
@@ -28,6 +29,7 @@ from isocenter.domain.monitoring import service as monitoring
 from isocenter.domain.worklist import service as worklist
 from isocenter.gateways.dicomweb.metadata import series_metadata
 from isocenter.gateways.dimse.mpps_forwarding import StepForwarder
+from isocenter.gateways.dimse.ups_reports import WorkitemReporter
 from isocenter.infra import outbox
 from isocenter.infra.db import Database, Tx
 from isocenter.infra.supervise import stop_on_signals
@@ -67,6 +69,9 @@ def run(settings: Settings) -> None:
             ),
             archive_signed=settings.findings_archived_when_signed == "on",
             write_note=NoteWriter(runtime.blobs, _ACTOR, ZoneInfo(settings.time_zone)),
+            report_workitem=WorkitemReporter(
+                ae_title=settings.ae_title, tls=dicom_client_context(settings)
+            ),
             zone=ZoneInfo(settings.time_zone),
         )
         reactions = Database(
@@ -76,7 +81,10 @@ def run(settings: Settings) -> None:
             reactions, table, clock=runtime.clock, workers=2, external_workers=2
         )
         clockwork = threading.Thread(
-            target=run_jobs, args=([*_jobs(runtime), *archive_jobs(runtime)], stop), name="jobs", daemon=True
+            target=run_jobs,
+            args=([*_jobs(runtime), *archive_jobs(runtime)], stop),
+            name="jobs",
+            daemon=True,
         )
         clockwork.start()
         # Reading everything back takes days: on a thread of its own it delays no other job.
@@ -93,6 +101,7 @@ def run(settings: Settings) -> None:
         rendering.start()
         outgoing = outgoing_thread(runtime, stop)
         outgoing.start()
+        report_restart(runtime)
         say_ready(stop.set)
         dispatcher.run(stop)
         clockwork.join(settings.drain_timeout_s)
@@ -153,6 +162,7 @@ def _jobs(runtime: Runtime) -> list[Job]:
         Job("seal_audit", _SEAL_S, seal),
         Job("settle_alarms", _ALARMS_S, alarms),
         *interface_jobs(runtime),
+        *workitem_jobs(runtime),
         Job("sweep_blobs", _SWEEP_S, sweep),
         Job("prune_events", _PRUNE_S, prune),
     ]

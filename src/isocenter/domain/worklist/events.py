@@ -1,7 +1,8 @@
 """What happened to the entries of the modality worklist."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from datetime import datetime
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +101,49 @@ class StepPerformed:
     def subject(self) -> str:
         """The performed step."""
         return f"performed_step/{self.sop_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemReportDue:
+    """A DICOM peer is to be told of a workitem.
+
+    Attributes:
+        recipient: its AE title.
+        information: the Event Information, in the DICOM JSON model.
+        due_at: since when.
+    """
+
+    name: ClassVar[str] = "worklist.workitem_report_due"
+
+    recipient: str
+    sop_instance_uid: str
+    event_type_id: int
+    information: dict[str, Any]
+    due_at: datetime
+
+    @property
+    def subject(self) -> str:
+        """The recipient: it is told everything in order."""
+        return f"workitem_subscriber/{self.recipient}"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkitemAnnounced:
+    """A web subscriber is to be told of a workitem, whenever its channel is open.
+
+    Attributes:
+        recipient: its AE title.
+        information: the Event Information, in the DICOM JSON model.
+    """
+
+    name: ClassVar[str] = "worklist.workitem_announced"
+
+    recipient: str
+    sop_instance_uid: str
+    event_type_id: int
+    information: dict[str, Any]
+
+    @property
+    def subject(self) -> str:
+        """The recipient."""
+        return f"workitem_subscriber/{self.recipient}"

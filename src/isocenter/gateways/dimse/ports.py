@@ -32,6 +32,7 @@ class Service(StrEnum):
     GET = "get"
     WORKLIST = "worklist"
     MPPS = "mpps"
+    UPS = "ups"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,13 @@ from isocenter.errors import IsocenterError
 from isocenter.gateways.dimse import metrics
 from isocenter.gateways.dimse.association import Association
 from isocenter.gateways.dimse.limits import Limits
+from isocenter.gateways.dimse.n_services import NormalizedService
 from isocenter.gateways.dimse.ports import Grant, KnowsKeys, Query, QueryRequest, Service
 from isocenter.gateways.dimse.services import Receiver, refuse
 from isocenter.gateways.dimse.status_table import FIND
 from isocenter.infra.log import get_logger
 from isocenter.standards import ProtocolError
+from isocenter.standards.dicom import unified_procedure_step
 from isocenter.standards.dicom.dimse import messages as dimse
 from isocenter.standards.dicom.dimse.status import Status
 from isocenter.standards.dicom.query_retrieve import BASELINE, Extensions, agreed_extensions
@@ -50,6 +52,9 @@ _SERVICE_OF: Final[Mapping[str, Service]] = {
     PATIENT_ROOT_FIND: Service.FIND,
     STUDY_ROOT_FIND: Service.FIND,
     MODALITY_WORKLIST_FIND: Service.WORKLIST,
+    unified_procedure_step.PULL: Service.UPS,
+    unified_procedure_step.WATCH: Service.UPS,
+    unified_procedure_step.QUERY: Service.UPS,
 }
 
 
@@ -66,11 +71,23 @@ def extensions_of(association: Association, sop_class_uid: str) -> Extensions:
 
 
 class FindService:
-    """Answers queries of the information models for which there is a query port."""
+    """Answers queries of the information models for which there is a query port.
 
-    def __init__(self, queries: Mapping[str, Query], limits: Limits) -> None:
+    Args:
+        queries: the ports, by SOP class UID.
+        limits: what peers are granted.
+        others: performs what else the SOP classes have beside C-FIND.
+    """
+
+    def __init__(
+        self,
+        queries: Mapping[str, Query],
+        limits: Limits,
+        others: NormalizedService | None = None,
+    ) -> None:
         self.queries = queries
         self.limits = limits
+        self.others = others
         self.threads = ThreadPoolExecutor(limits.query_threads, thread_name_prefix="query")
 
     def offer(self, abstract_syntax: str, grant: Grant) -> Offer | ContextResult | None:
@@ -84,6 +101,9 @@ class FindService:
         self, association: Association, context: NegotiatedContext, request: dimse.Request
     ) -> Receiver | None:
         """Collects the identifier, then starts the query."""
+        shared = self.others is not None and context.abstract_syntax in self.others.classes
+        if shared and self.others and not isinstance(request, dimse.CFindRequest):
+            return self.others.begin(association, context, request)
         if not isinstance(request, dimse.CFindRequest) or not request.has_data_set:
             return refuse(association, context, request, Status.UNRECOGNIZED_OPERATION)
         return _IdentifierReceiver(self, association, context, request)

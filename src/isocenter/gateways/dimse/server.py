@@ -88,8 +88,8 @@ class DimseServer:
         """
         limits, ports = self._limits, self._ports
         self._admission = AdmissionQueue(ports.store, ports.admit, ports.clock, limits)
-        self._find = FindService(ports.queries, limits)
         self._normalized = NormalizedService(ports.normalized, limits)
+        self._find = FindService(ports.queries, limits, self._normalized)
         self._processes = TranscodingProcesses()
         self._retrieve = RetrieveService(ports.retrieve, ports.store, self._processes, limits)
         self._shared = Shared(

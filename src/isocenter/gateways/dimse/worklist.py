@@ -75,7 +75,7 @@ def worklist_response(
     Standard: PS3.4 K.4.1.1.3.2, K.2.2.1.2; PS3.3 C.12.1.1.2
     """
     known = _attributes(item, calling_ae_title)
-    response = _asked_of(known, identifier)
+    response = asked_of(known, identifier)
     terms = character_sets.choose(response.all_texts(), identifier.specific_character_set)
     if terms:
         response.put(SPECIFIC_CHARACTER_SET, *terms)
@@ -121,7 +121,7 @@ class ModalityWorklist:
             )
 
 
-def _asked_of(known: DataSet, identifier: DataSet) -> DataSet:
+def asked_of(known: DataSet, identifier: DataSet) -> DataSet:
     """The part of ``known`` that ``identifier`` asks for."""
     answer = DataSet()
     for tag, key in identifier.items():
@@ -131,7 +131,7 @@ def _asked_of(known: DataSet, identifier: DataSet) -> DataSet:
         asked = next((each for each in key.values if isinstance(each, DataSet)), None)
         if element.vr == "SQ" and asked:
             items = (each for each in element.values if isinstance(each, DataSet))
-            answer[tag] = Element("SQ", tuple(_asked_of(each, asked) for each in items))
+            answer[tag] = Element("SQ", tuple(asked_of(each, asked) for each in items))
         else:
             answer[tag] = element
     return answer
