@@ -54,6 +54,7 @@ class Product:
             "ISOCENTER_HTTP_PORT": str(self.http_port),
             "ISOCENTER_DICOM_PORT": str(self.dicom_port),
             "ISOCENTER_HL7_PORT": str(self.hl7_port),
+            "ISOCENTER_WEB_PROCESSES": "1",  # each start takes a second
             **settings,
         }
         self.tls: ssl.SSLContext | None = None

@@ -84,7 +84,7 @@ def children(settings: Settings) -> Sequence[ChildSpec]:
     """The processes of every role."""
     environment = child_environment(settings)
     counts = {
-        "web": 1,
+        "web": settings.web_processes,
         "dimse": settings.dimse_processes,
         "hl7": settings.hl7_processes,
         "worker": settings.worker_processes,

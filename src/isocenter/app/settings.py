@@ -116,6 +116,7 @@ class Settings:
 
     # processes
     web_processes: Annotated[int, About(v.whole_number(1, 64), "HTTP servers on the one port")] = 2
+    web_processes: Annotated[int, About(v.whole_number(1, 64), "HTTP servers on the one port")] = 2
     dimse_processes: Annotated[
         int, About(v.whole_number(1, 64), "DICOM listeners on the one port")
     ] = 2
