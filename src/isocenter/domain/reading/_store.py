@@ -2,7 +2,13 @@
 
 from datetime import datetime
 
-from isocenter.domain.reading.model import DrawnMeasurement, Measurement, Preference
+from isocenter.domain.reading.model import (
+    ArchivedObject,
+    ArchivingRequest,
+    DrawnMeasurement,
+    Measurement,
+    Preference,
+)
 from isocenter.infra.db import Tx, jsonb
 
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('reading.measurement/' || %s, 0))"
@@ -111,3 +117,78 @@ def prefer(tx: Tx, user_key: int, chosen: Preference, *, now: datetime) -> None:
     """Keep what the user chose, over what was chosen before."""
     params = {"user_key": user_key, "name": chosen.name, "value": jsonb(chosen.value), "now": now}
     tx.run(_PREFER, params)
+
+
+_REQUEST = """
+insert into reading.archiving (study_instance_uid, requested_by, author, requested_at)
+values (%(study)s, %(by)s, %(author)s, %(now)s)
+on conflict (study_instance_uid) do update
+   set requested_by = excluded.requested_by, author = excluded.author,
+       requested_at = excluded.requested_at, done_at = null, failure = ''
+"""
+
+
+def request(tx: Tx, study_instance_uid: str, *, by: str, author: str, now: datetime) -> None:
+    """Note that the study's findings are to be written."""
+    tx.run(_REQUEST, {"study": study_instance_uid, "by": by, "author": author, "now": now})
+
+
+_REQUESTED = """
+select requested_by, author, requested_at, done_at, failure
+  from reading.archiving where study_instance_uid = %s
+"""
+
+
+def requested(tx: Tx, study_instance_uid: str) -> ArchivingRequest | None:
+    """The study's latest request."""
+    return tx.maybe(ArchivingRequest, _REQUESTED, (study_instance_uid,))
+
+
+_FINISH = """
+update reading.archiving set done_at = %(now)s, failure = %(failure)s
+ where study_instance_uid = %(study)s
+"""
+
+
+def finish(tx: Tx, study_instance_uid: str, failure: str, *, now: datetime) -> None:
+    """Note that the study's request is done with, and what could not be written."""
+    tx.run(_FINISH, {"study": study_instance_uid, "failure": failure, "now": now})
+
+
+_RECORD_WRITTEN = """
+insert into reading.archived_object (sop_instance_uid, study_instance_uid, series_instance_uid,
+    sop_class_uid, kind, subject, digest, instance_number, written_at)
+values (%(sop_instance_uid)s, %(study_instance_uid)s, %(series_instance_uid)s, %(sop_class_uid)s,
+    %(kind)s, %(subject)s, %(digest)s, %(instance_number)s, %(written_at)s)
+on conflict (sop_instance_uid) do nothing
+"""
+
+
+def record_written(tx: Tx, made: ArchivedObject) -> None:
+    """Remember the object."""
+    tx.run(_RECORD_WRITTEN, {name: getattr(made, name) for name in ArchivedObject.__slots__})
+
+
+_WRITTEN = """
+select study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid, kind, subject,
+       digest, instance_number, written_at
+  from reading.archived_object where study_instance_uid = %s
+ order by kind, instance_number
+"""
+
+
+def written(tx: Tx, study_instance_uid: str) -> list[ArchivedObject]:
+    """The objects that were written from the study's findings, the earliest of a kind first."""
+    return tx.all(ArchivedObject, _WRITTEN, (study_instance_uid,))
+
+
+_MEASURED = """
+select distinct study_instance_uid
+  from reading.measurement join reconcile.link using (study_instance_uid)
+ where link.accession_number = %s order by 1
+"""
+
+
+def measured_studies(tx: Tx, accession_number: str) -> list[str]:
+    """The studies of an exam in which something was measured."""
+    return tx.values(_MEASURED, (accession_number,))

@@ -4,9 +4,10 @@ A measurement keeps its points in the patient's millimetres and names the image 
 so that it can be shown again by any viewer and written as a structured report.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, ClassVar, Final
 
 from isocenter.errors import IsocenterError, Kind
@@ -40,6 +41,12 @@ class PreferenceTooLarge(IsocenterError):
     """The preference, or their number, is more than a person would ever choose."""
 
     kind: ClassVar[Kind] = Kind.INCORRECT
+
+
+class NothingToArchive(IsocenterError):
+    """Nothing was measured or marked in the study."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +83,54 @@ class DrawnMeasurement:
     tool: str
     label: str
     content: Mapping[str, Any]
+
+
+class ArchivedKind(StrEnum):
+    """What an object says of a study's images."""
+
+    MEASUREMENTS = "measurements"
+    KEY_IMAGES = "key_images"
+    VIEW = "view"
+    SEGMENTATION = "segmentation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedObject:
+    """A DICOM object that was written from what was measured or marked.
+
+    Attributes:
+        subject: the measurement that it is about; empty for all of its kind.
+        digest: of what it says: the same again is not written again.
+    """
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    kind: str
+    subject: str
+    digest: bytes
+    instance_number: int
+    written_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivingRequest:
+    """The latest request to write a study's findings. ``done_at`` is None while it waits."""
+
+    requested_by: str
+    author: str
+    requested_at: datetime
+    done_at: datetime | None
+    failure: str
+
+
+@dataclass(frozen=True, slots=True)
+class Archiving:
+    """The latest request of a study, and the objects that are in the archive."""
+
+    request: ArchivingRequest | None
+    objects: Sequence[ArchivedObject]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,34 @@ class MeasurementRequest(BaseModel):
     content: dict[str, Any]
 
 
+class ArchivedObjectAnswer(Shape):
+    """A DICOM object that was written. ``subject`` is the view that it keeps; empty otherwise."""
+
+    kind: str
+    subject: str
+    sop_class_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    instance_number: int
+    written_at: datetime
+
+
+class ArchivingRequestAnswer(Shape):
+    """The latest request. ``done_at`` is null while it waits; ``failure``: what is not written."""
+
+    requested_by: str
+    requested_at: datetime
+    done_at: datetime | None
+    failure: str
+
+
+class ArchivingAnswer(Shape):
+    """What was asked for, and what is in the archive."""
+
+    request: ArchivingRequestAnswer | None
+    objects: list[ArchivedObjectAnswer]
+
+
 class PreferenceRequest(BaseModel):
     """What the user chose: any JSON value."""
 
@@ -102,6 +130,26 @@ async def remove(
     await web.pool.run(
         reading.remove_measurement, actor, study_instance_uid, measurement_id, now=web.clock()
     )
+
+
+@router.post(
+    "/api/studies/{study_instance_uid}/archived-findings",
+    status_code=202,
+    summary="Write what was found into the archive",
+)
+async def archive(web: InWeb, actor: SignedIn, study_instance_uid: str) -> None:
+    """Have measurements written as SR and SEG, key images as KOS, saved views as GSPS."""
+    await web.pool.run(reading.request_archiving, actor, study_instance_uid, now=web.clock())
+
+
+@router.get(
+    "/api/studies/{study_instance_uid}/archived-findings",
+    summary="What was written into the archive",
+)
+async def archived(web: InWeb, viewer: StudyViewer, study_instance_uid: str) -> ArchivingAnswer:
+    """The latest request to write the study's findings, and the objects that are there."""
+    found = await web.pool.read(reading.archived, viewer, study_instance_uid)
+    return ArchivingAnswer.model_validate(found)
 
 
 @router.get("/api/preferences", summary="What the user chose for the workspace")
