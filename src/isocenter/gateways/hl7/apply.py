@@ -14,21 +14,21 @@ from isocenter.domain.identity.model import PatientFacts, Registered
 from isocenter.domain.orders.model import AccessionFormat
 from isocenter.domain.peers.model import Hl7Peer
 from isocenter.domain.scheduling import service as scheduling
-from isocenter.domain.scheduling.model import PlacedOrder
+from isocenter.gateways.hl7.apply_orders import (
+    Issuing,
+    OrderAnswer,
+    apply_orders,
+    verb_of,
+    what_came_of,
+)
 from isocenter.gateways.hl7.refusal import refused
 from isocenter.gateways.hl7.translate_adt import PatientChange, patient_changes
-from isocenter.gateways.hl7.translate_orders import (
-    MESSAGE_TYPES,
-    OrderChange,
-    OrderVerb,
-    order_changes,
-)
+from isocenter.gateways.hl7.translate_orders import MESSAGE_TYPES, OrderChange, order_changes
 from isocenter.gateways.hl7.translate_patient import Reading
 from isocenter.infra.db import Tx
 from isocenter.standards.hl7v2.ack import AckCode, ErrorCode
 from isocenter.standards.hl7v2.er7 import Message
 
-_PLACING: Final = frozenset({OrderVerb.PLACE, OrderVerb.REVISE})
 _PROCESSING_IDS: Final = frozenset({"", "P", "T", "D"})
 
 
@@ -39,38 +39,51 @@ class ReceiveOptions:
     Attributes:
         zone: where the clocks of senders stand that state no offset.
         accession_format: of accession numbers that are issued.
+        application: our MSH-3, and the namespace of order numbers that are issued.
         trusted_authorities: whose patient identifiers are kept; empty: everybody's.
         accept_inverse_merges: of a merge and its inverse the later holds; else that is refused.
     """
 
     zone: tzinfo = UTC
     accession_format: AccessionFormat = field(default_factory=AccessionFormat)
+    application: str = "ISOCENTER"
     trusted_authorities: frozenset[str] = frozenset()
     accept_inverse_merges: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a message changed. ``text`` is one line without patient data."""
+    """What a message changed.
+
+    Attributes:
+        text: one line without patient data.
+        answers: what may be answered about its orders.
+    """
 
     text: str
     patient_id: str | None = None
     accession_number: str | None = None
+    answers: tuple[OrderAnswer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a message asks for: changes of patients, or of orders, in its order."""
+    """What a message asks for: changes of patients, or of orders, in its order.
+
+    Attributes:
+        answered: its sender wants to know what became of each order.
+    """
 
     actor: Actor
     patients: tuple[PatientChange, ...] = ()
     orders: tuple[OrderChange, ...] = ()
+    answered: bool = False
 
     @property
     def is_plain(self) -> bool:
         """Whether it registers one patient or places one order, as nearly all messages do."""
         if self.orders:
-            return len(self.orders) == 1 and self.orders[0].control.verb in _PLACING
+            return len(self.orders) == 1 and self.orders[0].is_plain and not self.answered
         return len(self.patients) == 1 and not self.patients[0].prior
 
     @property
@@ -121,7 +134,8 @@ def intent_of(
     reading = Reading(options.zone, peer.assigning_authority, now, options.trusted_authorities)
     if kind == "adt":
         return Intent(actor, patients=tuple(patient_changes(message, trigger, reading)))
-    return Intent(actor, orders=tuple(order_changes(message, reading)))
+    orders = tuple(order_changes(message, reading))
+    return Intent(actor, orders=orders, answered=peer.order_responses)
 
 
 def apply(tx: Tx, intent: Intent, options: ReceiveOptions, *, now: datetime) -> Effect:
@@ -140,7 +154,12 @@ def apply_all(
     wanted = [(each.actor, each.facts) for each in intents]
     registered = identity.register_all(tx, wanted, now=now)
     requests = [
-        scheduling.PlacementRequest(intent.actor, patient.patient_key, intent.orders[0].order)
+        scheduling.PlacementRequest(
+            intent.actor,
+            patient.patient_key,
+            intent.orders[0].order,
+            verb_of(intent.orders[0]),
+        )
         for intent, patient in zip(intents, registered, strict=True)
         if intent.orders
     ]
@@ -154,15 +173,16 @@ def apply_all(
         patient_id = intent.facts.identifiers[0].value
         if intent.orders:
             order = next(placed)
-            text = f"{intent.orders[0].control.title}: {_what(order)}"
-            effects.append(Effect(text, patient_id, order.accession_number))
+            number = order.accession_number
+            answer = OrderAnswer(intent.orders[0], what_came_of(order), number)
+            effects.append(Effect(answer.text, patient_id, number, (answer,)))
         else:
             text = f"{intent.patients[0].event.title}: {_what(patient)}"
             effects.append(Effect(text, patient_id))
     return effects
 
 
-def _what(done: Registered | PlacedOrder) -> str:
+def _what(done: Registered) -> str:
     return "created" if done.created else ", ".join(done.changed) or "nothing changed"
 
 
@@ -235,36 +255,8 @@ def _apply_orders(
     *,
     now: datetime,
 ) -> Effect:
-    texts: list[str] = []
-    accession_number: str | None = None
-    for change in changes:
-        number, what = _apply_order(tx, actor, change, options, now=now)
-        accession_number = accession_number or number
-        texts.append(f"{change.control.title}: {what}")
+    issuing = Issuing(options.accession_format, options.application)
+    answers = apply_orders(tx, actor, changes, issuing, now=now)
     patient = changes[0].patient.identifiers[0].value
-    return Effect("; ".join(texts), patient, accession_number)
-
-
-def _apply_order(
-    tx: Tx, actor: Actor, change: OrderChange, options: ReceiveOptions, *, now: datetime
-) -> tuple[str, str]:
-    match change.control.verb:
-        case OrderVerb.PLACE | OrderVerb.REVISE:
-            placed = scheduling.place_order(
-                tx,
-                actor,
-                change.patient,
-                change.order,
-                now=now,
-                accession_format=options.accession_format,
-            )
-            return placed.accession_number, _what(placed)
-        case OrderVerb.CANCEL:
-            closed = scheduling.cancel_order(
-                tx, actor, change.reference, now=now, reason=change.reason
-            )
-        case OrderVerb.DISCONTINUE:
-            closed = scheduling.discontinue_order(
-                tx, actor, change.reference, now=now, reason=change.reason
-            )
-    return closed.accession_number, "closed" if closed.changed else "nothing changed"
+    text = "; ".join(each.text for each in answers)
+    return Effect(text, patient, answers[0].accession_number, tuple(answers))

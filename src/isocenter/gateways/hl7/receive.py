@@ -17,11 +17,12 @@ from isocenter.domain.peers.model import Hl7Message, Hl7Peer, sender
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.hl7.apply import Effect, Intent, ReceiveOptions, apply, apply_all, intent_of
 from isocenter.gateways.hl7.refusal import MessageRefused, answer_to, refused
+from isocenter.gateways.hl7.respond import refusal, response
 from isocenter.infra import ids
 from isocenter.infra.db import Tx
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.hl7v2 import ack, charsets
-from isocenter.standards.hl7v2.ack import AckCode, ErrorCode, Origin, Problem
+from isocenter.standards.hl7v2.ack import AckCode, Content, ErrorCode, Origin, Problem
 from isocenter.standards.hl7v2.datatypes import format_dtm
 from isocenter.standards.hl7v2.er7 import Flaw, Message, body_digest, parse
 
@@ -124,7 +125,10 @@ def receive(
     records: list[Hl7Message] = []
     for each, effect in zip(messages, effects, strict=True):
         received = each.received
-        reply = _reply(received.origin, AckCode.AA, received, effect=effect.text, now=now)
+        wanted = received.peer.order_responses
+        content = response(received.message, effect.answers, wanted=wanted)
+        said = _Said(AckCode.AA, effect.text, content=content)
+        reply = _reply(received.origin, said, received, now=now)
         replies.append(reply)
         records.append(_record_of(received, reply, effect))
     if len(peers.record_messages(tx, records, now=now)) < len(records):
@@ -162,14 +166,17 @@ def refuse(
         received = _identify(data, caller)
     except (IsocenterError, RemoteProtocolError):
         origin = ack.read_origin(data[:4096])
-        reply = _reply(origin, code, None, problem=problem, effect="refused", now=now)
+        reply = _reply(origin, _Said(code, "refused", problem), None, now=now)
         if tx is not None:
             _record_unidentified(tx, data, caller, reply, error, now=now)
         return reply
     known = _stored_reply(tx, received) if tx is not None else None
     if known is not None:
         return known
-    reply = _reply(received.origin, code, received, problem=problem, effect="refused", now=now)
+    wanted = received.peer.order_responses
+    problem, content = refusal(received.message, problem, wanted=wanted)
+    said = _Said(code, "refused", problem, content)
+    reply = _reply(received.origin, said, received, now=now)
     if tx is not None:
         record = _record_of(received, reply, Effect("refused"), error=text)
         peers.record_message(tx, record, now=now)
@@ -181,9 +188,8 @@ def reject_oversized(head: bytes, message_bytes_max: int, *, now: datetime) -> b
     problem = Problem(
         ErrorCode.VALUE_TOO_LONG, "", f"the message is larger than {message_bytes_max} bytes"
     )
-    return _reply(
-        ack.read_origin(head), AckCode.AR, None, problem=problem, effect="refused", now=now
-    ).acknowledgement
+    said = _Said(AckCode.AR, "refused", problem)
+    return _reply(ack.read_origin(head), said, None, now=now).acknowledgement
 
 
 def new_control_id() -> str:
@@ -206,10 +212,16 @@ def _identify(data: bytes, caller: Caller) -> _Received:
             "MSH^1^3",
             "Sending Application and/or Facility not recognized",
         )
+    message = in_character_set_of(peer, message)
+    return _Received(data, message, ack.origin_of(message), peer, body_digest(data))
+
+
+def in_character_set_of(peer: Hl7Peer, message: Message) -> Message:
+    """Return the message read in the peer's character set where it names none itself."""
     own_set = charsets.python_codec(peer.character_set)
     if Flaw.CHARSET_ASSUMED in message.flaws and own_set not in {None, "utf-8"}:
-        message = parse(data, default_charset=peer.character_set)
-    return _Received(data, message, ack.origin_of(message), peer, body_digest(data))
+        return parse(message.raw, default_charset=peer.character_set)
+    return message
 
 
 def _stored_reply(tx: Tx, received: _Received) -> Reply | None:
@@ -235,19 +247,26 @@ def _stored_reply(tx: Tx, received: _Received) -> Reply | None:
     )
 
 
-def _reply(
-    origin: Origin,
-    code: AckCode,
-    received: _Received | None,
-    *,
-    effect: str,
-    now: datetime,
-    problem: Problem | None = None,
-) -> Reply:
-    code = _code_wanted(origin, code)
-    problems = (problem,) if problem else ()
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What is answered, before the sender's mode is looked at."""
+
+    code: AckCode
+    effect: str
+    problem: Problem | None = None
+    content: Content | None = None
+
+
+def _reply(origin: Origin, said: _Said, received: _Received | None, *, now: datetime) -> Reply:
+    code, problem = _code_wanted(origin, said.code), said.problem
     data = ack.build_ack(
-        origin, code, control_id=new_control_id(), timestamp=format_dtm(now), problems=problems
+        origin,
+        code,
+        control_id=new_control_id(),
+        timestamp=format_dtm(now),
+        problems=(problem,) if problem else (),
+        # What became of orders is said by who processed them: a commit code says nothing of it.
+        content=said.content if code is said.code else None,
     )
     return Reply(
         data,
@@ -255,7 +274,7 @@ def _reply(
         received.peer.name if received else "",
         received.message_type if received else "",
         received.control_id if received else "",
-        effect,
+        said.effect,
         problem.code.value if problem else None,
     )
 

@@ -9,7 +9,6 @@ Standard: HL7 v2.5.1 chapter 4; IHE RAD TF-2 4.2, 4.3, 4.4, 4.13.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 from isocenter.domain.identity.model import PatientFacts
@@ -17,7 +16,6 @@ from isocenter.domain.orders.model import (
     OrderFacts,
     OrderReference,
     Priority,
-    ProcedureFacts,
 )
 from isocenter.gateways.hl7.refusal import refused
 from isocenter.gateways.hl7.translate_patient import (
@@ -31,43 +29,86 @@ from isocenter.gateways.hl7.translate_procedure import OrderGroup, procedure_of
 from isocenter.standards.hl7v2 import datatypes
 from isocenter.standards.hl7v2.ack import AckCode, ErrorCode
 from isocenter.standards.hl7v2.er7 import Composite, Message, Segment
+from isocenter.standards.statuses import Instruction
 
 MESSAGE_TYPES: Final = frozenset({("ORM", "O01"), ("OMG", "O19"), ("OMI", "O23")})
-
-
-class OrderVerb(StrEnum):
-    """What a group asks for."""
-
-    PLACE = "place"
-    REVISE = "revise"
-    CANCEL = "cancel"
-    DISCONTINUE = "discontinue"
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
     """How one combination of order control and order status is understood."""
 
-    verb: OrderVerb
+    verb: Instruction
     title: str
 
 
-# ORC-1 (table 0119) and ORC-5 (table 0038); None: any status that has no row of its own.
+_NOTE: Final = Instruction.NOTE
+# ORC-1 (table 0119) and ORC-5 (table 0038); None: any status that has no row of its own. What is
+# told of an order by another one who fills it is taken as what is to be done with it here.
 CONTROLS: Final[Mapping[tuple[str, str | None], Control]] = {
-    ("NW", None): Control(OrderVerb.PLACE, "new order"),
-    ("NW", "CA"): Control(OrderVerb.CANCEL, "new order, cancelled since"),
-    ("XO", None): Control(OrderVerb.REVISE, "change order"),
-    ("XO", "CA"): Control(OrderVerb.CANCEL, "change order, cancelled"),
-    ("XO", "DC"): Control(OrderVerb.DISCONTINUE, "change order, discontinued"),
-    ("XX", None): Control(OrderVerb.REVISE, "order changed, unsolicited"),
-    ("CA", None): Control(OrderVerb.CANCEL, "cancel order"),
-    ("OC", None): Control(OrderVerb.CANCEL, "order cancelled"),
-    ("DC", None): Control(OrderVerb.DISCONTINUE, "discontinue order"),
-    ("OD", None): Control(OrderVerb.DISCONTINUE, "order discontinued"),
-    ("SC", "SC"): Control(OrderVerb.REVISE, "status changed to scheduled"),
-    ("SC", "CA"): Control(OrderVerb.CANCEL, "status changed to cancelled"),
-    ("SC", "DC"): Control(OrderVerb.DISCONTINUE, "status changed to discontinued"),
+    ("NW", None): Control(Instruction.PLACE, "new order"),
+    ("NW", "CA"): Control(Instruction.CANCEL, "new order, cancelled since"),
+    ("SN", None): Control(Instruction.ASSIGN_NUMBERS, "new order, numbers wanted"),
+    ("RO", None): Control(Instruction.PLACE, "replacement order"),
+    ("CH", None): Control(Instruction.PLACE, "child order"),
+    ("XO", None): Control(Instruction.REVISE, "change order"),
+    ("XO", "CM"): Control(Instruction.CORRECT, "change order that is done"),
+    ("XO", "CA"): Control(Instruction.CANCEL, "change order, cancelled"),
+    ("XO", "DC"): Control(Instruction.DISCONTINUE, "change order, discontinued"),
+    ("XO", "HD"): Control(Instruction.HOLD, "change order, on hold"),
+    ("XX", None): Control(Instruction.REVISE, "order changed, unsolicited"),
+    ("XX", "CM"): Control(Instruction.CORRECT, "order changed that is done"),
+    ("CA", None): Control(Instruction.CANCEL, "cancel order"),
+    ("OC", None): Control(Instruction.CANCEL, "order cancelled"),
+    ("CR", None): Control(Instruction.CANCEL, "cancelled as requested"),
+    ("DC", None): Control(Instruction.DISCONTINUE, "discontinue order"),
+    ("OD", None): Control(Instruction.DISCONTINUE, "order discontinued"),
+    ("DR", None): Control(Instruction.DISCONTINUE, "discontinued as requested"),
+    ("HD", None): Control(Instruction.HOLD, "hold order"),
+    ("OH", None): Control(Instruction.HOLD, "order held"),
+    ("HR", None): Control(Instruction.HOLD, "on hold as requested"),
+    ("RL", None): Control(Instruction.RELEASE, "release previous hold"),
+    ("OE", None): Control(Instruction.RELEASE, "order released"),
+    ("OR", None): Control(Instruction.RELEASE, "released as requested"),
+    ("RP", None): Control(Instruction.REPLACE, "replace order"),
+    ("RU", None): Control(Instruction.REPLACE, "order replaced, unsolicited"),
+    ("RQ", None): Control(Instruction.REPLACE, "replaced as requested"),
+    ("SC", "SC"): Control(Instruction.REVISE, "status changed to scheduled"),
+    ("SC", "CA"): Control(Instruction.CANCEL, "status changed to cancelled"),
+    ("SC", "DC"): Control(Instruction.DISCONTINUE, "status changed to discontinued"),
+    ("SC", "HD"): Control(Instruction.HOLD, "status changed to on hold"),
+    # What was begun and done follows from what the scanners and the images say.
+    ("SC", "IP"): Control(_NOTE, "status changed to in progress"),
+    ("SC", "A"): Control(_NOTE, "status changed to some results"),
+    ("SC", "CM"): Control(_NOTE, "status changed to completed"),
+    ("SS", None): Control(Instruction.TELL_STATUS, "send order status"),
+    ("SR", None): Control(_NOTE, "order status"),
+    ("PA", None): Control(_NOTE, "parent order"),
+    ("NA", None): Control(_NOTE, "number assigned"),
+    ("OK", None): Control(_NOTE, "order accepted"),
+    ("XR", None): Control(_NOTE, "changed as requested"),
+    ("UA", None): Control(_NOTE, "unable to accept order"),
+    ("UX", None): Control(_NOTE, "unable to change"),
+    ("UC", None): Control(_NOTE, "unable to cancel"),
+    ("UD", None): Control(_NOTE, "unable to discontinue"),
+    ("UH", None): Control(_NOTE, "unable to put on hold"),
+    ("UR", None): Control(_NOTE, "unable to release"),
+    ("UM", None): Control(_NOTE, "unable to replace"),
+    ("DE", None): Control(_NOTE, "data errors"),
+    ("RR", None): Control(_NOTE, "request received"),
+    ("RE", None): Control(_NOTE, "observations follow"),
 }
+_PLACING: Final = frozenset({
+    Instruction.PLACE,
+    Instruction.REVISE,
+    Instruction.CORRECT,
+    Instruction.ASSIGN_NUMBERS,
+})
+_PLAIN: Final = _PLACING - {Instruction.ASSIGN_NUMBERS}
+_REPLACEMENT: Final = "RO"
+_CHILD: Final = "CH"
+_PARENT: Final = "PA"
+_PRIOR: Final = "RE"
 
 # TQ1-9, ORC-7.6, OBR-27.6, OBR-5: HL7 table 0485 and 0027 to DICOM (0040,1003).
 _PRIORITIES: Final[Mapping[str, Priority]] = {
@@ -89,13 +130,25 @@ class OrderChange:
 
     Attributes:
         order: what the message says of it; for cancelling, only its numbers count.
-        reason: ORC-16, why it is cancelled or discontinued.
+        reason: ORC-16, why it is cancelled, discontinued or held.
+        parent: of a child order: the one that it was parted from.
+        replaces: the orders that it is done instead of.
+        groups: the groups of the message that are about it, counted from 1.
     """
 
     control: Control
     patient: PatientFacts
     order: OrderFacts
     reason: str = ""
+    parent: OrderReference | None = None
+    replaces: tuple[OrderReference, ...] = ()
+    groups: tuple[int, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it does no more than place or revise one order, as nearly all do."""
+        related = self.parent is not None or bool(self.replaces)
+        return not related and self.control.verb in _PLAIN
 
     @property
     def reference(self) -> OrderReference:
@@ -118,14 +171,56 @@ def order_changes(message: Message, reading: Reading) -> list[OrderChange]:
         raise refused(
             AckCode.AE, ErrorCode.SEGMENT_SEQUENCE_ERROR, "ORC^1", "the ORC segment is missing"
         )
-    changes: dict[tuple[OrderVerb, tuple[str | None, ...]], OrderChange] = {}
+    changes: dict[tuple[Instruction, tuple[str | None, ...]], OrderChange] = {}
+    parent: OrderReference | None = None
     for group in groups:
+        code = group.orc.text(1).upper()
+        if code == _PRIOR and group.index > 1:  # OMG_O19, OMI_O23: earlier results for comparison
+            continue
         change = _change(group, patient, reading)
-        order = change.order
-        key = (change.control.verb, _first_number(order))
+        if code == _PARENT:
+            parent = change.order.reference()
+        elif code == _CHILD:
+            change = replace(change, parent=_parent(group) or parent)
+        key = (change.control.verb, _first_number(change.order))
         known = changes.get(key)
-        changes[key] = _with_procedures(known, order.procedures) if known else change
-    return list(changes.values())
+        changes[key] = _joined(known, change) if known else change
+    return _with_replacements(list(changes.values()), groups)
+
+
+def _parent(group: OrderGroup) -> OrderReference | None:
+    """Return ORC-8, an EIP: the parent's placer and filler order numbers."""
+    said = group.orc.field(8)
+    placer, filler = said.text(1, 1), said.text(2, 1)
+    if not (placer or filler):
+        return None
+    return OrderReference(
+        placer_order_number=placer or None,
+        placer_namespace=said.text(1, 2) or said.text(1, 3),
+        filler_order_number=filler or None,
+        filler_namespace=said.text(2, 2) or said.text(2, 3),
+    )
+
+
+def _with_replacements(changes: list[OrderChange], groups: list[OrderGroup]) -> list[OrderChange]:
+    """Let the first replacement order stand for the orders that are replaced.
+
+    Standard: HL7 v2.5.1 4.5.1.1: groups of RP (or RU, RQ) are followed by groups of RO.
+    """
+    replaced = [each for each in changes if each.control.verb is Instruction.REPLACE]
+    if not replaced:
+        return changes
+    replacements = {group.index for group in groups if group.orc.text(1).upper() == _REPLACEMENT}
+    first = next((each for each in changes if replacements.intersection(each.groups)), None)
+    if first is None:
+        raise refused(
+            AckCode.AE,
+            ErrorCode.SEGMENT_SEQUENCE_ERROR,
+            f"ORC^{replaced[0].groups[0]}",
+            "no replacement order (RO) follows",
+        )
+    standing = replace(first, replaces=tuple(each.reference for each in replaced))
+    return [standing if each is first else each for each in changes]
 
 
 def _first_number(order: OrderFacts) -> tuple[str | None, ...]:
@@ -137,10 +232,10 @@ def _first_number(order: OrderFacts) -> tuple[str | None, ...]:
     return ("filler", order.filler_order_number, order.filler_namespace)
 
 
-def _with_procedures(change: OrderChange, procedures: tuple[ProcedureFacts, ...]) -> OrderChange:
-    return replace(
-        change, order=replace(change.order, procedures=change.order.procedures + procedures)
-    )
+def _joined(change: OrderChange, more: OrderChange) -> OrderChange:
+    procedures = change.order.procedures + more.order.procedures
+    order = replace(change.order, procedures=procedures)
+    return replace(change, order=order, groups=change.groups + more.groups)
 
 
 def _change(group: OrderGroup, patient: PatientFacts, reading: Reading) -> OrderChange:
@@ -154,7 +249,7 @@ def _change(group: OrderGroup, patient: PatientFacts, reading: Reading) -> Order
             f"ORC^{group.index}^{field}",
             "Invalid order control/status",
         )
-    placing = control.verb in {OrderVerb.PLACE, OrderVerb.REVISE}
+    placing = control.verb in _PLACING
     if placing and group.obr is None:
         raise refused(
             AckCode.AE,
@@ -170,7 +265,8 @@ def _change(group: OrderGroup, patient: PatientFacts, reading: Reading) -> Order
             f"ORC^{group.index}^2",
             "no placer, filler or accession number",
         )
-    return OrderChange(control, patient, order, group.orc.text(16, 2) or group.orc.text(16))
+    reason = group.orc.text(16, 2) or group.orc.text(16)
+    return OrderChange(control, patient, order, reason, groups=(group.index,))
 
 
 def _order_facts(group: OrderGroup, reading: Reading, *, described: bool) -> OrderFacts:

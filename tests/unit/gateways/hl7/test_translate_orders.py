@@ -2,11 +2,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from isocenter.domain.orders.model import Code
+from isocenter.domain.orders.model import Code, OrderReference
 from isocenter.gateways.hl7.refusal import MessageRefused
-from isocenter.gateways.hl7.translate_orders import CONTROLS, OrderVerb, order_changes
+from isocenter.gateways.hl7.translate_orders import CONTROLS, order_changes
 from isocenter.gateways.hl7.translate_patient import Reading
 from isocenter.standards.hl7v2.er7 import parse
+from isocenter.standards.statuses import Instruction
 
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 READING = Reading(UTC, "LOCAL", NOW)
@@ -28,7 +29,7 @@ def read(*segments):
 
 def test_rad_4_with_zds():
     [change] = read(MSH, PID, PV1, *RAD_4)
-    assert change.control.verb is OrderVerb.PLACE
+    assert change.control.verb is Instruction.PLACE
     order = change.order
     assert (order.placer_order_number, order.placer_namespace) == ("PL1", "EHR")
     assert (order.filler_order_number, order.filler_namespace) == ("FI1", "RIS")
@@ -96,8 +97,8 @@ def test_groups_of_one_order_are_joined_and_others_are_not():
 def test_new_and_cancelled_in_one_message():
     changes = read(MSH, PID, "ORC|CA|A^E", "ORC|NW|B^E", "OBR|1|B^E||Z^Three^L")
     assert [(c.control.verb, c.order.placer_order_number) for c in changes] == [
-        (OrderVerb.CANCEL, "A"),
-        (OrderVerb.PLACE, "B"),
+        (Instruction.CANCEL, "A"),
+        (Instruction.PLACE, "B"),
     ]
     assert changes[0].order.procedures == ()
     assert changes[0].reference.asserted_at == datetime(2024, 3, 1, 10, tzinfo=UTC)
@@ -105,7 +106,8 @@ def test_new_and_cancelled_in_one_message():
 
 @pytest.mark.parametrize(("control", "status"), CONTROLS)
 def test_each_control_code_is_understood_as_the_table_says(control, status):
-    [change] = read(MSH, PID, f"ORC|{control}|A^E|||{status or ''}", "OBR|1|A^E||Z^Three^L")
+    groups = [f"ORC|{control}|A^E|||{status or ''}", "OBR|1|A^E||Z^Three^L"]
+    change, *_ = read(MSH, PID, *groups, "ORC|RO|B^E", "OBR|1|B^E||Z^Three^L")
     assert change.control is CONTROLS[control, status]
 
 
@@ -113,8 +115,9 @@ def test_each_control_code_is_understood_as_the_table_says(control, status):
     ("segments", "location", "error"),
     [
         (["ORC|ZZ|A^E", "OBR|1"], "ORC^1^1", 103),
-        (["ORC|SN|A^E", "OBR|1"], "ORC^1^1", 103),
-        (["ORC|SC|A^E||IP|IP", "OBR|1"], "ORC^1^5", 103),
+        (["ORC|RF|A^E", "OBR|1"], "ORC^1^1", 103),
+        (["ORC|SC|A^E||IP|ER", "OBR|1"], "ORC^1^5", 103),
+        (["ORC|RP|A^E", "ORC|NW|B^E", "OBR|1"], "ORC^1", 100),
         (["ORC|NW|A^E", "OBR|1", "ORC||B^E", "OBR|2"], "ORC^2^1", 103),
         (["ORC|NW|A^E"], "OBR^1", 100),
         (["ORC|NW", "OBR|1"], "ORC^1^2", 101),
@@ -145,3 +148,23 @@ def test_null_says_that_there_is_none_and_absence_says_nothing():
 def test_weight(value, kg):
     [change] = read(MSH, PID, "ORC|NW|A^E", "OBR|1|A^E||Z", f"OBX|1|NM|W^Body weight||{value}|kg")
     assert change.order.patient_weight_kg == kg
+
+
+def test_a_child_knows_its_parent_by_what_it_says_or_by_the_group_before():
+    said = read(MSH, PID, "ORC|CH|C^E||||||P&E^F&R", "OBR|1|C^E||Z^Three^L")
+    assert said[0].parent == OrderReference("P", "E", "F", "R")
+    _, child = read(MSH, PID, "ORC|PA|P^E|F^R", "ORC|CH|C^E", "OBR|1|C^E||Z^Three^L")
+    assert child.parent == OrderReference("P", "E", "F", "R")
+
+
+def test_a_replacement_stands_for_all_that_it_replaces():
+    old, older, new = read(
+        MSH, PID, "ORC|RP|A^E", "ORC|RP|B^E", "ORC|RO|C^E", "OBR|1|C^E||Z^Three^L"
+    )
+    assert new.replaces == (old.reference, older.reference)
+    assert not new.is_plain
+
+
+def test_earlier_results_among_the_orders_are_no_orders():
+    [change] = read(MSH, PID, "ORC|NW|A^E", "OBR|1", PID, "ORC|RE|B^E", "OBR|1|B^E", "OBX|1|ST")
+    assert change.order.placer_order_number == "A"
