@@ -10,7 +10,8 @@ import requests
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from isocenter.app.http.application import create_application
+from isocenter.app.hl7_desk import Hl7Desk
+from isocenter.app.http.application import Backing, create_application
 from isocenter.app.http.options import HttpOptions
 from isocenter.domain.access import service as access
 from isocenter.domain.access.model import Actor, Role
@@ -18,6 +19,7 @@ from isocenter.domain.audit import service as audit
 from isocenter.domain.audit.model import AuditFilter, AuditRecord
 from isocenter.gateways.dicomweb.application import application as dicomweb
 from isocenter.gateways.dicomweb.options import DicomwebOptions
+from isocenter.gateways.hl7.apply import ReceiveOptions
 from isocenter.infra.blobs import BlobStore, open_store
 from isocenter.infra.db import Database
 from isocenter.infra.pools import Pool
@@ -54,8 +56,7 @@ class DicomwebServer:
         if self.knows_its_url:
             self.options = replace(self.options, public_url=f"http://127.0.0.1:{self.port}")
         self._application = create_application(
-            pool=self.pool,
-            blobs=self.blobs,
+            Backing(self.pool, self.blobs, Hl7Desk(ReceiveOptions(), self.clock), clock=self.clock),
             options=HttpOptions(
                 upload_bytes_max=self.upload_bytes_max, cross_origins=self.cross_origins
             ),
@@ -63,7 +64,6 @@ class DicomwebServer:
                 "/dicomweb": dicomweb(self.pool, self.blobs, options=self.options, clock=self.clock)
             },
             metrics=lambda: "# none\n",
-            clock=self.clock,
         )
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from starlette.testclient import TestClient
 
-from isocenter.app.http.application import create_application
+from isocenter.app.hl7_desk import Hl7Desk
+from isocenter.app.http.application import Backing, create_application
 from isocenter.app.http.options import HttpOptions
 from isocenter.domain.access import service as access
 from isocenter.domain.access.model import Actor, Role
@@ -23,6 +24,7 @@ from isocenter.domain.peers.model import Hl7Peer
 from isocenter.domain.scheduling import service as scheduling
 from isocenter.gateways.dicomweb.application import application as dicomweb
 from isocenter.gateways.dicomweb.options import DicomwebOptions
+from isocenter.gateways.hl7.apply import ReceiveOptions
 from isocenter.gateways.web.options import WebOptions
 from isocenter.infra.blobs import open_store
 from isocenter.infra.db import Database
@@ -51,8 +53,7 @@ class Hospital:
         self.blobs = open_store(f"file://{folder}")
         self.dispatcher = Dispatcher(database, database.router, clock=self.clock)
         self.application = create_application(
-            pool=self.pool,
-            blobs=self.blobs,
+            Backing(self.pool, self.blobs, Hl7Desk(ReceiveOptions(), self.clock), clock=self.clock),
             options=HttpOptions(web=WebOptions(feed_poll_s=0.02, page_rows=5), actor_kept_s=0),
             mounts={
                 "/dicomweb": dicomweb(
@@ -63,7 +64,6 @@ class Hospital:
                 )
             },
             metrics=lambda: "# none\n",
-            clock=self.clock,
         )
         self._tokens: dict[str, str] = {}
         self._known: set[str] = set()

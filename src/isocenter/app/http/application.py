@@ -5,6 +5,7 @@ origin, credentials. Each is one middleware that knows nothing of the others.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from starlette.routing import BaseRoute, Mount, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,6 +21,7 @@ from isocenter.app.http.options import HttpOptions
 from isocenter.app.http.origin import SameOrigin
 from isocenter.gateways.web.application import routes
 from isocenter.gateways.web.feed import Feed
+from isocenter.gateways.web.hl7_desk import Hl7Desk
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock, utc_now
 from isocenter.infra.pools import Pool
@@ -41,24 +43,37 @@ class HttpApplication:
         self._feed.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Backing:
+    """What answers the requests.
+
+    Attributes:
+        hl7: answers for the HL7 interface.
+    """
+
+    pool: Pool
+    blobs: BlobStore
+    hl7: Hl7Desk
+    clock: Clock = utc_now
+
+
 def create_application(
+    backing: Backing,
     *,
-    pool: Pool,
-    blobs: BlobStore,
     options: HttpOptions,
     mounts: Mapping[str, ASGIApp],
     metrics: Callable[[], str],
-    clock: Clock = utc_now,
 ) -> HttpApplication:
     """Everything that HTTP reaches, behind the door.
 
     ``mounts`` gives paths to further gateways, ``{"/dicomweb": …}``; they find the actor in the
     state. ``metrics`` gives the figures of all processes in Prometheus' text format.
     """
+    pool, blobs, clock = backing.pool, backing.blobs, backing.clock
     checks = dependency_checks(pool, blobs, free_bytes_min=options.storage_free_bytes_min)
     inner: list[BaseRoute] = [*health_routes(checks, metrics)]
     inner.extend(Mount(path, app=application) for path, application in mounts.items())
-    pages = routes(pool, blobs, options.web, checks=checks, clock=clock)
+    pages = routes(pool, blobs, options.web, checks=checks, hl7=backing.hl7, clock=clock)
     inner.append(Mount("/", app=pages))
     application: ASGIApp = Router(inner)
     application = Authentication(application, pool=pool, options=options, clock=clock)

@@ -11,10 +11,12 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from isocenter.app.expectations import expectations
-from isocenter.app.http.application import create_application
+from isocenter.app.hl7_desk import Hl7Desk
+from isocenter.app.http.application import Backing, create_application
 from isocenter.app.http.options import HttpOptions
 from isocenter.app.runtime import Runtime, from_thread, listening, opened, say_ready
 from isocenter.app.settings import Settings
+from isocenter.domain.orders.model import AccessionFormat
 from isocenter.gateways.dicomweb.application import application as dicomweb
 from isocenter.gateways.dicomweb.options import DicomwebOptions
 from isocenter.gateways.web.options import WebOptions
@@ -34,13 +36,14 @@ async def _serve(runtime: Runtime) -> None:
     settings = runtime.settings
     tls = settings.http_tls_certificate is not None
     application = create_application(
-        pool=runtime.pool,
-        blobs=runtime.blobs,
+        Backing(runtime.pool, runtime.blobs, Hl7Desk.of(settings, runtime.clock), runtime.clock),
         options=HttpOptions(
             web=WebOptions(
                 time_zone=ZoneInfo(settings.time_zone),
                 expectations=expectations(settings),
                 secure_cookies=settings.base_url.startswith("https:"),
+                accession_format=AccessionFormat.parse(settings.accession_number_format),
+                reconciliation_overdue_s=settings.reconciliation_overdue_s,
                 dicomweb_path=_DICOMWEB_PATH,
                 storage_free_bytes_min=settings.storage_free_bytes_min,
             ),
@@ -65,7 +68,6 @@ async def _serve(runtime: Runtime) -> None:
             )
         },
         metrics=lambda: merged(settings.metrics_folder, now=runtime.clock()).decode(),
-        clock=runtime.clock,
     )
     server = Server(
         application,

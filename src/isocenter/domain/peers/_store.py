@@ -1,18 +1,14 @@
 """The SQL of schema ``peers``. One function is one statement."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from isocenter.domain.peers.model import (
     DicomPeer,
-    Hl7Message,
     Hl7Peer,
-    MessageFilter,
     PendingCaller,
-    RecordedMessage,
 )
-from isocenter.infra.db import Tx, jsonb
+from isocenter.infra.db import Tx
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +122,12 @@ def insert_hl7_peer(tx: Tx, peer: Hl7Peer, now: datetime) -> int:
     )
 
 
+def replace_hl7_peer(tx: Tx, peer: Hl7Peer, now: datetime) -> None:
+    """Have the peer of this name be as described."""
+    delete_hl7_peer(tx, peer.name)
+    insert_hl7_peer(tx, peer, now)
+
+
 def dicom_peers(tx: Tx) -> list[DicomPeer]:
     """All DICOM peers by name."""
     rows = tx.all(
@@ -235,97 +237,4 @@ def dismiss_pending(tx: Tx, pending_key: int, now: datetime) -> int:
          where pending_key = %s and dismissed_at is null
         """,
         (now, pending_key),
-    )
-
-
-def acknowledgement(tx: Tx, peer: str, control_id: str, body_digest: bytes) -> bytes | None:
-    """What was answered to a message."""
-    return tx.value(
-        """
-        select acknowledgement from peers.message
-         where peer = %s and control_id = %s and body_digest = %s and direction = 'in'
-        """,
-        (peer, control_id, body_digest),
-    )
-
-
-def insert_messages(tx: Tx, messages: Sequence[Hl7Message], now: datetime) -> list[int]:
-    """The keys of the recorded messages, without those that were recorded before."""
-    described = [
-        {
-            "position": position,
-            "direction": each.direction,
-            "peer": each.peer,
-            "control_id": each.control_id,
-            "message_type": each.message_type,
-            "acknowledgement_code": each.acknowledgement_code,
-            "patient_id": each.patient_id,
-            "accession_number": each.accession_number,
-            "effect": each.effect,
-            "error": each.error,
-        }
-        for position, each in enumerate(messages, 1)
-    ]
-    return tx.values(
-        """
-        insert into peers.message
-               (direction, peer, control_id, message_type, body_digest, raw, acknowledgement,
-                acknowledgement_code, patient_id, accession_number, effect, error, received_at)
-        select direction, peer, control_id, message_type, body_digest, raw, acknowledgement,
-               acknowledgement_code, patient_id, accession_number, effect, error, %(now)s
-          from jsonb_to_recordset(%(described)s) as described (
-               position int, direction text, peer text, control_id text, message_type text,
-               acknowledgement_code text, patient_id text, accession_number text, effect text,
-               error text)
-          join unnest(%(digests)b::bytea[], %(raws)b::bytea[], %(acknowledgements)b::bytea[])
-               with ordinality as stored (body_digest, raw, acknowledgement, position)
-         using (position)
-         order by position
-            on conflict do nothing
-        returning message_key
-        """,
-        {
-            "described": jsonb(described),
-            "digests": [each.body_digest for each in messages],
-            "raws": [each.raw for each in messages],
-            "acknowledgements": [each.acknowledgement for each in messages],
-            "now": now,
-        },
-    )
-
-
-def messages(tx: Tx, wanted: MessageFilter, limit: int) -> list[RecordedMessage]:
-    """Messages that fit, newest first."""
-    return tx.all(
-        RecordedMessage,
-        """
-        select message_key, direction, peer, control_id, message_type, raw, acknowledgement,
-               acknowledgement_code, patient_id, accession_number, effect, error, received_at
-          from peers.message
-         where (%(direction)s::text is null or direction = %(direction)s)
-           and (%(peer)s::text is null or peer = %(peer)s)
-           and (%(control_id)s::text is null or control_id = %(control_id)s)
-           and (%(message_type)s::text is null or message_type = %(message_type)s)
-           and (%(patient_id)s::text is null or patient_id = %(patient_id)s)
-           and (%(accession_number)s::text is null or accession_number = %(accession_number)s)
-           and (not %(with_error)s or error is not null)
-           and (%(received_from)s::timestamptz is null or received_at >= %(received_from)s)
-           and (%(received_to)s::timestamptz is null or received_at < %(received_to)s)
-           and (%(before)s::bigint is null or message_key < %(before)s)
-         order by message_key desc limit %(limit)s
-        """,
-        {**asdict(wanted), "limit": limit},
-    )
-
-
-def message(tx: Tx, message_key: int) -> RecordedMessage | None:
-    """One message."""
-    return tx.maybe(
-        RecordedMessage,
-        """
-        select message_key, direction, peer, control_id, message_type, raw, acknowledgement,
-               acknowledgement_code, patient_id, accession_number, effect, error, received_at
-          from peers.message where message_key = %s
-        """,
-        (message_key,),
     )

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from isocenter.errors import IsocenterError, Kind
 
-DICOM_PERMISSIONS = frozenset({"store", "find", "move", "get", "worklist", "mpps"})
+DICOM_PERMISSIONS = frozenset({"store", "find", "move", "get", "worklist", "mpps", "ups"})
 HL7_SENT = frozenset({"oru", "orm", "adt"})
 HL7_RECEIVED = frozenset({"adt", "orm", "oru", "siu"})
 AE_TITLE_LENGTH_MAX = 16
@@ -159,30 +159,54 @@ class Hl7Message:
     accession_number: str | None = None
     effect: str = ""
     error: str | None = None
+    replay_of: int | None = None
+    reason: str | None = None
+    requested_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedMessage:
-    """A message in the log."""
+class ListedMessage:
+    """A message in the log, without its bytes.
+
+    Attributes:
+        replay_of: the message that a person had processed again, or edited; None for one that a
+            peer sent, or that went out by itself.
+        reason: why that was done; ``requested_by`` says by whom.
+    """
 
     message_key: int
     direction: str
     peer: str
     control_id: str
     message_type: str
-    raw: bytes
-    acknowledgement: bytes | None
     acknowledgement_code: str | None
     patient_id: str | None
     accession_number: str | None
     effect: str
     error: str | None
     received_at: datetime
+    replay_of: int | None
+    reason: str | None
+    requested_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedMessage(ListedMessage):
+    """A message in the log."""
+
+    raw: bytes
+    acknowledgement: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """Which messages to list; None does not restrict. ``before`` is the key to page from."""
+    """Which messages to list; None does not restrict.
+
+    Attributes:
+        order_number: a placer or filler order number that the message names, as it is written.
+        text: words that it holds, each whole or its beginning.
+        before: the key to page from.
+    """
 
     direction: str | None = None
     peer: str | None = None
@@ -190,6 +214,8 @@ class MessageFilter:
     message_type: str | None = None
     patient_id: str | None = None
     accession_number: str | None = None
+    order_number: str | None = None
+    text: str | None = None
     with_error: bool = False
     before: int | None = None
     received_from: datetime | None = None

@@ -18,6 +18,7 @@ from starlette.types import Scope
 from isocenter.errors import IsocenterError
 from isocenter.gateways.web import api, pages
 from isocenter.gateways.web.feed import Feed
+from isocenter.gateways.web.hl7_desk import Hl7Desk
 from isocenter.gateways.web.options import WebOptions
 from isocenter.gateways.web.problems import (
     answer_error,
@@ -64,11 +65,13 @@ def routes(
     options: WebOptions,
     *,
     checks: Callable[[], Awaitable[Sequence[Check]]],
+    hl7: Hl7Desk,
     clock: Clock = utc_now,
 ) -> FastAPI:
     """Pages, API, event stream and static files of one process.
 
-    ``checks`` tells which of the things that we depend on are there.
+    ``checks`` tells which of the things that we depend on are there; ``hl7`` answers for the HL7
+    interface.
     """
     feed = Feed(pool, options, read=outbox.feed, head=outbox.feed_end)
     application = FastAPI(
@@ -87,6 +90,7 @@ def routes(
         checks=checks,
         version=_version(),
         feed=feed,
+        hl7=hl7,
     )
     application.add_exception_handler(Exception, answer_fault)
     application.add_exception_handler(IsocenterError, answer_error)

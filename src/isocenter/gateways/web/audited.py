@@ -2,7 +2,7 @@
 
 from isocenter.domain.access.model import Viewer
 from isocenter.domain.peers import service as peers
-from isocenter.domain.peers.model import MessageFilter, RecordedMessage
+from isocenter.domain.peers.model import ListedMessage, MessageFilter
 from isocenter.gateways.web.onrecord import Look
 from isocenter.infra.db import Tx
 from isocenter.readmodels import exam_ledger
@@ -16,10 +16,12 @@ def searched_messages(
     *,
     limit: int,
     look: Look,
-) -> list[RecordedMessage]:
+) -> list[ListedMessage]:
     """HL7 messages that fit, newest first."""
     found = peers.search_messages(tx, viewer.actor, wanted, limit=limit)
-    sought = wanted.control_id or wanted.accession_number or ""
+    sought = (
+        wanted.control_id or wanted.accession_number or wanted.order_number or wanted.text or ""
+    )
     what = ("message.search", "message", sought)
     look.readings.note(tx, viewer.actor, what, patient_id=wanted.patient_id, now=look.now)
     return found

@@ -20,6 +20,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.gateways.web import formats
 from isocenter.gateways.web.feed import Feed
+from isocenter.gateways.web.hl7_desk import Hl7Desk
 from isocenter.gateways.web.navigation import Permissions, items_for
 from isocenter.gateways.web.onrecord import Look, Readings
 from isocenter.gateways.web.options import WebOptions
@@ -35,6 +36,18 @@ NOTICES: Mapping[str, str] = {
     "matched": "Matched. The exam and the images have found each other.",
     "dismissed": "The case is closed.",
     "undone": "The match is undone. The images need a person again.",
+    "order_made": "The order is made, and the images belong to it.",
+    "moved": "The images are of that patient from now on.",
+    "held": "The images rest. They come back when their time is over.",
+    "released": "The images rest no longer.",
+    "claimed": "You look after these images.",
+    "unclaimed": "Nobody looks after these images now.",
+    "decision_undone": "The decision is taken back.",
+    "images_rejected": "Rejected. Nobody is shown these images from now on.",
+    "rule_made": "The rule decides from now on. You can switch it off at any time.",
+    "rule_switched": "The rule is switched. What it decided stays.",
+    "prefix_added": "Numbers with and without the prefix are the same from now on.",
+    "prefix_removed": "The prefix is a part of the number again.",
     "replayed": "Queued to be sent again.",
     "draft": "The draft is saved.",
     "signed": "Signed. The report is on its way to its recipients.",
@@ -55,6 +68,13 @@ NOTICES: Mapping[str, str] = {
     "resumed": "Resumed. What waited is being sent.",
     "retried": "The work is queued again.",
     "exchanged": "The other content is shown now. Both are kept.",
+    "processing_again": "It is processed again in a moment. What came of it is listed below.",
+    "replays_canceled": "What waited is not processed again.",
+    "golden_kept": "Kept. From now on it is verified that the message means the same.",
+    "golden_forgotten": "Forgotten. The message is no longer verified.",
+    "drafted": "The draft is kept. See below what it would change, then promote it.",
+    "promoted": "Promoted. This version counts from now on.",
+    "draft_discarded": "The draft is discarded.",
     "given_up": "The finding is settled. It alarms no more.",
 }
 
@@ -79,6 +99,7 @@ class Web:
     checks: Callable[[], Awaitable[Sequence[Check]]]
     version: str
     feed: Feed
+    hl7: Hl7Desk
     readings: Readings = field(default_factory=Readings)
     _digests: dict[str, str] = field(default_factory=dict[str, str])
 
@@ -134,6 +155,7 @@ class Web:
             "section": request.url.path,
             "here": here,
             "theme": theme if theme in THEMES else default_theme,
+            "waiting": getattr(request.state, "waiting", 0),
             "notice": NOTICES.get(request.query_params.get("done", "")),
             "trouble": None,
             "zone_name": now.astimezone(self.options.time_zone).tzname() or "UTC",

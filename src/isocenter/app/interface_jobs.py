@@ -1,0 +1,30 @@
+"""What the worker does for the HL7 interface by the clock."""
+
+from isocenter.app.hl7_receiving import receive_options
+from isocenter.app.jobs import Job
+from isocenter.app.runtime import Runtime
+from isocenter.domain.peers import service as peers
+from isocenter.gateways.hl7.replaying import Replayer
+
+# Few at a time and often: whoever waits for an acknowledgement must not wait for this.
+_WORDS_S, _WORDS_AT_ONCE = 1.0, 100
+_TRAFFIC_S, _REPLAY_S = 60.0, 0.5
+
+
+def interface_jobs(runtime: Runtime) -> list[Job]:
+    """Words to search by, what was said in an hour, and messages to be processed again."""
+
+    def words() -> int:
+        return runtime.pool.run_here(
+            lambda tx: peers.keep_words(tx, limit=_WORDS_AT_ONCE, now=runtime.clock())
+        )
+
+    def traffic() -> int:
+        return runtime.pool.run_here(lambda tx: peers.count_traffic(tx, now=runtime.clock()))
+
+    replayer = Replayer(runtime.pool, receive_options(runtime.settings), runtime.clock)
+    return [
+        Job("keep_words", _WORDS_S, words),
+        Job("count_traffic", _TRAFFIC_S, traffic),
+        Job("replay_messages", _REPLAY_S, replayer),
+    ]

@@ -1,0 +1,306 @@
+"""The SQL of the log of HL7 messages, their words, and of those that wait to be processed again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, LiteralString
+
+from isocenter.domain.peers.model import (
+    Hl7Message,
+    ListedMessage,
+    MessageFilter,
+    RecordedMessage,
+)
+from isocenter.domain.peers.model_replay import Replay
+from isocenter.infra.db import Tx, jsonb
+from isocenter.standards.hl7v2.words import order_word, sought_words
+
+
+def acknowledgement(tx: Tx, peer: str, control_id: str, body_digest: bytes) -> bytes | None:
+    """What was answered to a message."""
+    return tx.value(
+        """
+        select acknowledgement from peers.message
+         where peer = %s and control_id = %s and body_digest = %s and direction = 'in'
+        """,
+        (peer, control_id, body_digest),
+    )
+
+
+def insert_messages(tx: Tx, messages: Sequence[Hl7Message], now: datetime) -> list[int]:
+    """The keys of the recorded messages, without those that were recorded before."""
+    described = [
+        {
+            "position": position,
+            "direction": each.direction,
+            "peer": each.peer,
+            "control_id": each.control_id,
+            "message_type": each.message_type,
+            "acknowledgement_code": each.acknowledgement_code,
+            "patient_id": each.patient_id,
+            "accession_number": each.accession_number,
+            "effect": each.effect,
+            "error": each.error,
+            "replay_of": each.replay_of,
+            "reason": each.reason,
+            "requested_by": each.requested_by,
+        }
+        for position, each in enumerate(messages, 1)
+    ]
+    return tx.values(
+        """
+        insert into peers.message
+               (direction, peer, control_id, message_type, body_digest, raw, acknowledgement,
+                acknowledgement_code, patient_id, accession_number, effect, error, received_at,
+                replay_of, reason, requested_by)
+        select direction, peer, control_id, message_type, body_digest, raw, acknowledgement,
+               acknowledgement_code, patient_id, accession_number, effect, error, %(now)s,
+               replay_of, reason, requested_by
+          from jsonb_to_recordset(%(described)s) as described (
+               position int, direction text, peer text, control_id text, message_type text,
+               acknowledgement_code text, patient_id text, accession_number text, effect text,
+               error text, replay_of bigint, reason text, requested_by text)
+          join unnest(%(digests)b::bytea[], %(raws)b::bytea[], %(acknowledgements)b::bytea[])
+               with ordinality as stored (body_digest, raw, acknowledgement, position)
+         using (position)
+         order by position
+            on conflict do nothing
+        returning message_key
+        """,
+        {
+            "described": jsonb(described),
+            "digests": [each.body_digest for each in messages],
+            "raws": [each.raw for each in messages],
+            "acknowledgements": [each.acknowledgement for each in messages],
+            "now": now,
+        },
+    )
+
+
+_CONDITIONS: dict[str, LiteralString] = {
+    "direction": "message.direction = %(direction)s",
+    "peer": "message.peer = %(peer)s",
+    "control_id": "message.control_id = %(control_id)s",
+    "message_type": "message.message_type = %(message_type)s",
+    "patient_id": "message.patient_id = %(patient_id)s",
+    "accession_number": "message.accession_number = %(accession_number)s",
+    "received_from": "message.received_at >= %(received_from)s",
+    "received_to": "message.received_at < %(received_to)s",
+    "before": "message.message_key < %(before)s",
+}
+
+
+_LISTED: LiteralString = """
+select message_key, direction, peer, control_id, message_type, acknowledgement_code, patient_id,
+       accession_number, effect, error, received_at, replay_of, reason, requested_by
+  from peers.message as message """
+
+
+def messages(tx: Tx, wanted: MessageFilter, limit: int) -> list[ListedMessage]:
+    """Messages that fit, newest first."""
+    parts: list[LiteralString] = ["true"]
+    parameters: dict[str, Any] = {"limit": limit}
+    for name, condition in _CONDITIONS.items():
+        value = getattr(wanted, name)
+        if value is not None:
+            parts.append(condition)
+            parameters[name] = value
+    if wanted.with_error:
+        parts.append("message.error is not null")
+    words = [f"{_quoted(each)}:*" for each in sought_words(wanted.text or "")]
+    if wanted.order_number:
+        words.append(_quoted(order_word(wanted.order_number)))
+    joined: LiteralString = ""
+    if words:
+        joined = "join peers.message_words as found using (message_key)"
+        parts.append("found.words @@ %(words)s::tsquery")
+        parameters["words"] = " & ".join(words)
+    elif wanted.text:
+        return []  # nothing in it is a word
+    statement: LiteralString = "".join((
+        _LISTED,
+        joined,
+        " where ",
+        " and ".join(parts),
+        " order by message_key desc limit %(limit)s",
+    ))
+    return tx.all(ListedMessage, statement, parameters)
+
+
+def _quoted(word: str) -> str:
+    """A word as one lexeme of a query, whatever is in it."""
+    doubled = word.replace("\\", "\\\\").replace("'", "''")
+    return f"'{doubled}'"
+
+
+def message(tx: Tx, message_key: int) -> RecordedMessage | None:
+    """One message."""
+    return tx.maybe(
+        RecordedMessage,
+        """
+        select message_key, direction, peer, control_id, message_type, raw, acknowledgement,
+               acknowledgement_code, patient_id, accession_number, effect, error, received_at,
+               replay_of, reason, requested_by
+          from peers.message where message_key = %s
+        """,
+        (message_key,),
+    )
+
+
+def raw_messages(tx: Tx, wanted: MessageFilter, limit: int) -> list[RecordedMessage]:
+    """Messages of a peer that came in, newest first, with their bytes."""
+    return tx.all(
+        RecordedMessage,
+        """
+        select message_key, direction, peer, control_id, message_type, raw, acknowledgement,
+               acknowledgement_code, patient_id, accession_number, effect, error, received_at,
+               replay_of, reason, requested_by
+          from peers.message
+         where peer = %(peer)s and direction = %(direction)s and received_at >= %(received_from)s
+           and replay_of is null
+         order by received_at desc, message_key desc limit %(limit)s
+        """,
+        {
+            "peer": wanted.peer,
+            "direction": wanted.direction,
+            "received_from": wanted.received_from,
+            "limit": limit,
+        },
+    )
+
+
+def neighbour(tx: Tx, of: ListedMessage) -> int | None:
+    """The message before this one about the same exam or patient, of its peer and direction."""
+    return tx.value(
+        """
+        select message_key from peers.message
+         where message_key < %(message_key)s and peer = %(peer)s and direction = %(direction)s
+           and case when %(accession_number)s::text is null then patient_id = %(patient_id)s
+                    else accession_number = %(accession_number)s end
+         order by message_key desc limit 1
+        """,
+        {
+            "message_key": of.message_key,
+            "peer": of.peer,
+            "direction": of.direction,
+            "accession_number": of.accession_number,
+            "patient_id": of.patient_id,
+        },
+    )
+
+
+def without_words(tx: Tx, *, before: datetime, limit: int) -> list[tuple[int, bytes]]:
+    """The oldest messages whose words are not kept yet: key and bytes."""
+    rows = tx.all(
+        _Unread,
+        """
+        select message_key, raw from peers.message as message
+         where message_key > (select coalesce(max(message_key), 0) from peers.message_words
+                               where message_key <= (select coalesce(max(message_key), 0)
+                                                       from peers.message
+                                                      where received_at < %(before)s))
+           and not exists (select from peers.message_words as kept
+                            where kept.message_key = message.message_key)
+         order by message_key limit %(limit)s
+        """,
+        {"before": before, "limit": limit},
+    )
+    return [(row.message_key, row.raw) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    message_key: int
+    raw: bytes
+
+
+def keep_words(tx: Tx, message_keys: Sequence[int], words: Sequence[Sequence[str]]) -> int:
+    """Keep the words of messages."""
+    return tx.run(
+        """
+        insert into peers.message_words (message_key, words)
+        select (each ->> 0)::bigint,
+               array_to_tsvector(array(select jsonb_array_elements_text(each -> 1)))
+          from jsonb_array_elements(%s) as each
+            on conflict do nothing
+        """,
+        (jsonb([[key, list(each)] for key, each in zip(message_keys, words, strict=True)]),),
+    )
+
+
+def insert_replays(
+    tx: Tx,
+    replays: Sequence[tuple[int, datetime]],
+    *,
+    edited: bytes | None,
+    why: tuple[str, str],
+    now: datetime,
+) -> list[int]:
+    """Have messages processed again: (key, due), with one reason and by one person."""
+    return tx.values(
+        """
+        insert into peers.replay (message_key, edited, reason, requested_by, requested_at, due_at)
+        select message_key, %(edited)b, %(reason)s, %(by)s, %(now)s, due_at
+          from unnest(%(keys)s::bigint[], %(due)s::timestamptz[]) as wanted (message_key, due_at)
+        returning replay_key
+        """,
+        {
+            "keys": [key for key, _ in replays],
+            "due": [due for _, due in replays],
+            "edited": edited,
+            "reason": why[0],
+            "by": why[1],
+            "now": now,
+        },
+    )
+
+
+def claim_replay(tx: Tx, *, now: datetime) -> Replay | None:
+    """The replay that is due next, locked until the transaction ends."""
+    return tx.maybe(
+        Replay,
+        """
+        select replay_key, message_key, edited, reason, requested_by, requested_at, due_at, done_at,
+               canceled_at, result_key
+          from peers.replay
+         where done_at is null and canceled_at is null and due_at <= %s
+         order by due_at, replay_key limit 1 for update skip locked
+        """,
+        (now,),
+    )
+
+
+def finish_replay(tx: Tx, replay_key: int, result_key: int | None, *, now: datetime) -> None:
+    """Note what came of a replay."""
+    tx.run(
+        "update peers.replay set done_at = %s, result_key = %s where replay_key = %s",
+        (now, result_key, replay_key),
+    )
+
+
+def replays_of(tx: Tx, message_key: int) -> list[Replay]:
+    """What was asked for of a message, latest first."""
+    return tx.all(
+        Replay,
+        """
+        select replay_key, message_key, edited, reason, requested_by, requested_at, due_at, done_at,
+               canceled_at, result_key
+          from peers.replay where message_key = %s order by replay_key desc limit 50
+        """,
+        (message_key,),
+    )
+
+
+def replays_waiting(tx: Tx) -> int:
+    """How many replays wait."""
+    return tx.value(
+        "select count(*) from peers.replay where done_at is null and canceled_at is null"
+    )
+
+
+def cancel_replays(tx: Tx, *, now: datetime) -> int:
+    """No longer process what waits."""
+    return tx.run(
+        "update peers.replay set canceled_at = %s where done_at is null and canceled_at is null",
+        (now,),
+    )
