@@ -32,11 +32,6 @@ _REST: Final = timedelta(hours=1)  # when a store is away or full
 _AWAY: Final = frozenset({Kind.UNAVAILABLE, Kind.BUSY})
 
 
-def names_in(listed: str) -> list[str]:
-    """The names that a setting lists, parted by commas."""
-    return [name for each in listed.split(",") if (name := each.strip())]
-
-
 class _Stopped(Exception):
     """The process is to end in the middle of an image."""
 
@@ -99,21 +94,20 @@ class RenditionMaker:
 
     def _series(self, series_key: int) -> int:
         made = 0
-        try:
-            while True:
-                with self.db.read() as tx:
-                    found = renditions.unrendered(tx, self.actor, series_key, limit=_AT_ONCE)
-                made += self._make_all(series_key, found)
-                if len(found) < _AT_ONCE and self._settled(series_key):
-                    break
-                if self.stopped():
-                    raise _Stopped
-        except _Stopped:
-            self._put_off(series_key, timedelta(0))
-        except IsocenterError as error:
-            _log.warning("renditions_put_off", error_kind=error.kind.value)
-            self._put_off(series_key, _REST)
-        return made
+        while True:
+            with self.db.read() as tx:
+                found = renditions.unrendered(tx, self.actor, series_key, limit=_AT_ONCE)
+            count, failure = self._make_all(series_key, found)
+            made += count
+            if isinstance(failure, IsocenterError):
+                _log.warning("renditions_put_off", error_kind=failure.kind.value)
+                self._put_off(series_key, _REST)
+                return made
+            if len(found) < _AT_ONCE and failure is None and self._settled(series_key):
+                return made
+            if self.stopped():
+                self._put_off(series_key, timedelta(0))
+                return made
 
     def _put_off(self, series_key: int, rest: timedelta) -> None:
         with self.db.transaction() as tx:
@@ -124,15 +118,17 @@ class RenditionMaker:
         with self.db.transaction() as tx:
             return renditions.settle_series(tx, self.actor, series_key)
 
-    def _make_all(self, series_key: int, found: Sequence[Unrendered]) -> int:
-        """How many were made; each lot is recorded together."""
+    def _make_all(
+        self, series_key: int, found: Sequence[Unrendered]
+    ) -> tuple[int, _Stopped | IsocenterError | None]:
+        """How many were made and are recorded together, and why not all of them."""
         made: list[MadeRendition] = []
+        failure = None
         try:
             made.extend(self._made(each) for each in found)
-        finally:
-            # What was done before a store went away is done.
-            recorded = self._record(series_key, made)
-        return recorded
+        except (_Stopped, IsocenterError) as error:
+            failure = error
+        return self._record(series_key, made), failure
 
     def _record(self, series_key: int, made: Sequence[MadeRendition]) -> int:
         with self.db.transaction() as tx:

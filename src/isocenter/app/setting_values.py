@@ -24,6 +24,11 @@ def text(value: object) -> str:
     return value.strip()
 
 
+def names_in(listed: str) -> list[str]:
+    """The names that a setting lists, parted by commas."""
+    return [name for each in listed.split(",") if (name := each.strip())]
+
+
 def optional_text(value: object) -> str | None:
     """The value as text, ``None`` when blank."""
     return text(value) or None

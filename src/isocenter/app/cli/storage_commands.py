@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Annotated, ClassVar
 
 import typer
@@ -10,8 +11,9 @@ from isocenter.app.cli import exit_codes, session
 from isocenter.app.cli.upkeep import AsJson, progress_bar
 from isocenter.app.keeping import Keeper
 from isocenter.app.object_stores import open_blobs
+from isocenter.app.setting_values import names_in
 from isocenter.domain.access.model import Action, Viewer
-from isocenter.domain.archive.service import integrity, placing, sweeping
+from isocenter.domain.archive.service import integrity, placing, renditions, sweeping
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.clock import utc_now
 
@@ -39,6 +41,7 @@ def status(*, as_json: AsJson = False) -> None:
         viewer = Viewer.of(actor, Action.SYSTEM_READ)
         state = integrity.integrity_state(tx, viewer, limit=_FINDINGS_SHOWN)
         orphans = sweeping.count_orphans(tx, actor)
+        rendered = renditions.rendition_totals(tx, viewer)
     stores = [
         {
             "store": name,
@@ -70,6 +73,7 @@ def status(*, as_json: AsJson = False) -> None:
         },
         "open_faults": {fault.value: count for fault, count in state.open_faults.items()},
         "orphans": orphans,
+        "renditions": asdict(rendered),
     }
     if as_json:
         sys.stdout.write(json.dumps(report) + "\n")
@@ -77,6 +81,10 @@ def status(*, as_json: AsJson = False) -> None:
         session.show(stores, as_json=False, empty="")
         read = "never" if shown is None else f"{shown.objects} of about {shown.objects_total}"
         session.out.print(f"read back: {read}; not in the database: {orphans}")
+        session.out.print(
+            f"HTJ2K renditions: {rendered.renditions}, {rendered.size_bytes} bytes;"
+            f" not possible: {rendered.impossible}; series to be looked at: {rendered.series_due}"
+        )
         for each in state.findings:
             if each.settled_at is None:
                 session.err.print(
@@ -120,3 +128,29 @@ def copy(*, as_json: AsJson = False) -> None:
         sys.stdout.write(json.dumps({"copied": made}) + "\n")
     else:
         session.out.print(f"{made} objects copied to {chosen.store_copy}")
+
+
+@storage.command("renditions")
+@session.command
+def make_renditions(
+    *,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Remove all; the sweeper takes the blobs.")
+    ] = False,
+) -> None:
+    """Have HTJ2K renditions made of what was complete before they were switched on, or remove all.
+
+    A worker makes them in the background; `isocenter storage status` shows how far it is.
+
+    Example: isocenter storage renditions
+    """
+    chosen = session.settings()
+    actor = session.actor()
+    with session.database(chosen) as db, db.transaction() as tx:
+        if discard:
+            count = renditions.discard_all_renditions(tx, actor, now=utc_now())
+            session.out.print(f"{count} renditions discarded")
+            return
+        modalities = names_in(chosen.rendition_modalities)
+        count = renditions.want_all_renditions(tx, actor, modalities, now=utc_now())
+    session.out.print(f"{count} series queued")

@@ -13,9 +13,10 @@ from isocenter.app.jobs import Job, run_jobs
 from isocenter.app.keeping import Keeper
 from isocenter.app.noting import NoteWriter
 from isocenter.app.outgoing_dicom import outgoing_thread
-from isocenter.app.renditions import ProcessorShare, RenditionMaker, names_in
+from isocenter.app.renditions import ProcessorShare, RenditionMaker
 from isocenter.app.runtime import Runtime, opened, say_ready
 from isocenter.app.scrubbing import Scrubber
+from isocenter.app.setting_values import names_in
 from isocenter.app.settings import Settings
 from isocenter.app.subscriptions import router
 from isocenter.app.tls_contexts import dicom_client_context

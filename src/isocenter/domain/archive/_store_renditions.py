@@ -52,7 +52,7 @@ _PUT_OFF = """
 update archive.rendition_due set claimed_until = null, due_at = %s where series_key = %s
 """
 _UNRENDERED = """
-select instance_key, blob_key, instance.size_bytes, instance.sha256
+select instance_key, instance.blob_key, instance.size_bytes, instance.sha256
   from archive.instance left join archive.rendition using (instance_key)
  where series_key = %s and source_sha256 is distinct from instance.sha256
  order by instance_number nulls last, instance_key limit %s

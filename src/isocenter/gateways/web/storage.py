@@ -5,7 +5,8 @@ from typing import Final
 
 from isocenter.domain.access.model import Viewer
 from isocenter.domain.archive.model_integrity import IntegrityState
-from isocenter.domain.archive.service import integrity, sweeping
+from isocenter.domain.archive.model_renditions import RenditionTotals
+from isocenter.domain.archive.service import integrity, renditions, sweeping
 from isocenter.errors import IsocenterError
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.blobs.several import MAIN, SeveralStores
@@ -38,10 +39,12 @@ class StorageView:
 
     Attributes:
         orphans: objects in the stores that the archive does not know.
+        renditions: what is kept beside the images, and how much room it takes.
     """
 
     integrity: IntegrityState
     orphans: int
+    renditions: RenditionTotals
 
 
 def stores_of(blobs: BlobStore, *, free_bytes_min: int) -> list[StoreView]:
@@ -65,4 +68,5 @@ def storage_view(tx: Tx, viewer: Viewer) -> StorageView:
     return StorageView(
         integrity.integrity_state(tx, viewer, limit=FINDINGS_MAX),
         sweeping.count_orphans(tx, viewer.actor),
+        renditions.rendition_totals(tx, viewer),
     )

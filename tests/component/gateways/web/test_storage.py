@@ -25,6 +25,13 @@ def test_damage_is_shown_alarms_on_the_exam_and_can_be_given_up(hospital: Hospit
     page = browser.get("/storage")
     assert page.status_code == 200
     assert "Nothing is damaged." in page.text
+    assert "HTJ2K renditions" in page.text
+    assert program.get("/api/storage").json()["renditions"] == {
+        "renditions": 0,
+        "size_bytes": 0,
+        "impossible": 0,
+        "series_due": 0,
+    }
     number = hospital.order(1)
     hospital.scan(number, 1)
     hospital.quiet()

@@ -53,6 +53,15 @@ class FindingAnswer(Shape):
     settlement: str | None
 
 
+class RenditionsAnswer(Shape):
+    """HTJ2K renditions; ``impossible`` counts images that get none, ``series_due`` what waits."""
+
+    renditions: int
+    size_bytes: int
+    impossible: int
+    series_due: int
+
+
 class StorageAnswer(Shape):
     """Everything about the storage; ``orphans`` are objects that the archive does not know."""
 
@@ -62,6 +71,7 @@ class StorageAnswer(Shape):
     open_faults: dict[Fault, int]
     findings: list[FindingAnswer]
     orphans: int
+    renditions: RenditionsAnswer
 
 
 class GiveUpRequest(BaseModel):
@@ -85,6 +95,7 @@ async def storage(web: InWeb, viewer: SystemViewer) -> StorageAnswer:
         open_faults=state.open_faults,
         findings=[FindingAnswer.model_validate(each) for each in state.findings],
         orphans=view.orphans,
+        renditions=RenditionsAnswer.model_validate(view.renditions),
     )
 
 

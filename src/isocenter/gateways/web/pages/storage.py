@@ -24,6 +24,7 @@ async def show(request: Request, web: InWeb, viewer: SystemViewer) -> Response:
         "stores": stores,
         "integrity": view.integrity,
         "orphans": view.orphans,
+        "renditions": view.renditions,
     }
     return web.page(request, "storage.html", context)
 
