@@ -27,6 +27,7 @@ class ObservedStore:
 
     def writer(self) -> BlobWriter:
         self.counts["writer"] += 1
+        self.before("writer")
         return _ObservedWriter(self, self._store.writer())
 
     def commit_all(self, writers: list[Any]) -> Any:
