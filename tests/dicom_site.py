@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
+from isocenter.domain.archive.model import Admission
 from isocenter.domain.archive.service.description import describe_file
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.distribution.model import Conditions, Delivery, Route
@@ -26,7 +27,7 @@ from isocenter.gateways.dimse.commitment_messages import STORAGE_COMMITMENT_PUSH
 from isocenter.gateways.dimse.commitment_reports import CommitmentReporter, OutgoingOptions
 from isocenter.gateways.dimse.commitment_requests import CommitmentAsker
 from isocenter.gateways.dimse.limits import Limits
-from isocenter.gateways.dimse.ports import Caller, Grant, Service
+from isocenter.gateways.dimse.ports import Arrival, Caller, Grant, Service
 from isocenter.gateways.dimse.sending import ImageSender
 from isocenter.gateways.dimse.server import DimseServer, Ports
 from isocenter.imaging.transcode import transcode_file
@@ -90,7 +91,7 @@ class Site:
             ports = Ports(
                 _Policy(self.pool),
                 self.store,
-                lambda *_: [],
+                self._admitted,
                 utc_now,
                 normalized={STORAGE_COMMITMENT_PUSH: commitment.served()},
             )
@@ -98,6 +99,13 @@ class Site:
             self.port = await self.server.start("127.0.0.1", 0)
 
         self.do(begin())
+
+    def _admitted(self, batch: Sequence[Arrival]) -> list[Admission]:
+        (caller,) = {(each.grant.peer_name, each.caller.address) for each in batch}
+        actor = Actor.dicom_peer(*caller, ("store",))
+        received = [each.instance for each in batch]
+        with self.database.transaction() as tx:
+            return archive.admit(tx, actor, received, now=utc_now())
 
     def work(self, *kinds: type) -> None:
         """Runs the worker's outgoing side."""

@@ -9,6 +9,7 @@ from isocenter.domain.archive.model_outgoing import (
     StoredInstance,
 )
 from isocenter.infra.db import Tx
+from isocenter.standards.dicom.key_object import KEY_OBJECT_SELECTION
 
 _GROWTH = """
 select series_instance_uid, accession_number, study_description, referring_physician_name,
@@ -19,7 +20,11 @@ select series_instance_uid, accession_number, study_description, referring_physi
               count(*)::int as instances, max(instance_key) as newest_key
          from archive.instance
         where instance.series_key = series.series_key and instance_key > %(after)s
-          and calling_ae_title <> %(not_from)s) grown
+          and calling_ae_title <> %(not_from)s
+          -- Notes go to who holds what they are about, whatever the routes say.
+          and not (sop_class_uid = %(note_class)s and exists (
+              select from archive.rejection
+               where note_sop_instance_uid = instance.sop_instance_uid))) grown
  where study_instance_uid = %(study)s and instances > 0
  order by series_key
 """
@@ -27,7 +32,13 @@ select series_instance_uid, accession_number, study_description, referring_physi
 
 def growth(tx: Tx, study: str, *, after: int, not_from: str) -> list[SeriesGrowth]:
     """The study's series that have instances beyond a key, but for those of one sender."""
-    return tx.all(SeriesGrowth, _GROWTH, {"study": study, "after": after, "not_from": not_from})
+    params = {
+        "study": study,
+        "after": after,
+        "not_from": not_from,
+        "note_class": KEY_OBJECT_SELECTION,
+    }
+    return tx.all(SeriesGrowth, _GROWTH, params)
 
 
 _BETWEEN = """
@@ -56,10 +67,17 @@ def between(tx: Tx, span: InstanceSpan, *, limit: int) -> list[KeyedLocation]:
 
 _STORED = """
 select sop_instance_uid, sop_class_uid, blob_key, size_bytes, sha256
-  from archive.instance where sop_instance_uid = any(%s)
+  from archive.instance where sop_instance_uid = any(%(uids)s)
+union all
+-- A note is kept for good, although nobody is shown it.
+select sop_instance_uid, sop_class_uid, blob_key, size_bytes, sha256
+  from archive.conflicting_instance
+ where rejection_key is not null and sop_instance_uid = any(%(uids)s)
+   and exists (select from archive.rejection
+                where note_sop_instance_uid = conflicting_instance.sop_instance_uid)
 """
 
 
 def stored(tx: Tx, sop_instance_uids: Sequence[str]) -> list[StoredInstance]:
     """Those of the instances that are here."""
-    return tx.all(StoredInstance, _STORED, (list(sop_instance_uids),))
+    return tx.all(StoredInstance, _STORED, {"uids": list(sop_instance_uids)})
