@@ -174,6 +174,8 @@ def update_workitem(
     if status != Status.SUCCESS:
         raise StateForbids(UpsStatus(status))
     before = from_json(workitem.attributes)
+    # In the form in which the attributes are kept, so that both can be compared.
+    changes = from_json(_json(changes))
     fault = ups.update_fault(changes, before)
     if fault is not None:
         raise AttributesRefused(fault)
