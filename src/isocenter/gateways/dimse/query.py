@@ -192,16 +192,19 @@ class _IdentifierReceiver:
     def _stream(self, matches: Iterator[DataSet]) -> None:
         lot: list[bytes] = []
         size = 0
-        for match in matches:
-            if self._cancelled:
-                return
-            lot.append(encode_dataset(match, self._context.transfer_syntax))
-            size += len(lot[-1])
-            if size >= self._service.limits.response_bytes:
+        try:
+            for match in matches:
+                if self._cancelled:
+                    return
+                lot.append(encode_dataset(match, self._context.transfer_syntax))
+                size += len(lot[-1])
+                if size >= self._service.limits.response_bytes:
+                    self._hand_over(lot)
+                    lot, size = [], 0
+        finally:
+            # Also what was found before the query failed, as when there is too much.
+            if lot and not self._cancelled:
                 self._hand_over(lot)
-                lot, size = [], 0
-        if lot and not self._cancelled:
-            self._hand_over(lot)
 
     def _hand_over(self, lot: list[bytes]) -> None:
         # Waits for the loop, and the loop for the peer: at most one lot is in memory.
