@@ -34,6 +34,7 @@ class RebuildReport:
         known: those that the archive named before.
         derived: those that were made from images, as the metadata of a series.
         duplicates: objects whose bytes the archive has already, in this store or as a copy.
+        placed: studies all of whose objects lie in a store of their own: they belong there.
         refused: what could not be taken in: key and reason.
     """
 
@@ -43,6 +44,7 @@ class RebuildReport:
     stored: int = 0
     duplicates: int = 0
     conflicting: int = 0
+    placed: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
     def as_row(self) -> dict[str, Any]:
@@ -54,6 +56,7 @@ class RebuildReport:
             "stored": self.stored,
             "duplicates": self.duplicates,
             "conflicting": self.conflicting,
+            "placed": self.placed,
             "refused": [{"blob_key": key, "reason": reason} for key, reason in self.refused],
         }
 
@@ -88,6 +91,9 @@ class Rebuilder:
             while portion := list(islice(keys, _BATCH)):
                 self._take_in(portion, readers, report)
                 self.on_progress(report)
+        usual = [self.blobs.current, self.last_store]
+        with self.db.transaction() as tx:
+            report.placed = rebuilding.restore_placements(tx, self.actor, usual, now=self.clock())
         return report
 
     def _keys_in_order(self) -> Iterator[str]:
@@ -117,8 +123,8 @@ class Rebuilder:
             else:
                 report.refused.append((key, found))
                 self.on_refused(key, found)
-        if batch:
-            self._admit(batch, report)
+        for part in _parts(batch):
+            self._admit(part, report)
 
     def _described(self, key: str) -> ReceivedInstance | str | None:
         """The object; a text when it cannot be taken in; None for what is made from images."""
@@ -149,3 +155,14 @@ class Rebuilder:
 
 def _inner(key: str) -> str:
     return key.rpartition(":")[2]
+
+
+def _parts(
+    batch: Sequence[ReceivedInstance],
+) -> Iterator[Sequence[ReceivedInstance]]:
+    """The batch in parts: a note is one of its own, for it means what was there when it came."""
+    for is_note, members in groupby(batch, lambda each: each.note is not None):
+        if is_note:
+            yield from ([each] for each in members)
+        else:
+            yield list(members)

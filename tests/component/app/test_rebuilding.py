@@ -5,25 +5,43 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from datetime import UTC, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pydicom.data
 import pytest
 
+from isocenter.app.noting import NoteWriter
 from isocenter.app.rebuilding import Rebuilder, RebuildReport
 from isocenter.app.subscriptions import router
 from isocenter.domain.access.model import Actor
 from isocenter.domain.archive.model import ReceivedInstance
 from isocenter.domain.archive.service.admission import admit
 from isocenter.domain.archive.service.description import describe_file
+from isocenter.domain.archive.service.placing import place_study
+from isocenter.domain.archive.service.rejection import reject
+from isocenter.domain.archive.service.restoration import restore
 from isocenter.infra.blobs import open_store
 from isocenter.infra.blobs.several import SeveralStores
 from isocenter.infra.clock import utc_now
 from isocenter.infra.db import Database
+from isocenter.infra.ids import new_uid
+from isocenter.infra.outbox import Dispatcher
+from isocenter.standards.dicom.key_object import (
+    KEY_OBJECT_SELECTION,
+    Note,
+    NoteIdentity,
+    Reference,
+    Title,
+    write_note,
+)
 from isocenter.standards.dicom.part10 import encode_file_meta, parse_file_meta
+from isocenter.standards.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
+from isocenter.standards.dicom.values import DataSet, encode_dataset
 from tests.conftest import Stock
+from tests.exam_story import Department, a_patient, an_order
 from tests.hospital import a_slice
 
 CONSOLE = Actor.system("console:test")
@@ -55,11 +73,35 @@ select series_instance_uid, sop_instance_uid, sop_class_uid, transfer_syntax_uid
 CONFLICTS = """
 select sop_instance_uid, study_instance_uid, asserted_study_instance_uid,
        asserted_series_instance_uid, sop_class_uid, transfer_syntax_uid, blob_key, size_bytes,
-       sha256, dataset_offset
+       sha256, dataset_offset, rejection_key is not null as is_rejected
   from archive.conflicting_instance order by 1, 7
 """
+# Who rejected in person is lost: the note says why, not who.
+REJECTIONS = """
+select study_instance_uid, code, reason, note_sop_instance_uid,
+       number_of_instances, number_awaited, number_differing,
+       array(select sop_instance_uid from archive.conflicting_instance held
+              where held.rejection_key = rejection.rejection_key order by 1) as hidden,
+       array(select sop_instance_uid from archive.awaited_rejection awaited
+              where awaited.rejection_key = rejection.rejection_key order by 1) as awaited
+  from archive.rejection order by note_sop_instance_uid
+"""
+RESTORATIONS = """
+select study_instance_uid, sop_instance_uids, reason, note_sop_instance_uid
+  from archive.restoration order by note_sop_instance_uid
+"""
+PLACEMENTS = "select study_instance_uid, store from archive.placement order by 1"
 COPIES = "select blob_key, store, copy_blob_key from archive.object_copy order by 1, 2"
-TABLES = (STUDIES, SERIES, INSTANCES, CONFLICTS, COPIES)
+TABLES = (
+    STUDIES,
+    SERIES,
+    INSTANCES,
+    CONFLICTS,
+    COPIES,
+    REJECTIONS,
+    RESTORATIONS,
+    PLACEMENTS,
+)
 
 
 def tables(database: Database) -> list[list[Any]]:
@@ -135,6 +177,8 @@ def test_the_tables_are_the_same_after_a_rebuild(lost_and_new: list[Database], t
     receive(lost, blobs, slice_of(1, 4, name="Phantom^Eva"))  # the study disagrees with itself
     receive(lost, blobs, slice_of(1, 1, name="Phantom^Ida"))  # other bytes under a known UID
     elsewhere = receive(lost, blobs, by_c_store(slice_of(2, 1)), store="second")
+    with lost.transaction() as tx:
+        place_study(tx, CONSOLE, "2.25.2", "second", now=utc_now())
     copied = receive(lost, blobs, slice_of(3, 1))
     writer = blobs.writer_in("third")
     writer.write(blobs.read(copied.blob_key))
@@ -179,6 +223,87 @@ def test_the_tables_are_the_same_after_a_rebuild(lost_and_new: list[Database], t
     assert {"study/2.25.1", "study/2.25.2", "study/2.25.3"} <= announced
     again = rebuilder(new, blobs).rebuild()
     assert (again.stored, again.known) == (0, report.seen - 2)
+
+
+def a_note(*objects: bytes) -> bytes:
+    """What a modality says of images that it has sent, or sends later."""
+    named = [pydicom.dcmread(BytesIO(each)) for each in objects]
+    note = Note(
+        Title.QUALITY,
+        tuple(
+            Reference(e.StudyInstanceUID, e.SeriesInstanceUID, e.SOPClassUID, e.SOPInstanceUID)
+            for e in named
+        ),
+        "moved",
+    )
+    identity = NoteIdentity(
+        series_instance_uid=new_uid(), sop_instance_uid=new_uid(), written_at=utc_now()
+    )
+    document = write_note(note, about=DataSet(), identity=identity)
+    head = encode_file_meta(
+        sop_class_uid=KEY_OBJECT_SELECTION,
+        sop_instance_uid=identity.sop_instance_uid,
+        transfer_syntax_uid=EXPLICIT_VR_LITTLE_ENDIAN,
+    )
+    return head + encode_dataset(document, EXPLICIT_VR_LITTLE_ENDIAN)
+
+
+def test_what_was_rejected_and_restored_stays_so(lost_and_new: list[Database], tmp_path: Path):
+    lost, new = lost_and_new
+    blobs = open_stores(tmp_path)
+    by_note = [slice_of(4, index) for index in range(1, 5)]
+    for content in by_note[:3]:
+        receive(lost, blobs, content)
+    receive(lost, blobs, a_note(by_note[0], by_note[3]))
+    receive(lost, blobs, by_note[3])  # rejected before it came
+    receive(lost, blobs, a_note(slice_of(4, 9)))  # of one that never came
+    for index in (1, 2):
+        receive(lost, blobs, slice_of(5, index))
+        receive(lost, blobs, slice_of(6, index))
+    table = router(write_note=NoteWriter(blobs, CONSOLE, UTC))
+    lost.router = table
+    with lost.transaction() as tx:
+        reject(tx, CONSOLE, ("2.25.5", None, None), reason="another patient", now=utc_now())
+        reject(tx, CONSOLE, ("2.25.6", None, None), reason="cut off", now=utc_now())
+    Dispatcher(lost, table, clock=utc_now, workers=1, external_workers=1).run_once()
+    with lost.read() as tx:
+        (one,) = tx.values(
+            "select min(sop_instance_uid) from archive.conflicting_instance"
+            " where study_instance_uid = '2.25.6' and sop_class_uid <> %s",
+            (KEY_OBJECT_SELECTION,),
+        )
+        series = tx.value(
+            "select asserted_series_instance_uid from archive.conflicting_instance"
+            " where sop_instance_uid = %s",
+            (one,),
+        )
+    with lost.transaction() as tx:
+        path = ("2.25.6", series, one)
+        assert restore(tx, CONSOLE, blobs, path, reason="it was not", now=utc_now()) == 1
+    Dispatcher(lost, table, clock=utc_now, workers=1, external_workers=1).run_once()
+    before = tables(lost)
+    department = Department(new)
+    department.order(a_patient("PA4"), an_order("A4", study_instance_uid="2.25.4"))
+
+    report = rebuilder(new, blobs).rebuild()
+    department.drain()
+
+    assert report.refused == []
+    assert tables(new) == before
+    hidden = [(each["code"], len(each["hidden"]), len(each["awaited"])) for each in before[5]]
+    # The images, and the notes about them that nobody needs to see.
+    assert sorted(hidden) == [
+        ("113001", 0, 1),
+        ("113001", 2, 0),
+        ("113037", 3, 0),
+        ("113037", 3, 0),
+    ]
+    assert len(before[6]) == 1
+    with new.read() as tx:  # the order that is known finds its study again
+        links = tx.values(
+            "select study_instance_uid || ' ' || accession_number from reconcile.link"
+        )
+    assert links == ["2.25.4 A4"]
 
 
 def test_a_killed_rebuild_is_repeated(lost_and_new: list[Database], tmp_path: Path):

@@ -1,5 +1,6 @@
 """The SQL of where objects belong, and of their copies. One function is one statement."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,6 +15,26 @@ on conflict (study_instance_uid)
    do update set store = excluded.store, placed_at = excluded.placed_at,
                  placed_by = excluded.placed_by
 """
+
+
+_PLACE_WHERE_ALL_IS = """
+with kept as (
+    select study_instance_uid,
+           case when strpos(blob_key, ':') > 0 then split_part(blob_key, ':', 1) else 'main' end
+               as store
+      from archive.stored_object
+)
+insert into archive.placement (study_instance_uid, store, placed_at, placed_by)
+select study_instance_uid, min(store), %(now)s, %(by)s from kept
+ group by study_instance_uid
+having count(distinct store) = 1 and not min(store) = any(%(but)s)
+on conflict (study_instance_uid) do nothing
+"""
+
+
+def place_where_all_is(tx: Tx, *, but: Sequence[str], by: str, now: datetime) -> int:
+    """How many studies are placed now where all of their objects are, unless in one of ``but``."""
+    return tx.run(_PLACE_WHERE_ALL_IS, {"but": list(but), "by": by, "now": now})
 
 
 def lock_study(tx: Tx, study_instance_uid: str) -> bool:

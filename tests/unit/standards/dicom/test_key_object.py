@@ -101,4 +101,4 @@ def test_a_note_is_of_one_study():
     for references in ((), (*REFERENCES, other)):
         with pytest.raises(LocalProtocolError):
             write_note(Note(Title.QUALITY, references), about=a_header(), identity=IDENTITY)
-    assert KEY_OBJECT_SELECTION == written().text(0x00080016)
+    assert written().text(0x00080016) == KEY_OBJECT_SELECTION

@@ -4,6 +4,8 @@ For a database that was lost: what the objects say is indexed as it was when the
 cannot say is lost with the database: who sent them, unless we wrote that into the file meta
 information ourselves; the hour of completion; which of two conflicting contents a person chose to
 show; and everything that is no image. When they came is taken from their keys, to the millisecond.
+What was rejected and restored is told by notes, which are objects; that a study belongs in another
+store, by all of its objects being there. Orders that are known already find their studies again.
 
 Standard: PS3.10 7.1
 """
@@ -15,6 +17,7 @@ from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.archive import _store_blobs as _store
+from isocenter.domain.archive._store_placement import place_where_all_is
 from isocenter.domain.archive.model import (
     PATIENT_ID,
     SOP_INSTANCE_UID,
@@ -83,6 +86,19 @@ def _sender(head: bytes) -> str:
         return UNKNOWN_SENDER
     ours = meta.implementation_class_uid == uids.IMPLEMENTATION_CLASS_UID
     return meta.source_ae_title if ours and meta.source_ae_title else UNKNOWN_SENDER
+
+
+def restore_placements(tx: Tx, actor: Actor, stores: Sequence[str], *, now: datetime) -> int:
+    """How many studies are noted as belonging where all of their objects were found.
+
+    Args:
+        tx: the caller commits it.
+        actor: who makes the tables anew.
+        stores: where new objects and copies go: what lies there was not put there on purpose.
+        now: the moment.
+    """
+    authorize(actor, Action.PEER_WRITE)
+    return place_where_all_is(tx, but=stores, by=actor.name, now=now)
 
 
 def unnamed(tx: Tx, actor: Actor, blob_keys: Sequence[str]) -> list[str]:
