@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, timedelta
+from datetime import UTC, date, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -283,7 +283,8 @@ def test_what_was_rejected_and_restored_stays_so(lost_and_new: list[Database], t
     Dispatcher(lost, table, clock=utc_now, workers=1, external_workers=1).run_once()
     before = tables(lost)
     department = Department(new)
-    department.order(a_patient("PA4"), an_order("A4", study_instance_uid="2.25.4"))
+    ada = a_patient("PH0004", birth_date=date(1961, 3, 4))
+    department.order(ada, an_order("A4"))
 
     report = rebuilder(new, blobs).rebuild()
     department.drain()
