@@ -116,7 +116,6 @@ class Settings:
 
     # processes
     web_processes: Annotated[int, About(v.whole_number(1, 64), "HTTP servers on the one port")] = 2
-    web_processes: Annotated[int, About(v.whole_number(1, 64), "HTTP servers on the one port")] = 2
     dimse_processes: Annotated[
         int, About(v.whole_number(1, 64), "DICOM listeners on the one port")
     ] = 2
@@ -199,6 +198,10 @@ class Settings:
         Mapping[str, float],
         About(v.seconds_by_name, "time after which a hop of the ledger is late"),
     ] = field(default_factory=dict[str, float])
+    reconciliation_overdue_s: Annotated[
+        float,
+        About(v.seconds(60, 30 * _DAY_S), "time after which a study that needs a person alarms"),
+    ] = 4.0 * _HOUR_S
     blob_unreferenced_age_s: Annotated[
         float, About(v.seconds(60, 365 * _DAY_S), "age at which an unreferenced blob is removed")
     ] = float(_DAY_S)

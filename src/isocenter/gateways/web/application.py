@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from mimetypes import guess_type
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -26,6 +26,7 @@ from isocenter.gateways.web.problems import (
     answer_http_error,
     answer_invalid,
 )
+from isocenter.gateways.web.waiting import count_waiting
 from isocenter.gateways.web.web import STATIC, Check, Web
 from isocenter.gateways.web.workspace_assets import CONTENT_SECURITY_POLICY, FOLDER
 from isocenter.infra import outbox
@@ -98,8 +99,10 @@ def routes(
     application.add_exception_handler(404, answer_http_error)
     application.add_exception_handler(405, answer_http_error)
     application.add_exception_handler(RequestValidationError, answer_invalid)
-    for router in (*api.ROUTERS, *pages.ROUTERS):
+    for router in api.ROUTERS:
         application.include_router(router)
+    for router in pages.ROUTERS:
+        application.include_router(router, dependencies=[Depends(count_waiting)])
     application.mount("/static", _Assets(directory=STATIC), name="static")
     return application
 

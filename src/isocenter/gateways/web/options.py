@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from isocenter.domain.monitoring.model import EXPECTATIONS, Expectations
+from isocenter.domain.orders.model import AccessionFormat
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,8 @@ class WebOptions:
     session_cookie: str = "isocenter_session"
     page_rows: int = 50
     expectations: Expectations = field(default_factory=lambda: EXPECTATIONS)
+    accession_format: AccessionFormat = field(default_factory=AccessionFormat)
+    reconciliation_overdue_s: float = 4 * 3_600.0  # a study that needs a person for longer alarms
     dicomweb_path: str = "/dicomweb"
     feed_poll_s: float = 0.4
     feed_heartbeat_s: float = 15.0

@@ -21,8 +21,9 @@ from isocenter.domain.reconcile.service.matching import (
     affected_by_steps,
     match,
 )
-from isocenter.domain.reconcile.service.proposing import preview, proposals
+from isocenter.domain.reconcile.service.proposing import Preview, preview, proposals
 from isocenter.domain.reconcile.service.ruling import (
+    RuleInUse,
     add_prefix,
     make_rule,
     offered_rules,
@@ -34,6 +35,8 @@ from isocenter.domain.reconcile.service.ruling import (
 
 __all__ = [
     "Decided",
+    "Preview",
+    "RuleInUse",
     "add_prefix",
     "affected_by_orders",
     "affected_by_patients",

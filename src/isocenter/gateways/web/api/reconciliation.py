@@ -1,60 +1,37 @@
 """What needs a person, and the person's decision."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
 
+from isocenter.domain.access.model import Viewer
 from isocenter.domain.archive.model_contents import Content, Contents
 from isocenter.domain.archive.service import contents as other_contents
 from isocenter.domain.reconcile import service as reconcile
-from isocenter.domain.reconcile.model import CaseKind, Method
+from isocenter.domain.reconcile.model import ABOUT_CONTENT
+from isocenter.gateways.web.api.reconciliation_shapes import (
+    CandidateAnswer,
+    CaseAnswer,
+    DecisionAnswer,
+    HoldRequest,
+    LinkAnswer,
+    MatchRequest,
+    MoveRequest,
+    PreviewAnswer,
+    ReasonRequest,
+    RuleAnswer,
+    RuleRequest,
+    SwitchRequest,
+)
 from isocenter.gateways.web.api.shapes import LIMIT_MAX, Shape
+from isocenter.gateways.web.moving import moved_to_patient
 from isocenter.gateways.web.web import InWeb, SignedIn, StudyViewer
+from isocenter.infra.db import Tx
 from isocenter.readmodels import reconciliation
+from isocenter.readmodels.reconciliation import OpenCase
 
 router = APIRouter(prefix="/api/reconciliation", tags=["reconciliation"])
-
-
-class CandidateAnswer(Shape):
-    """An order that the study might belong to; ``grounds`` says what speaks for it."""
-
-    accession_number: str
-    patient_id: str | None
-    patient_name: str | None
-    procedure: str | None
-    modality: str | None
-    scheduled_at: datetime | None
-    grounds: list[str]
-
-
-class CaseAnswer(Shape):
-    """An open case, with what the images say."""
-
-    case_key: int
-    study_instance_uid: str
-    kind: CaseKind
-    reason: str
-    opened_at: datetime
-    accession_number: str | None
-    patient_id: str | None
-    patient_name: str | None
-    modalities: list[str]
-    number_of_instances: int
-    linked_accession_number: str | None
-    candidates: list[CandidateAnswer]
-
-
-class LinkAnswer(Shape):
-    """Which order a study belongs to, and why."""
-
-    study_instance_uid: str
-    accession_number: str
-    method: Method
-    reason: str
-    linked_at: datetime
-    linked_by: str
 
 
 class ContentAnswer(Shape):
@@ -99,28 +76,85 @@ class ContentsAnswer(Shape):
         )
 
 
-class MatchRequest(BaseModel):
-    """The exam that a person chose, and how they know."""
-
-    accession_number: str = Field(max_length=64)
-    reason: str = Field(default="", max_length=500)
-
-
-class ReasonRequest(BaseModel):
-    """Why."""
-
-    reason: str = Field(default="", max_length=500)
-
-
 @router.get("", summary="Open cases, oldest first")
 async def cases(
     web: InWeb,
     viewer: StudyViewer,
     limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
 ) -> list[CaseAnswer]:
-    """Studies that need a person."""
-    found = await web.pool.run(reconciliation.open_cases, viewer, limit=limit)
-    return [CaseAnswer.model_validate(each) for each in found]
+    """Studies that need a person, each with the orders that it may belong to."""
+
+    def load(tx: Tx) -> list[CaseAnswer]:
+        return [
+            CaseAnswer.model_validate(each).model_copy(
+                update={"candidates": _candidates(tx, viewer, each)}
+            )
+            for each in reconciliation.open_cases(tx, viewer, limit=limit)
+        ]
+
+    return await web.pool.read(load)
+
+
+def _candidates(tx: Tx, viewer: Viewer, case: OpenCase) -> list[CandidateAnswer]:
+    if case.kind in ABOUT_CONTENT:
+        return []
+    found = reconcile.proposals(tx, viewer, case.study_instance_uid)
+    return [CandidateAnswer.of(each) for each in found]
+
+
+@router.get("/rules", summary="Rules, and those that past decisions bear out")
+async def rules(web: InWeb, viewer: StudyViewer) -> list[RuleAnswer]:
+    """Rules that were made, and with null keys those that are offered."""
+
+    def load(tx: Tx) -> list[RuleAnswer]:
+        made = [RuleAnswer.of(each) for each in reconcile.rules(tx, viewer)]
+        return made + [RuleAnswer.offered(each) for each in reconcile.offered_rules(tx, viewer)]
+
+    return await web.pool.read(load)
+
+
+@router.post("/rules", status_code=201, summary="Make an offered rule")
+async def make_rule(web: InWeb, actor: SignedIn, body: RuleRequest) -> int:
+    """The key of the rule."""
+    terms = [each.value for each in body.terms]
+    return await web.pool.run(
+        reconcile.make_rule, actor, body.station_ae_title, terms, now=web.clock()
+    )
+
+
+@router.post("/rules/{rule_key}", status_code=204, summary="Switch a rule on or off")
+async def switch_rule(web: InWeb, actor: SignedIn, rule_key: int, body: SwitchRequest) -> None:
+    """What it decided stays until a person takes it back."""
+    await web.pool.run(
+        reconcile.switch_rule, actor, rule_key, enabled=body.enabled, now=web.clock()
+    )
+
+
+@router.get("/{study_instance_uid}/candidates", summary="Orders that a study may belong to")
+async def candidates(
+    web: InWeb, viewer: StudyViewer, study_instance_uid: str
+) -> list[CandidateAnswer]:
+    """The best first, each with its score explained term by term."""
+    found = await web.pool.read(reconcile.proposals, viewer, study_instance_uid)
+    return [CandidateAnswer.of(each) for each in found]
+
+
+@router.get("/{study_instance_uid}/preview", summary="All that a match would touch")
+async def preview(
+    web: InWeb, viewer: StudyViewer, study_instance_uid: str, accession_number: str
+) -> PreviewAnswer:
+    """What would change, without changing it."""
+    found = await web.pool.read(reconcile.preview, viewer, study_instance_uid, accession_number)
+    return PreviewAnswer.model_validate(found)
+
+
+@router.get("/{study_instance_uid}/decisions", summary="What was decided about a study")
+async def decisions(
+    web: InWeb, viewer: StudyViewer, study_instance_uid: str
+) -> list[DecisionAnswer]:
+    """The newest first."""
+    found = await web.pool.read(reconcile.decisions_of, viewer, study_instance_uid)
+    return [DecisionAnswer.model_validate(each) for each in found]
 
 
 @router.post("/{study_instance_uid}/match", summary="Match a study with an order")
@@ -139,11 +173,73 @@ async def match(
     return LinkAnswer.model_validate(link)
 
 
+@router.post("/{study_instance_uid}/order", summary="Make an order from a study")
+async def order(
+    web: InWeb, actor: SignedIn, study_instance_uid: str, body: ReasonRequest
+) -> LinkAnswer:
+    """The study's link to the new order."""
+    link = await web.pool.run(
+        reconcile.order_from_study,
+        actor,
+        study_instance_uid,
+        reason=body.reason,
+        accession_format=web.options.accession_format,
+        now=web.clock(),
+    )
+    return LinkAnswer.model_validate(link)
+
+
+@router.post("/{study_instance_uid}/patient", status_code=204, summary="Say whose images these are")
+async def move(web: InWeb, actor: SignedIn, study_instance_uid: str, body: MoveRequest) -> None:
+    """The study is that patient's, whatever its images say."""
+    await web.pool.run(
+        moved_to_patient,
+        actor,
+        study_instance_uid,
+        (body.patient_id, body.assigning_authority),
+        reason=body.reason,
+        now=web.clock(),
+    )
+
+
+@router.post("/{study_instance_uid}/hold", status_code=204, summary="Let a study rest")
+async def hold(web: InWeb, actor: SignedIn, study_instance_uid: str, body: HoldRequest) -> None:
+    """It alarms nobody until then."""
+    now = web.clock()
+    await web.pool.run(
+        reconcile.hold,
+        actor,
+        study_instance_uid,
+        until=now + timedelta(hours=body.hours),
+        reason=body.reason,
+        now=now,
+    )
+
+
 @router.post("/{study_instance_uid}/undo", status_code=204, summary="Undo a match")
 async def undo(web: InWeb, actor: SignedIn, study_instance_uid: str, body: ReasonRequest) -> None:
     """The study belongs to that order no more."""
     await web.pool.run(
         reconcile.undo_match, actor, study_instance_uid, reason=body.reason, now=web.clock()
+    )
+
+
+@router.post(
+    "/{study_instance_uid}/decisions/{decision_key}/undo",
+    status_code=204,
+    summary="Undo a decision",
+)
+async def undo_decision(
+    web: InWeb, actor: SignedIn, study_instance_uid: str, decision_key: int, body: ReasonRequest
+) -> None:
+    """The decision holds no more."""
+    await web.pool.run(
+        reconcile.undo_decision,
+        actor,
+        study_instance_uid,
+        decision_key,
+        reason=body.reason,
+        now=web.clock(),
     )
 
 

@@ -1,11 +1,11 @@
-"""Reconciliation: images that did not find their order, and the person who decides."""
+"""Reconciliation: the queue of images that need a person, and one study beside its candidates."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -17,34 +17,42 @@ from isocenter.domain.archive.service import location as archive
 from isocenter.domain.identity import service as identity
 from isocenter.domain.orders import service as orders
 from isocenter.domain.reconcile import service as reconcile
-from isocenter.domain.reconcile.model import DISMISSIBLE
+from isocenter.domain.reconcile.model import ABOUT_CONTENT, DISMISSIBLE, CaseKind, Proposal
 from isocenter.gateways.web.audited import opened_exam_of_study, searched_exams
 from isocenter.gateways.web.onrecord import Look
 from isocenter.gateways.web.pages.exam_contents import SeriesView, series_view
-from isocenter.gateways.web.web import InWeb, SignedIn, StudyViewer, Web, seen_after
+from isocenter.gateways.web.paging import next_url
+from isocenter.gateways.web.web import InWeb, StudyViewer, Web
 from isocenter.infra.db import Tx
 from isocenter.readmodels import exam_ledger, reconciliation
 from isocenter.readmodels.exam_ledger import ExamLedger, ExamQuery
-from isocenter.readmodels.reconciliation import OpenCase
+from isocenter.readmodels.reconciliation import (
+    Attention,
+    Copy,
+    OpenCase,
+    QueueCounts,
+    QueueQuery,
+    QueueRow,
+)
 
 router = APIRouter(include_in_schema=False)
 
-_CASES_MAX = 200
+_CASES_MAX = 50
 _CANDIDATES_MAX = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An exam that the images may belong to; ``grounds`` says what speaks for it."""
+    """An exam that the images may belong to, with what speaks for and against it."""
 
     exam: ExamLedger
     birth_date: date | None
     sex: str | None
     ordered_at: datetime | None
-    grounds: Sequence[str] = ()
+    proposal: Proposal | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyCase:
     """A study, what is open about it, where it belongs now, and where it may belong."""
 
@@ -54,13 +62,42 @@ class StudyCase:
     exam: ExamLedger | None
     candidates: list[Candidate]
     contents: list[Contents]
+    decisions: list[reconcile.Decided]
+    attention: Attention
+    copies: list[Copy]
 
     @property
     def linked(self) -> bool:
         """Whether the study belongs to an order now."""
-        return any(
-            each.study_instance_uid == self.study.study_instance_uid and each.method
-            for each in (self.exam.studies if self.exam else ())
+        return self.method is not None
+
+    @property
+    def method(self) -> str | None:
+        """How the study was found to belong to its order."""
+        own = self.study.study_instance_uid
+        studies = self.exam.studies if self.exam else ()
+        return next((e.method for e in studies if e.study_instance_uid == own), None)
+
+
+class Filters(BaseModel):
+    """Which part of the queue is asked for."""
+
+    text: str = ""
+    kind: str = ""
+    owner: str = ""  # "me", "nobody" or anybody
+    held: bool = False
+    after: str = ""
+
+    def query(self, name: str, limit: int) -> QueueQuery:
+        """The question to the queue; ``name`` is the reader's."""
+        owners: Mapping[str, str] = {"me": name, "nobody": ""}
+        return QueueQuery(
+            kind=self.kind if self.kind in set(CaseKind) else None,
+            text=self.text,
+            owner=owners.get(self.owner),
+            held=self.held,
+            after=_row(self.after),
+            limit=limit,
         )
 
 
@@ -77,17 +114,46 @@ class Search(BaseModel):
 
 
 @router.get("/reconciliation")
-async def show(request: Request, web: InWeb, viewer: StudyViewer) -> Response:
-    """Open cases, oldest first."""
-    cases = await web.pool.run(_cases, viewer, look=web.look())
-    context = {"section": "/reconciliation", "cases": cases, "cases_max": _CASES_MAX}
+async def show(
+    request: Request, web: InWeb, viewer: StudyViewer, filters: Annotated[Filters, Query()]
+) -> Response:
+    """Studies that need a person, the longest waiting first."""
+    rows, counts = await web.pool.run(_queue, viewer, filters, web=web, look=web.look())
+    last = rows[-1] if len(rows) == _CASES_MAX else None
+    context: dict[str, Any] = {
+        "section": "/reconciliation",
+        "rows": rows,
+        "counts": counts,
+        "filters": filters,
+        "filtered": bool(filters.text or filters.kind or filters.owner or filters.held),
+        "kinds": [each.value for each in CaseKind],
+        "overdue_since": web.clock() - timedelta(seconds=web.options.reconciliation_overdue_s),
+        "dicomweb_path": web.options.dicomweb_path,
+        "next": last
+        and next_url(request, after=f"{last.opened_at.timestamp():.6f}-{last.study_instance_uid}"),
+    }
     return web.page(request, "reconciliation.html", context)
 
 
-def _cases(tx: Tx, viewer: Viewer, *, look: Look) -> list[OpenCase]:
+def _row(text: str) -> tuple[datetime, str] | None:
+    """The row to go on behind; None for anything that is no such row."""
+    moment, _, uid = text.partition("-")
+    try:
+        return datetime.fromtimestamp(float(moment), UTC), uid
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _queue(
+    tx: Tx, viewer: Viewer, filters: Filters, *, web: Web, look: Look
+) -> tuple[list[QueueRow], QueueCounts]:
     what = ("reconciliation.search", "study", "")
     look.readings.note(tx, viewer.actor, what, now=look.now)
-    return reconciliation.open_cases(tx, viewer, limit=_CASES_MAX)
+    overdue_since = look.now - timedelta(seconds=web.options.reconciliation_overdue_s)
+    rows = reconciliation.queue(
+        tx, viewer, filters.query(viewer.actor.name, _CASES_MAX), now=look.now
+    )
+    return rows, reconciliation.counts(tx, viewer, overdue_since=overdue_since, now=look.now)
 
 
 @router.get("/reconciliation/{study_instance_uid}")
@@ -110,14 +176,54 @@ async def show_study(
     return web.page(request, "reconcile_study.html", context)
 
 
+@router.get("/reconciliation/{study_instance_uid}/preview")
+async def show_preview(
+    request: Request,
+    web: InWeb,
+    viewer: StudyViewer,
+    study_instance_uid: str,
+    accession_number: str,
+) -> Response:
+    """All that a match would touch, before it is made."""
+    study, preview, copies = await web.pool.run(
+        _preview, viewer, study_instance_uid, accession_number, look=web.look()
+    )
+    context = {
+        "section": "/reconciliation",
+        "study": study,
+        "preview": preview,
+        "copies": copies,
+    }
+    return web.page(request, "reconcile_preview.html", context)
+
+
+def _preview(
+    tx: Tx, viewer: Viewer, uid: str, accession_number: str, *, look: Look
+) -> tuple[Study, reconcile.Preview, list[Copy]]:
+    what = ("reconciliation.preview", "study", uid)
+    study = archive.study(tx, viewer, uid)
+    look.readings.note(tx, viewer.actor, what, patient_id=study.patient_id, now=look.now)
+    return (
+        study,
+        reconcile.preview(tx, viewer, uid, accession_number),
+        reconciliation.copies(tx, viewer, uid),
+    )
+
+
 def _load(tx: Tx, viewer: Viewer, uid: str, search: Search, *, web: Web, look: Look) -> StudyCase:
     study = archive.study(tx, viewer, uid)
     exams = Viewer.of(viewer.actor, Action.EXAM_READ)
     cases = reconciliation.open_cases(tx, viewer, study_instance_uid=uid, limit=_CASES_MAX)
     if search.wanted:
-        found = [candidate(tx, exam) for exam in found_exams(tx, exams, search, look=look)]
+        found = _searched(tx, viewer, uid, search, look=look)
+    elif any(each.kind not in ABOUT_CONTENT for each in cases):
+        proposed = [
+            _candidate(tx, exams, each.order.accession_number, each, look=look)
+            for each in reconcile.proposals(tx, viewer, uid)
+        ]
+        found = [each for each in proposed if each is not None]
     else:
-        found = proposals(tx, exams, cases, look=look)
+        found = []
     return StudyCase(
         study=study,
         series=[
@@ -128,105 +234,48 @@ def _load(tx: Tx, viewer: Viewer, uid: str, search: Search, *, web: Web, look: L
         exam=opened_exam_of_study(tx, exams, uid, look=look),
         candidates=found,
         contents=other_contents.contents_of(tx, viewer, uid),
+        decisions=reconcile.decisions_of(tx, viewer, uid),
+        attention=reconciliation.attention(tx, viewer, uid),
+        copies=reconciliation.copies(tx, viewer, uid),
     )
 
 
-def proposals(tx: Tx, viewer: Viewer, cases: Sequence[OpenCase], *, look: Look) -> list[Candidate]:
-    """The exams that the open cases propose, best first, each once."""
-    grounds: dict[str, Sequence[str]] = {}
-    for case in cases:
-        for each in case.candidates:
-            grounds.setdefault(each.accession_number, each.grounds)
-    found: list[Candidate] = []
-    for accession_number, why in grounds.items():
-        exam = exam_ledger.exam(
-            tx, viewer, accession_number, now=look.now, expectations=look.expectations
-        )
-        if exam is not None:
-            found.append(candidate(tx, exam, why))
-    return found
-
-
-def found_exams(tx: Tx, viewer: Viewer, search: Search, *, look: Look) -> list[ExamLedger]:
-    """Ordered exams that fit what a person searched for."""
+def _searched(tx: Tx, viewer: Viewer, uid: str, search: Search, *, look: Look) -> list[Candidate]:
+    """Ordered exams that fit what a person searched for, scored like the proposed ones."""
+    exams = Viewer.of(viewer.actor, Action.EXAM_READ)
     query = ExamQuery(
         text=search.text.strip() or None,
         accession_number=search.accession_number.strip() or None,
         limit=_CANDIDATES_MAX,
     )
-    page = searched_exams(tx, viewer, query, look=look)
-    return [each for each in page.exams if not each.study_instance_uid]
+    page = searched_exams(tx, exams, query, look=look)
+    numbers = [each.accession_number for each in page.exams if not each.study_instance_uid]
+    scored = {
+        each.order.accession_number: each
+        for each in reconcile.proposals(tx, viewer, uid, also=numbers)
+    }
+    found = [_candidate(tx, exams, each, scored.get(each), look=look) for each in numbers]
+    known = [each for each in found if each is not None]
+    return sorted(known, key=lambda each: -(each.proposal.score.points if each.proposal else 0))
 
 
-def candidate(tx: Tx, exam: ExamLedger, grounds: Sequence[str] = ()) -> Candidate:
+def _candidate(
+    tx: Tx, viewer: Viewer, accession_number: str, proposal: Proposal | None, *, look: Look
+) -> Candidate | None:
     """The exam with what tells its patient from others."""
-    order = orders.exam(tx, exam.accession_number)
+    exam = exam_ledger.exam(
+        tx, viewer, accession_number, now=look.now, expectations=look.expectations
+    )
+    order = orders.exam(tx, accession_number)
+    if exam is None:
+        return None
+    made = Candidate(exam, None, None, None, proposal)
     if order is None:
-        return Candidate(exam, None, None, None, grounds)
+        return made
     patient = identity.patient(tx, order.order.patient_key)
-    return Candidate(exam, patient.birth_date, patient.sex, order.order.placed_at, grounds)
-
-
-@router.post("/reconciliation/{study_instance_uid}/match")
-async def match(
-    web: InWeb,
-    actor: SignedIn,
-    study_instance_uid: str,
-    accession_number: Annotated[str, Form()],
-    reason: Annotated[str, Form(min_length=1, max_length=500)],
-) -> Response:
-    """The study linked to the exam that the person chose."""
-    await web.pool.run(
-        reconcile.match_by_person,
-        actor,
-        study_instance_uid,
-        accession_number,
-        reason=reason,
-        now=web.clock(),
+    return replace(
+        made,
+        birth_date=patient.birth_date,
+        sex=patient.sex,
+        ordered_at=order.order.placed_at,
     )
-    return seen_after(f"/studies/{study_instance_uid}", "matched")
-
-
-@router.post("/reconciliation/{study_instance_uid}/undo")
-async def undo(
-    web: InWeb,
-    actor: SignedIn,
-    study_instance_uid: str,
-    reason: Annotated[str, Form(min_length=1, max_length=500)],
-) -> Response:
-    """The study taken from its order."""
-    await web.pool.run(
-        reconcile.undo_match, actor, study_instance_uid, reason=reason, now=web.clock()
-    )
-    return seen_after(f"/reconciliation/{study_instance_uid}", "undone")
-
-
-@router.post("/reconciliation/cases/{case_key}/dismiss")
-async def dismiss(
-    web: InWeb,
-    actor: SignedIn,
-    case_key: int,
-    reason: Annotated[str, Form(min_length=1, max_length=500)],
-) -> Response:
-    """The case ended by a person who has looked at it."""
-    await web.pool.run(reconcile.dismiss_case, actor, case_key, reason=reason, now=web.clock())
-    return seen_after("/reconciliation", "dismissed")
-
-
-@router.post("/reconciliation/contents/{conflict_key}/show")
-async def show_instead(
-    web: InWeb,
-    actor: SignedIn,
-    conflict_key: int,
-    reason: Annotated[str, Form(min_length=1, max_length=500)],
-) -> Response:
-    """The kept content shown, and the shown one kept."""
-    study_instance_uid = await web.pool.run(
-        other_contents.show_instead,
-        actor,
-        web.blobs,
-        conflict_key,
-        reason=reason,
-        now=web.clock(),
-    )
-    return seen_after(f"/reconciliation/{study_instance_uid}", "exchanged")

@@ -132,7 +132,8 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (event.target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
   const key = chord + event.key;
-  chord = event.key === "g" && !chord ? "g " : "";
+  const begun = `${event.key} `; // "g" of "g e", "m" of "m 1"
+  chord = !chord && document.querySelector(`[data-key^="${CSS.escape(begun)}"]`) ? begun : "";
   if (key === "/") document.querySelector("input[type=search]")?.focus();
   else if (key === "?") document.getElementById("keys")?.showModal();
   else if (key === "j") move(1);
