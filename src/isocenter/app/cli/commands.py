@@ -11,6 +11,7 @@ import typer
 
 from isocenter.app.cli import exit_codes, session
 from isocenter.app.cli.config_commands import config
+from isocenter.app.cli.hl7_commands import hl7
 from isocenter.app.cli.import_command import import_files
 from isocenter.app.cli.key_commands import keys
 from isocenter.app.cli.peer_commands import peer
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.add_typer(user, name="user")
 app.add_typer(token, name="token")
 app.add_typer(peer, name="peer")
+app.add_typer(hl7, name="hl7")
 peer.command("find")(find)
 peer.command("move")(move)
 app.add_typer(route, name="route")

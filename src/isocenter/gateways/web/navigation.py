@@ -23,6 +23,7 @@ ITEMS = (
     Item("/reconciliation", "Reconciliation", "r", Action.STUDY_READ),
     Item("/deliveries", "Deliveries", "d", Action.DELIVERY_READ),
     Item("/messages", "HL7 messages", "m", Action.MESSAGE_READ),
+    Item("/interfaces", "Interfaces", "i", Action.PEER_READ),
     Item("/peers", "Peers", "p", Action.PEER_READ),
     Item("/routes", "Routes", "o", Action.PEER_READ),
     Item("/users", "Users", "u", Action.USER_WRITE),

@@ -66,6 +66,12 @@ def search_messages(
     return store.messages(tx, wanted, min(limit, _PAGE_MAX))
 
 
+def found_keys(tx: Tx, actor: Actor, wanted: MessageFilter, *, limit: int) -> list[int]:
+    """The keys of messages that fit, newest first."""
+    authorize(actor, Action.MESSAGE_READ)
+    return [each.message_key for each in store.messages(tx, wanted, limit)]
+
+
 def message(tx: Tx, actor: Actor, message_key: int, *, now: datetime) -> RecordedMessage:
     """One message; reading it is audited. Raises ``MessageUnknown``."""
     authorize(actor, Action.MESSAGE_READ)
