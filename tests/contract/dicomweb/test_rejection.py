@@ -1,9 +1,25 @@
 """DELETE hides and keeps: nobody is shown it, it does not come back, and it is on record."""
 
+from io import BytesIO
+
+import pydicom
 import pytest
 
 from isocenter.domain.access.model import Action, Role, Viewer
 from isocenter.domain.archive import service as archive
+from isocenter.infra.ids import new_uid
+from isocenter.standards.dicom.key_object import (
+    KEY_OBJECT_SELECTION,
+    Note,
+    NoteIdentity,
+    Reference,
+    Title,
+    write_note,
+)
+from isocenter.standards.dicom.part10 import encode_file_meta
+from isocenter.standards.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
+from isocenter.standards.dicom.values import DataSet, encode_dataset
+from tests.builders import NOON
 from tests.contract.dicomweb.test_clients import FILES
 from tests.dicomweb_server import SYSTEM
 
@@ -89,3 +105,55 @@ def test_coded_reasons(server):
     (record,) = server.audited("study.reject")
     assert record.detail["code"] == "113001"
     assert record.detail["reason"] == "Rejected for Quality Reasons"
+
+
+def restore(server, path: str, reason: str | None = "it was right", role=Role.ADMINISTRATOR):
+    params = {"reason": reason} if reason is not None else {}
+    url = f"{server.url}{path}/restore"
+    return server.session_of(role).post(url, params=params, timeout=60)
+
+
+def test_what_was_rejected_can_be_restored(server):
+    before = server.get(f"{SERIES}/metadata").json()
+    assert delete(server, SERIES).json() == {"rejected": 3}
+    assert restore(server, SERIES, role=Role.RADIOLOGIST).status_code == 403
+    assert restore(server, SERIES, reason=None).status_code == 400
+    (listed,) = server.get("/studies/1.2.1/rejections").json()
+    assert (listed["code"], listed["reason"]) == ("113037", "wrong patient")
+    assert (listed["number_of_instances"], listed["number_hidden"]) == (3, 3)
+    assert restore(server, f"{SERIES}/instances/1.2.1.1.2").json() == {"restored": 1}
+    assert found(server, f"{SERIES}/instances") == {"1.2.1.1.2"}
+    assert restore(server, SERIES).json() == {"restored": 2}
+    assert restore(server, SERIES).status_code == 404
+    assert server.get(f"{SERIES}/metadata").json() == before
+    assert server.get("/studies/1.2.1/rejections").json()[0]["number_hidden"] == 0
+    assert [each.detail["instances"] for each in server.audited("study.restore")] == [2, 1]
+
+
+def a_note_about(uid: str) -> bytes:
+    image = pydicom.dcmread(BytesIO(FILES[uid]))
+    place = Reference(
+        image.StudyInstanceUID, image.SeriesInstanceUID, image.SOPClassUID, image.SOPInstanceUID
+    )
+    identity = NoteIdentity(
+        series_instance_uid=new_uid(), sop_instance_uid=new_uid(), written_at=NOON
+    )
+    document = write_note(Note(Title.QUALITY, (place,)), about=DataSet(), identity=identity)
+    head = encode_file_meta(
+        sop_class_uid=KEY_OBJECT_SELECTION,
+        sop_instance_uid=identity.sop_instance_uid,
+        transfer_syntax_uid=EXPLICIT_VR_LITTLE_ENDIAN,
+    )
+    return head + encode_dataset(document, EXPLICIT_VR_LITTLE_ENDIAN)
+
+
+def test_notes_come_by_stow_from_those_who_may_reject(server):
+    note = a_note_about("1.2.1.1.2")
+    session, server.session = server.session, server.session_of(Role.RADIOLOGIST)
+    assert server.store(note).status_code == 409  # may store, and may not reject
+    assert "1.2.1.1.2" in found(server, "/instances")
+    server.session = session
+    assert server.store(note).status_code == 200
+    assert "1.2.1.1.2" not in found(server, "/instances")
+    (record,) = server.audited("study.reject")
+    assert record.detail["note"] == "received"

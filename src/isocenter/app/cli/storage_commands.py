@@ -13,6 +13,7 @@ from isocenter.app.keeping import Keeper
 from isocenter.app.object_stores import open_blobs
 from isocenter.app.setting_values import names_in
 from isocenter.domain.access.model import Action, Viewer
+from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.service import integrity, placing, renditions, sweeping
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.clock import utc_now
@@ -154,3 +155,55 @@ def make_renditions(
         modalities = names_in(chosen.rendition_modalities)
         count = renditions.want_all_renditions(tx, actor, modalities, now=utc_now())
     session.out.print(f"{count} series queued")
+
+
+@storage.command("rejections")
+@session.command
+def rejections(
+    study_instance_uid: Annotated[
+        str | None, typer.Argument(help="Study Instance UID; none: all studies.")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List what was taken out of use, the newest first, and how much of it is still.
+
+    Example: isocenter storage rejections 1.2.840.1
+    """
+    with session.database(session.settings()) as db, db.read() as tx:
+        viewer = Viewer.of(session.actor(), Action.STUDY_REJECT)
+        found = archive.rejections(tx, viewer, study_instance_uid)
+    rows = [
+        {
+            "study_instance_uid": each.study_instance_uid,
+            "rejected_at": each.rejected_at,
+            "rejected_by": each.rejected_by,
+            "code": each.code,
+            "reason": each.reason,
+            "instances": each.number_of_instances,
+            "hidden": each.number_hidden,
+        }
+        for each in found
+    ]
+    session.show(rows, as_json=as_json, empty="Nothing was rejected.")
+
+
+@storage.command("restore")
+@session.command
+def restore(
+    study_instance_uid: Annotated[str, typer.Argument(help="Study Instance UID.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for the record.")],
+    series: Annotated[str | None, typer.Option(help="Only this Series Instance UID.")] = None,
+    instance: Annotated[str | None, typer.Option(help="Only this SOP Instance UID.")] = None,
+) -> None:
+    """Bring rejected images back into use; they are routed again like new ones.
+
+    Example: isocenter storage restore 1.2.840.1 --reason "the right patient after all"
+    """
+    chosen = session.settings()
+    blobs = open_blobs(chosen)
+    path = (study_instance_uid, series, instance)
+    with session.database(chosen) as db, db.transaction() as tx:
+        count = archive.restore(tx, session.actor(), blobs, path, reason=reason, now=utc_now())
+    session.out.print(f"{count} images are in use again")
