@@ -23,7 +23,10 @@ from isocenter.domain.identity.events import (
     PatientRegistered,
     PatientUnmerged,
     PatientUpdated,
+    VisitMoved,
+    VisitRenumbered,
 )
+from isocenter.domain.orders import handlers as orders
 from isocenter.domain.orders.events import (
     OrderCancelled,
     OrderDiscontinued,
@@ -120,6 +123,8 @@ def router(  # noqa: PLR0913 - one for each part that only the worker has
         ("worklist.withdraw", StepCancelled, worklist.on_step_cancelled),
         ("worklist.finish", StepStatusChanged, worklist.on_step_status_changed),
         ("worklist.order_revised", OrderRevised, worklist.on_exam_renamed),
+        ("orders.visit_moved", VisitMoved, orders.on_visit_moved),
+        ("orders.visit_renumbered", VisitRenumbered, orders.on_visit_renumbered),
         ("worklist.hold", OrderHeld, worklist.on_order_held),
         ("worklist.release", OrderReleased, worklist.on_order_released),
         ("worklist.step_moved", StepMoved, worklist.on_exam_renamed),

@@ -162,7 +162,8 @@ select item.step_key, item.accession_number, item.scheduled_procedure_step_id, i
            placed.priority, placed.ordering_provider_name as requesting_physician,
            placed.referring_physician_name, placed.clinical_information, placed.reason_for_study,
            placed.danger_code as patient_state, placed.admission_id,
-           placed.location as patient_location, placed.transport_arrangements,
+           coalesce(visit.location, placed.location) as patient_location,
+           placed.transport_arrangements,
            placed.special_needs, placed.allergies, placed.pregnancy_status,
            placed.patient_weight_kg,
            (coalesce(placed.ordered_at, placed.placed_at) at time zone zone.name)::date
@@ -174,6 +175,14 @@ select item.step_key, item.accession_number, item.scheduled_procedure_step_id, i
       join orders.requested_procedure procedure using (procedure_key)
       join orders.imaging_order placed using (order_key)
       join identity.current_patient patient using (patient_key)
+      left join lateral (
+           -- Where the patient was brought since the order said where they are.
+           select v.location
+             from identity.visit v
+            where v.visit_number = placed.admission_id and v.state in ('present', 'on_leave')
+              and (v.said_at ->> 'location')::bigint
+                  > coalesce((placed.said_at ->> 'location')::bigint, 0)
+            order by v.asserted_at desc limit 1) visit on true
      where placed.state <> 'held' and """
 _AFTER_ITEMS: Final = """
   ) item

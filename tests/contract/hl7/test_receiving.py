@@ -340,7 +340,7 @@ def test_merge_and_self_merge(database, port):
 @pytest.mark.parametrize(
     ("old", "new", "answer_code", "error"),
     [
-        (b"ADT^A04^ADT_A01", b"ADT^A24^ADT_A24", "AR", ("MSH^1^9^1^2", "201")),
+        (b"ADT^A04^ADT_A01", b"ADT^A20^ADT_A20", "AR", ("MSH^1^9^1^2", "201")),
         (b"ADT^A04^ADT_A01", b"BAR^P01", "AR", ("MSH^1^9^1^1", "200")),
         (b"ADT^A04^ADT_A01", b"", "AR", ("MSH^1^9^1^1", "200")),
         (b"ADT^A04^ADT_A01", b"ADT^A40", "AE", ("MRG^1", "100")),

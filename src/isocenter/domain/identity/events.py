@@ -122,6 +122,39 @@ class IdentifierMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class DuplicateSuspected:
+    """Two records may be one person: somebody has to look."""
+
+    name: ClassVar[str] = "identity.duplicate_suspected"
+
+    patient_key: int
+    other_key: int
+    pair_key: int
+
+    @property
+    def subject(self) -> str:
+        """The record with the smaller key."""
+        return f"patient/{self.patient_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateDecided:
+    """What became of the question whether two records are one person; ``open``: asked again."""
+
+    name: ClassVar[str] = "identity.duplicate_decided"
+
+    patient_key: int
+    other_key: int
+    pair_key: int
+    state: str
+
+    @property
+    def subject(self) -> str:
+        """The record with the smaller key."""
+        return f"patient/{self.patient_key}"
+
+
+@dataclass(frozen=True, slots=True)
 class IdentifierDisputed:
     """A message gave a patient an identifier that belongs to another patient; it stays there."""
 
@@ -133,4 +166,36 @@ class IdentifierDisputed:
     @property
     def subject(self) -> str:
         """The patient that the message was about."""
+        return f"patient/{self.patient_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class VisitMoved:
+    """A visit is of another patient than it was said to be of."""
+
+    name: ClassVar[str] = "identity.visit_moved"
+
+    visit_number: str
+    former_key: int
+    patient_key: int
+
+    @property
+    def subject(self) -> str:
+        """The patient that the visit is of now."""
+        return f"patient/{self.patient_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class VisitRenumbered:
+    """A visit is known by another number, or is one with the visit that has it."""
+
+    name: ClassVar[str] = "identity.visit_renumbered"
+
+    former_number: str
+    visit_number: str
+    patient_key: int
+
+    @property
+    def subject(self) -> str:
+        """The patient that the visit is of."""
         return f"patient/{self.patient_key}"

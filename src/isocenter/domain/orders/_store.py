@@ -337,6 +337,45 @@ def set_relations(
     )
 
 
+def move_orders(tx: Tx, admission_id: str, keys: tuple[int, int], now: datetime) -> list[Order]:
+    """The orders of a visit that were of one patient (from, to) and are of the other now."""
+    return tx.all(
+        Order,
+        """
+        update orders.imaging_order placed
+           set patient_key = %(to_key)s, updated_at = %(now)s
+         where admission_id = %(admission_id)s
+           and (select current_key from identity.current_patient
+                 where patient_key = placed.patient_key)
+               = (select current_key from identity.current_patient
+                   where patient_key = %(from_key)s)
+           and patient_key <> %(to_key)s
+        returning *
+        """,
+        {"admission_id": admission_id, "from_key": keys[0], "to_key": keys[1], "now": now},
+    )
+
+
+def rename_admission(
+    tx: Tx, numbers: tuple[str, str], patient_key: int, now: datetime
+) -> list[Order]:
+    """The orders of a patient's visit, which have its new number (former, new) now."""
+    return tx.all(
+        Order,
+        """
+        update orders.imaging_order placed
+           set admission_id = %(number)s, updated_at = %(now)s
+         where admission_id = %(former)s
+           and (select current_key from identity.current_patient
+                 where patient_key = placed.patient_key)
+               = (select current_key from identity.current_patient
+                   where patient_key = %(patient_key)s)
+        returning *
+        """,
+        {"former": numbers[0], "number": numbers[1], "patient_key": patient_key, "now": now},
+    )
+
+
 def set_numbers(tx: Tx, order_key: int, columns: Mapping[str, Any], now: datetime) -> None:
     """Write the placer and filler order numbers of an order."""
     tx.run(

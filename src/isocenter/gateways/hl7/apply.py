@@ -10,7 +10,7 @@ from typing import Final
 
 from isocenter.domain.access.model import Actor
 from isocenter.domain.identity import service as identity
-from isocenter.domain.identity.model import PatientFacts, Registered
+from isocenter.domain.identity.model import PatientFacts
 from isocenter.domain.orders.model import AccessionFormat
 from isocenter.domain.peers.model import Hl7Peer
 from isocenter.domain.scheduling import service as scheduling
@@ -21,6 +21,8 @@ from isocenter.gateways.hl7.apply_orders import (
     verb_of,
     what_came_of,
 )
+from isocenter.gateways.hl7.apply_patients import apply_patients, record_visits
+from isocenter.gateways.hl7.apply_patients import what_came_of as patient_outcome
 from isocenter.gateways.hl7.refusal import refused
 from isocenter.gateways.hl7.translate_adt import PatientChange, patient_changes
 from isocenter.gateways.hl7.translate_orders import MESSAGE_TYPES, OrderChange, order_changes
@@ -84,7 +86,7 @@ class Intent:
         """Whether it registers one patient or places one order, as nearly all messages do."""
         if self.orders:
             return len(self.orders) == 1 and self.orders[0].is_plain and not self.answered
-        return len(self.patients) == 1 and not self.patients[0].prior
+        return len(self.patients) == 1 and self.patients[0].is_plain
 
     @property
     def facts(self) -> PatientFacts:
@@ -102,6 +104,10 @@ class Intent:
                 ("filler", order.filler_order_number or "", order.filler_namespace),
                 ("accession", order.accession_number or ""),
             }
+        for change in self.patients:
+            if change.visit is not None:
+                number = change.visit.number
+                numbers.add(("visit", number.value, number.assigning_authority))
         return found | {each for each in numbers if each[1]}
 
 
@@ -153,6 +159,12 @@ def apply_all(
     """Do what several plain messages ask for that share no names; what one raises concerns all."""
     wanted = [(each.actor, each.facts) for each in intents]
     registered = identity.register_all(tx, wanted, now=now)
+    visited = [
+        ((intent.actor, intent.patients[0]), patient)
+        for intent, patient in zip(intents, registered, strict=True)
+        if intent.patients
+    ]
+    record_visits(tx, [each for each, _ in visited], [each for _, each in visited], now=now)
     requests = [
         scheduling.PlacementRequest(
             intent.actor,
@@ -177,13 +189,9 @@ def apply_all(
             answer = OrderAnswer(intent.orders[0], what_came_of(order), number)
             effects.append(Effect(answer.text, patient_id, number, (answer,)))
         else:
-            text = f"{intent.patients[0].event.title}: {_what(patient)}"
+            text = f"{intent.patients[0].event.title}: {patient_outcome(patient)}"
             effects.append(Effect(text, patient_id))
     return effects
-
-
-def _what(done: Registered) -> str:
-    return "created" if done.created else ", ".join(done.changed) or "nothing changed"
 
 
 def _check_header(message: Message) -> None:
@@ -230,20 +238,8 @@ def _apply_patients(
     *,
     now: datetime,
 ) -> Effect:
-    texts: list[str] = []
-    for change in changes:
-        if change.prior:
-            done = identity.merge(
-                tx,
-                actor,
-                change.patient,
-                change.prior,
-                accept_inverse=options.accept_inverse_merges,
-                now=now,
-            )
-        else:
-            done = identity.register(tx, actor, change.patient, now=now)
-        texts.append(f"{change.event.title}: {_what(done)}")
+    inverse = options.accept_inverse_merges
+    texts = apply_patients(tx, actor, changes, accept_inverse=inverse, now=now)
     return Effect("; ".join(texts), changes[0].patient.identifiers[0].value)
 
 

@@ -26,6 +26,7 @@ from isocenter.gateways.hl7.translate_patient import (
     patient_facts,
 )
 from isocenter.gateways.hl7.translate_procedure import OrderGroup, procedure_of
+from isocenter.gateways.hl7.translate_visits import location
 from isocenter.standards.hl7v2 import datatypes
 from isocenter.standards.hl7v2.ack import AckCode, ErrorCode
 from isocenter.standards.hl7v2.er7 import Composite, Message, Segment
@@ -295,7 +296,7 @@ def _order_facts(group: OrderGroup, reading: Reading, *, described: bool) -> Ord
         danger_code=_said_code(obr, 12),
         admission_id=pv1.text(19) or _pid_text(group.message, 18) or None,
         patient_class=_said(pv1, 2),
-        location=_location(pv1),
+        location=location(pv1, 3),
         transport_arrangements=_said(obr, 30),
         special_needs=_said_code(group.orc, 28),
         allergies=_allergies(group.message),
@@ -348,11 +349,6 @@ def _reason(obr: Segment) -> str | None:
         return ""
     codes = [datatypes.ce(field) for field in obr.fields(31)]
     return "; ".join(code.meaning or code.value for code in codes if code) or None
-
-
-def _location(pv1: Segment) -> str | None:
-    parts = (pv1.text(3, component) for component in (1, 2, 3))
-    return " ".join(part for part in parts if part) or None
 
 
 def _pid_text(message: Message, position: int) -> str:

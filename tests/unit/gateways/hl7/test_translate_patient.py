@@ -89,15 +89,39 @@ def test_when_the_sender_said_it(time, expected):
 
 @pytest.mark.parametrize("event", sorted(EVENTS))
 def test_every_event_of_the_table(event):
-    read = message("PID|1||NEW^^^M||A", "MRG|OLD^^^M~OLDER^^^M", event=event)
-    [change] = patient_changes(read, event, READING)
-    merges = EVENTS[event].effect is AdtEffect.MERGE
-    assert [each.value for each in change.prior] == (["OLD", "OLDER"] if merges else [])
+    effect, former = EVENTS[event].effect, EVENTS[event].former
+    segments = [
+        f"PID|1||NEW^^^M||A{'|' * 13}ACC2",
+        "MRG|OLD^^^M~OLDER^^^M||ACC||VISIT",
+        f"PV1|1|I|WARD{'|' * 16}VISIT2",
+    ]
+    if effect in {AdtEffect.SWAP, AdtEffect.LINK, AdtEffect.UNLINK}:
+        segments += ["PID|2||OTHER^^^M", "PV1|1|I"]
+    change, *further = patient_changes(message(*segments, event=event), event, READING)
+    assert len(further) == (effect is AdtEffect.SWAP)
+    assert (change.other is not None) == (effect in {AdtEffect.LINK, AdtEffect.UNLINK})
+    reads_mrg = effect.value.startswith(("merge", "move", "change", "renumber"))
+    assert [each.value for each in change.prior] == (["OLD", "OLDER"] if reads_mrg else [])
+    assert change.is_plain == (effect in {AdtEffect.REGISTER, AdtEffect.VISIT})
+    if former:
+        assert change.former_visit.value == {3: "ACC", 5: "VISIT"}[former]
+        assert change.visit.number.value == {3: "ACC2", 5: "VISIT2"}[former]
 
 
 @pytest.mark.parametrize(
-    "event", ["A17", "A20", "A24", "A29", "A37", "A41", "A43", "A45", "A47", "A60", "", "Z01"]
+    ("event", "location", "pending"),
+    [("A01", "WARD 1 A", ""), ("A15", None, "WARD 1 A"), ("A08", "WARD 1 A", None)],
 )
+def test_where_a_patient_is_and_is_to_be(event, location, pending):
+    read = message("PID|1||P", f"PV1|1|I|WARD^1^A{'|' * 16}N1^^^ADT", event=event)
+    [change] = patient_changes(read, event, READING)
+    assert (change.visit.location, change.visit.pending_location) == (location, pending)
+    assert (change.visit.number.value, change.visit.number.assigning_authority) == ("N1", "ADT")
+    [unnumbered] = patient_changes(message("PID|1||P", "PV1|1|I|WARD"), event, READING)
+    assert unnumbered.visit is None
+
+
+@pytest.mark.parametrize("event", ["A19", "A20", "A29", "A48", "A51", "A60", "", "Z01"])
 def test_events_with_a_meaning_that_would_be_lost_are_refused(event):
     with pytest.raises(MessageRefused) as raised:
         patient_changes(message("PID|1||1", event=event), event, READING)

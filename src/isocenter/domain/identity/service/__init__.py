@@ -1,5 +1,11 @@
 """The use cases of identity: register, merge, link, move identifiers, undo each, and find."""
 
+from isocenter.domain.identity.service.deciding import (
+    link_pair,
+    merge_pair,
+    part_pair,
+    undo_decision,
+)
 from isocenter.domain.identity.service.finding import current_key, find, patient, same_person
 from isocenter.domain.identity.service.linking import (
     link,
@@ -9,6 +15,11 @@ from isocenter.domain.identity.service.linking import (
     unlink,
     unlink_named,
 )
+from isocenter.domain.identity.service.matching import (
+    candidates,
+    look_for_duplicates,
+    refresh_name_frequencies,
+)
 from isocenter.domain.identity.service.merging import merge, merge_records, merges, unmerge
 from isocenter.domain.identity.service.moving import (
     identifier_changes,
@@ -17,26 +28,43 @@ from isocenter.domain.identity.service.moving import (
     undo_identifier_change,
 )
 from isocenter.domain.identity.service.registering import register, register_all
+from isocenter.domain.identity.service.visits import (
+    move_visit,
+    record_visits,
+    renumber_visit,
+    visits_of,
+)
 
 __all__ = [
+    "candidates",
     "current_key",
     "find",
     "identifier_changes",
     "link",
     "link_named",
+    "link_pair",
     "linked_keys",
     "links",
+    "look_for_duplicates",
     "merge",
+    "merge_pair",
     "merge_records",
     "merges",
     "move_identifier",
+    "move_visit",
+    "part_pair",
     "patient",
+    "record_visits",
+    "refresh_name_frequencies",
     "register",
     "register_all",
+    "renumber_visit",
     "replace_identifier",
     "same_person",
+    "undo_decision",
     "undo_identifier_change",
     "unlink",
     "unlink_named",
     "unmerge",
+    "visits_of",
 ]

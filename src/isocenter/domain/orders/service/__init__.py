@@ -2,6 +2,7 @@
 
 from isocenter.domain.orders.service.closing import cancel, discontinue, replace
 from isocenter.domain.orders.service.finding import exam, exam_of_study, locked_exam, order_for
+from isocenter.domain.orders.service.following import follow_visit, rename_visit
 from isocenter.domain.orders.service.holding import hold, release
 from isocenter.domain.orders.service.numbering import (
     add_numbers,
@@ -23,6 +24,7 @@ __all__ = [
     "exam",
     "exam_of_study",
     "find_exam",
+    "follow_visit",
     "hold",
     "locked_exam",
     "order_for",
@@ -31,5 +33,6 @@ __all__ = [
     "place_all",
     "progress",
     "release",
+    "rename_visit",
     "replace",
 ]
