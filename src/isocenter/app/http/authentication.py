@@ -6,17 +6,18 @@ do is decided by the services.
 Standard: RFC 6750
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from urllib.parse import quote
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from isocenter.app.http.options import HttpOptions
-from isocenter.app.http.origin import SAFE_METHODS
+from isocenter.app.http.origin import SAFE_METHODS, by_bearer, is_own_origin
 from isocenter.domain.access import service as access
 from isocenter.domain.access.model import Actor
 from isocenter.errors import IsocenterError
@@ -30,6 +31,7 @@ OPEN_PATHS = frozenset({"/sign-in", "/health/live", "/health/ready", "/preferenc
 OPEN_PREFIXES = ("/static/",)
 PROGRAM_PREFIXES = ("/api/", "/dicomweb/", "/fhir/", "/metrics")
 _KEPT_MAX = 10_000
+_POLICY_VIOLATION = 1008  # RFC 6455 7.4.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,9 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its actor; else answer 401 or show the way to sign in."""
+        if scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
@@ -71,7 +76,29 @@ class Authentication:
                 return
         await self._application(scope, receive, send)
 
-    async def _actor(self, request: Request, source: str) -> Actor | None:
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a WebSocket on with its actor; else refuse its handshake.
+
+        Browsers let pages of any site open WebSockets, and send our cookie along: those of other
+        sites are refused.
+
+        Standard: RFC 6455 4.2.2, 10.2
+        """
+        connection = HTTPConnection(scope)
+        source = source_of(connection, self._options.trusted_proxies)
+        actor = None
+        has_session = self._options.web.session_cookie in connection.cookies
+        if is_own_origin(connection, has_session=has_session) or by_bearer(connection):
+            with suppress(IsocenterError):
+                actor = await self._actor(connection, source)
+        if actor is None:
+            await receive()
+            await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            return
+        scope.setdefault("state", {}).update(actor=actor, source=source)
+        await self._application(scope, receive, send)
+
+    async def _actor(self, request: HTTPConnection, source: str) -> Actor | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         by_token = scheme.lower() == "bearer"
         secret = (
@@ -81,7 +108,7 @@ class Authentication:
             return None
         now = self._clock()
         key = (token_digest(secret), source)
-        if request.method in SAFE_METHODS:
+        if request.scope.get("method", "GET") in SAFE_METHODS:
             kept = self._kept.get(key)
             if kept is not None and kept.until > now:
                 return kept.actor
@@ -106,7 +133,7 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith(OPEN_PREFIXES)
 
 
-def source_of(request: Request, trusted_proxies: frozenset[str]) -> str:
+def source_of(request: HTTPConnection, trusted_proxies: frozenset[str]) -> str:
     """The address that the request comes from, seen past the proxies that we trust."""
     address = request.client.host if request.client else "local"
     if address not in trusted_proxies:

@@ -10,7 +10,7 @@ Standard: Fetch Metadata Request Headers 2; RFC 6454 7
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from isocenter.gateways.web.problems import problem
@@ -18,7 +18,12 @@ from isocenter.gateways.web.problems import problem
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def is_own_origin(request: Request, *, has_session: bool) -> bool:
+def by_bearer(request: HTTPConnection) -> bool:
+    """Whether a program made the request, with a bearer token."""
+    return request.headers.get("authorization", "").lower().startswith("bearer ")
+
+
+def is_own_origin(request: HTTPConnection, *, has_session: bool) -> bool:
     """True when a page of ours, or no browser at all, made the request."""
     origin = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site")
@@ -40,9 +45,8 @@ class SameOrigin:
         """Pass on what is safe or comes from us."""
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
             request = Request(scope)
-            by_bearer = request.headers.get("authorization", "").lower().startswith("bearer ")
             has_session = self._session_cookie in request.cookies
-            if (has_session or not by_bearer) and not is_own_origin(
+            if (has_session or not by_bearer(request)) and not is_own_origin(
                 request, has_session=has_session
             ):
                 refusal = problem(HTTPStatus.FORBIDDEN, "The request comes from another site.")

@@ -18,6 +18,7 @@ from isocenter.app.runtime import Runtime, from_thread, listening, opened, say_r
 from isocenter.app.settings import Settings
 from isocenter.domain.orders.model import AccessionFormat
 from isocenter.gateways.dicomweb.application import application as dicomweb
+from isocenter.gateways.dicomweb.application import end_channels
 from isocenter.gateways.dicomweb.options import DicomwebOptions
 from isocenter.gateways.web.options import WebOptions
 from isocenter.infra.metrics import merged
@@ -35,8 +36,20 @@ def run(settings: Settings) -> None:
 async def _serve(runtime: Runtime) -> None:
     settings = runtime.settings
     tls = settings.http_tls_certificate is not None
+    images = dicomweb(
+        runtime.pool,
+        runtime.images,
+        options=DicomwebOptions(
+            public_url=settings.public_url or "",
+            empty_search_status=HTTPStatus(int(settings.search_empty_status)),
+            object_bytes_max=settings.object_size_max_bytes,
+            free_bytes_min=settings.storage_free_bytes_min,
+            time_zone=ZoneInfo(settings.time_zone),
+        ),
+        clock=runtime.clock,
+    )
     application = create_application(
-        Backing(runtime.pool, runtime.blobs, Hl7Desk.of(settings, runtime.clock), runtime.clock),
+        Backing(runtime.pool, runtime.images, Hl7Desk.of(settings, runtime.clock), runtime.clock),
         options=HttpOptions(
             web=WebOptions(
                 time_zone=ZoneInfo(settings.time_zone),
@@ -54,19 +67,7 @@ async def _serve(runtime: Runtime) -> None:
             upload_bytes_max=settings.object_size_max_bytes,
             storage_free_bytes_min=settings.storage_free_bytes_min,
         ),
-        mounts={
-            _DICOMWEB_PATH: dicomweb(
-                runtime.pool,
-                runtime.blobs,
-                options=DicomwebOptions(
-                    public_url=settings.public_url or "",
-                    empty_search_status=HTTPStatus(int(settings.search_empty_status)),
-                    object_bytes_max=settings.object_size_max_bytes,
-                    free_bytes_min=settings.storage_free_bytes_min,
-                ),
-                clock=runtime.clock,
-            )
-        },
+        mounts={_DICOMWEB_PATH: images},
         metrics=lambda: merged(settings.metrics_folder, now=runtime.clock()).decode(),
     )
     server = Server(
@@ -83,6 +84,7 @@ async def _serve(runtime: Runtime) -> None:
 
     def stop() -> None:
         application.end_streams()  # they would keep the drain waiting
+        end_channels(images)
         server.stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,11 +1,11 @@
 """The DICOMweb application: which path leads to which handler.
 
-Standard: PS3.18 10.1 (Studies Service)
+Standard: PS3.18 10.1 (Studies Service), 11.1 (Worklist Service)
 """
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from isocenter.errors import IsocenterError
 from isocenter.gateways.dicomweb import (
@@ -19,6 +19,9 @@ from isocenter.gateways.dicomweb import (
     search,
     store,
     uri,
+    workitem_channels,
+    workitem_subscriptions,
+    workitems,
 )
 from isocenter.gateways.dicomweb.context import Dicomweb
 from isocenter.gateways.dicomweb.options import DicomwebOptions
@@ -35,6 +38,7 @@ from isocenter.standards import RemoteProtocolError
 _STUDY = "/studies/{study}"
 _SERIES = _STUDY + "/series/{series}"
 _INSTANCE = _SERIES + "/instances/{instance}"
+_WORKITEM = "/workitems/{workitem}"
 
 
 def application(
@@ -56,7 +60,36 @@ def application(
     return made
 
 
-def _routes() -> list[Route]:
+def end_channels(application: Starlette) -> None:
+    """End the event channels, which would keep a stopping server waiting; in its event loop."""
+    dicomweb: Dicomweb = application.state.dicomweb
+    dicomweb.channels.close()
+
+
+def _worklist() -> list[BaseRoute]:
+    """The Worklist Service.
+
+    Standard: PS3.18 11.1.1, 11.3
+    """
+    subscription = _WORKITEM + "/subscribers/{aetitle}"
+    return [
+        Route("/workitems", workitems.search),
+        Route("/workitems", workitems.create, methods=["POST"]),
+        Route(_WORKITEM, workitems.retrieve),
+        Route(_WORKITEM, workitems.update, methods=["POST"]),
+        Route(_WORKITEM + "/state", workitems.change_state, methods=["PUT"]),
+        Route(_WORKITEM + "/cancelrequest", workitems.request_cancellation, methods=["POST"]),
+        Route(subscription, workitem_subscriptions.subscribe, methods=["POST"]),
+        Route(subscription, workitem_subscriptions.unsubscribe, methods=["DELETE"]),
+        Route(subscription + "/suspend", workitem_subscriptions.suspend, methods=["POST"]),
+        *(
+            WebSocketRoute(path, workitem_channels.open_channel)
+            for path in ("/ws/subscribers/{aetitle}", "/subscribers/{aetitle}", "/ws", "/")
+        ),
+    ]
+
+
+def _routes() -> list[BaseRoute]:
     searches = [
         Route("/studies", search.studies),
         Route("/series", search.series),
@@ -102,4 +135,4 @@ def _routes() -> list[Route]:
         Route("/wado", uri.retrieve),
         Route("/", capabilities.root, methods=["GET", "OPTIONS"]),
     ]
-    return [*searches, *stores, *wholes, *parts, *rejections, *others]
+    return [*searches, *stores, *wholes, *parts, *rejections, *others, *_worklist()]

@@ -12,6 +12,7 @@ from isocenter.gateways.dicomweb.errors import NobodyAsks
 from isocenter.gateways.dicomweb.options import DicomwebOptions
 from isocenter.gateways.dicomweb.pictures import FrameIndex
 from isocenter.gateways.dicomweb.single_flight import SingleFlight
+from isocenter.gateways.dicomweb.workitem_channels import EventChannels
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Tx
@@ -35,6 +36,7 @@ class Dicomweb:
         self.clock = clock
         self.frame_index = FrameIndex(blobs)
         self.metadata = SingleFlight[bytes]()
+        self.channels = EventChannels(pool, options=options, clock=clock)
         self._openings: OrderedDict[_Opening, datetime] = OrderedDict()
         self._recording = SingleFlight[None]()
 

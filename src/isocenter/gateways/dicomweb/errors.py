@@ -30,7 +30,7 @@ class TooLarge(IsocenterError):
 
 
 class UnsupportedBody(IsocenterError):
-    """The body is of a media type that STOW-RS does not take here."""
+    """The body is of a media type that is not taken here."""
 
     kind: ClassVar[Kind] = Kind.INCORRECT
 

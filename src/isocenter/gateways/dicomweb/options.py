@@ -1,6 +1,7 @@
 """What a deployment may choose about DICOMweb. The settings are read by ``app``."""
 
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from http import HTTPStatus
 
 
@@ -20,6 +21,11 @@ class DicomwebOptions:
         free_bytes_min: objects are refused while the object store has less room.
         rendered_pixels_max: most pixels of an image that is rendered, and of its picture.
         transcoded_bytes_max: files larger than this are sent as they are stored only.
+        workitem_bytes_max: largest body of a request of the Worklist Service.
+        event_channels_max: most event channels that one process keeps open.
+        event_channel_lifetime_s: after this a channel is closed, and its subscriber opens another.
+        event_poll_s: how often events for the channels are looked for.
+        time_zone: of moments in workitems that do not say theirs.
     """
 
     public_url: str = ""
@@ -31,3 +37,8 @@ class DicomwebOptions:
     free_bytes_min: int = 0
     rendered_pixels_max: int = 64 << 20
     transcoded_bytes_max: int = 512 << 20
+    workitem_bytes_max: int = 8 << 20
+    event_channels_max: int = 200
+    event_channel_lifetime_s: float = 43_200.0
+    event_poll_s: float = 0.25
+    time_zone: tzinfo = UTC

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from isocenter.domain.worklist.model_workitems import WorkitemGone
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.dicomweb.errors import TooLarge, UnsupportedBody
 from isocenter.infra.blobs import BlobMissing
@@ -30,6 +31,7 @@ STATUS: Mapping[Kind, HTTPStatus] = {
 _SPECIAL: Mapping[type[IsocenterError], HTTPStatus] = {
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedBody: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    WorkitemGone: HTTPStatus.GONE,
     # What our rows name is missing: the client asked for something that should be here.
     BlobMissing: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

@@ -284,6 +284,22 @@ def parse_params(
     return Query(conditions, returned, asked.all_fields, asked.fuzzy, asked.limit, asked.offset)
 
 
+def filter_identifier(pairs: Iterable[tuple[str, str]]) -> DataSet:
+    """The identifier whose keys are these: names or paths of attributes, and values.
+
+    Raises:
+        UnknownParameterError: a name is unknown.
+        UnmatchableKeyError: a value has not the form that its VR has in a search.
+
+    Standard: PS3.18 8.3.4.1, 11.10.1.2
+    """
+    keys = DataSet()
+    for name, value in pairs:
+        _add_key(keys, parse_path(name), value)
+    parse_identifier(keys)
+    return keys
+
+
 def _read_parameter(asked: _Asked, name: str, value: str) -> None:
     match name:
         case "limit":

@@ -12,6 +12,7 @@ from isocenter.standards import RemoteProtocolError
 FRAMES_MAX: Final = 10_000
 PIXELS_MAX: Final = 16_384
 BYTE_RANGES_MAX: Final = 64
+_AE_CHARACTERS_MAX: Final = 16
 ANNOTATIONS: Final = frozenset({"patient", "technique"})
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,12}(\.\d{0,12})?|\.\d{1,12})([eE][+-]?\d{1,2})?")
 _RANGE: Final = re.compile(r"(\d{0,18})-(\d{0,18})")
@@ -208,3 +209,18 @@ def parse_byte_ranges(header: str, size_bytes: int) -> list[ByteRange]:
         raise RangeNotSatisfiableError("no byte of the ranges exists")
     # Overlapping ranges would make a small object a large answer.
     return found if sum(each.length for each in found) <= size_bytes else []
+
+
+def parse_ae_title(text: str) -> str:
+    """The AE title in a path or a parameter.
+
+    Raises:
+        RemoteProtocolError: it is none.
+
+    Standard: PS3.5 6.2 AE
+    """
+    title = text.strip(" ")
+    printable = title.isascii() and title.isprintable() and "\\" not in title
+    if not printable or not 0 < len(title) <= _AE_CHARACTERS_MAX:
+        raise RemoteProtocolError("this is no AE title")
+    return title

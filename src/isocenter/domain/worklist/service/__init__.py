@@ -3,6 +3,7 @@
 from isocenter.domain.worklist.service.entries import (
     entries,
     offer_again,
+    prune_station_queries,
     publish,
     record_query,
     withdraw,
@@ -21,8 +22,8 @@ from isocenter.domain.worklist.service.performed import (
 from isocenter.domain.worklist.service.workitem_reports import unmatched_keys, zone_of
 from isocenter.domain.worklist.service.workitem_subscriptions import (
     announcements,
-    channel_position,
     channel_reached,
+    open_channel,
     report_restart,
     require_subscription,
     subscribe,
@@ -46,12 +47,13 @@ __all__ = [
     "announcements",
     "book_again",
     "change_workitem_state",
-    "channel_position",
     "channel_reached",
     "confirm_series",
     "create_workitem",
     "entries",
     "offer_again",
+    "prune_station_queries",
+    "open_channel",
     "performed_step",
     "publish",
     "read_workitem",

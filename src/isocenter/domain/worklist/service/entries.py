@@ -14,6 +14,7 @@ from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.scheduling import service as scheduling
 from isocenter.domain.scheduling.model import OPEN
 from isocenter.domain.worklist._store import entries as store
+from isocenter.domain.worklist._store import stations
 from isocenter.domain.worklist.events import (
     EntryOfferedAgain,
     EntryPublished,
@@ -71,14 +72,16 @@ def record_query(
     calling_ae_title: str,
     now: datetime,
 ) -> None:
-    """Note that a modality was given steps: two statements, whatever their number.
+    """Note that a modality asked and was given steps: three statements, whatever their number.
 
+    An empty answer counts too: a scanner that asks and finds nobody is one that still asks.
     ``accession_number_of`` maps each step's key to its exam. It is audited as a reading of patient
     data; only the first time that anybody is given an exam's steps is an event.
 
     Standard: IHE RAD TF-2 4.5
     """
     authorize(actor, Action.WORKLIST_READ)
+    stations.note(tx, calling_ae_title, len(accession_number_of), now=now)
     if not accession_number_of:
         return
     first = store.count_query(tx, accession_number_of, calling_ae_title, now)
@@ -100,3 +103,8 @@ def record_query(
 def entries(tx: Tx, accession_number: str) -> list[Entry]:
     """The entries of an exam, oldest first. For other stages: it audits nothing."""
     return store.entries(tx, accession_number)
+
+
+def prune_station_queries(tx: Tx, *, before: datetime) -> int:
+    """Forget what stations asked before; gives how many hours of stations."""
+    return stations.prune(tx, before=before)

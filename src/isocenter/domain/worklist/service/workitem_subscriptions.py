@@ -63,6 +63,7 @@ def subscribe(
     """
     authorize(actor, Action.WORKLIST_READ)
     _known(tx, request.subscriber)
+    _begin_channel(tx, request.subscriber, now)
     if request.sop_instance_uid in WELL_KNOWN:
         _subscribe_to_worklist(tx, actor, request, zone=zone, now=now)
     else:
@@ -78,6 +79,13 @@ def _known(tx: Tx, subscriber: Subscriber) -> None:
         peer = peers.dicom_peer_titled(tx, subscriber.ae_title)
         if peer is None or not peer.enabled:
             raise SubscriberUnknown("there is no DICOM peer with the Receiving AE title")
+
+
+def _begin_channel(tx: Tx, subscriber: Subscriber, now: datetime) -> None:
+    """Have a web subscriber that opens its channel only later hear of everything from now on."""
+    is_web = subscriber.channel is Channel.WEB
+    if is_web and store.channel_position(tx, subscriber.ae_title) is None:
+        store.set_channel_position(tx, subscriber.ae_title, outbox.feed_end(tx), now)
 
 
 def _checked(keys: DataSet | None) -> DataSet:
@@ -216,18 +224,24 @@ def report_restart(tx: Tx, *, now: datetime) -> int:
     return len(told)
 
 
-def announcements(tx: Tx, after: int, limit: int) -> list[RecordedEvent]:
-    """What web subscribers are to be told since event ``after``, the oldest first.
+def announcements(tx: Tx, after: int, limit: int) -> tuple[list[RecordedEvent], int]:
+    """What web subscribers are to be told since event ``after``, and where to go on from.
 
     For event channels: it checks no access and audits nothing.
     """
-    return outbox.feed(tx, after, limit, names=(WorkitemAnnounced.name,))
+    end = outbox.feed_end(tx)
+    found = outbox.feed(tx, after, limit, names=(WorkitemAnnounced.name,))
+    last = found[-1].id if found else after
+    return found, last if found and len(found) == limit else max(end, last)
 
 
-def channel_position(tx: Tx, actor: Actor, ae_title: str) -> int | None:
-    """The last event that a web subscriber was sent; None when it never was sent one."""
+def open_channel(tx: Tx, actor: Actor, ae_title: str, *, now: datetime) -> int:
+    """The event after which a web subscriber goes on: the last that it was sent, or the last."""
     authorize(actor, Action.WORKLIST_READ)
-    return store.channel_position(tx, ae_title)
+    detail = {"receiving_ae": ae_title}
+    audited(tx, actor, "workitem.open_channel", Subject(""), detail=detail, now=now)
+    _begin_channel(tx, Subscriber(ae_title, Channel.WEB), now)
+    return store.channel_position(tx, ae_title) or 0
 
 
 def channel_reached(tx: Tx, ae_title: str, event_id: int, *, now: datetime) -> None:
