@@ -18,6 +18,7 @@ from isocenter.domain.access.model import Actor, Role
 from isocenter.domain.audit import service as audit
 from isocenter.domain.audit.model import AuditFilter, AuditRecord
 from isocenter.gateways.dicomweb.application import application as dicomweb
+from isocenter.gateways.dicomweb.application import end_channels
 from isocenter.gateways.dicomweb.options import DicomwebOptions
 from isocenter.gateways.hl7.apply import ReceiveOptions
 from isocenter.infra.blobs import BlobStore, open_store
@@ -55,14 +56,13 @@ class DicomwebServer:
         self.url = f"http://127.0.0.1:{self.port}/dicomweb"
         if self.knows_its_url:
             self.options = replace(self.options, public_url=f"http://127.0.0.1:{self.port}")
+        self._images = dicomweb(self.pool, self.blobs, options=self.options, clock=self.clock)
         self._application = create_application(
             Backing(self.pool, self.blobs, Hl7Desk(ReceiveOptions(), self.clock), clock=self.clock),
             options=HttpOptions(
                 upload_bytes_max=self.upload_bytes_max, cross_origins=self.cross_origins
             ),
-            mounts={
-                "/dicomweb": dicomweb(self.pool, self.blobs, options=self.options, clock=self.clock)
-            },
+            mounts={"/dicomweb": self._images},
             metrics=lambda: "# none\n",
         )
         self._ready = threading.Event()
@@ -89,9 +89,14 @@ class DicomwebServer:
     def stop(self) -> None:
         if not self._thread.is_alive():
             return
+        self.end_channels()
         self.loop.call_soon_threadsafe(self._server.stop)
         self._thread.join(20)
         self.pool.close()
+
+    def end_channels(self) -> None:
+        """End the event channels, as a process does that stops."""
+        self.loop.call_soon_threadsafe(end_channels, self._images)
 
     def token(self, role: Role) -> str:
         """A bearer token of a user with this one role."""
