@@ -49,7 +49,7 @@ async def _run(runtime: Runtime, tls: ssl.SSLContext, stop: threading.Event) -> 
     reporter = CommitmentReporter(runtime.pool, runtime.blobs, chosen, clock=runtime.clock, tls=tls)
     transcode = TranscodingProcesses()
     sender = ImageSender(
-        runtime.pool, runtime.blobs, chosen, clock=runtime.clock, transcode=transcode, tls=tls
+        runtime.pool, runtime.images, chosen, clock=runtime.clock, transcode=transcode, tls=tls
     )
     asker = CommitmentAsker(runtime.pool, chosen, clock=runtime.clock, tls=tls)
     work = [asyncio.create_task(each.run(stopping)) for each in (reporter, sender, asker)]

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from isocenter.app.object_stores import open_blobs
+from isocenter.app.reading_copies import reading_copies
 from isocenter.app.settings import Settings
 from isocenter.app.settings_reader import lifeline_descriptor
 from isocenter.app.subscriptions import router
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra import embedded_postgres
+from isocenter.infra.blobs import BlobStore
 from isocenter.infra.blobs.several import SeveralStores
 from isocenter.infra.clock import Clock, utc_now
 from isocenter.infra.db import Database
@@ -37,13 +39,19 @@ class PortTaken(IsocenterError):
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The parts of one process."""
+    """The parts of one process.
+
+    Attributes:
+        blobs: the stores as they are, for whoever looks after the bytes.
+        images: the same for whoever serves them: what one store fails to give comes from a copy.
+    """
 
     settings: Settings
     db: Database
     pool: Pool
     blobs: SeveralStores
     clock: Clock
+    images: BlobStore
 
 
 # A thread that comes back from the database or the disk waits for the interpreter at most so long
@@ -87,7 +95,8 @@ def opened(settings: Settings, *, process: str, plans_once: bool = False) -> Gen
             blobs = open_blobs(settings)
             publisher = Publisher(settings.metrics_folder, f"{process}-{os.getpid()}")
             try:
-                yield Runtime(settings, db, pool, blobs, utc_now)
+                images = reading_copies(db, blobs, utc_now)
+                yield Runtime(settings, db, pool, blobs, utc_now, images)
             finally:
                 publisher.close()
         finally:

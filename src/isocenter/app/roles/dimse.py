@@ -32,7 +32,7 @@ async def _serve(runtime: Runtime) -> None:
     settings = runtime.settings
     ports = Ports(
         policy=PeerPolicy(runtime.pool, clock=runtime.clock, resolve=resolve),
-        store=runtime.blobs,
+        store=runtime.images,
         admit=_Admission(runtime),
         clock=runtime.clock,
         queries=queries(runtime),

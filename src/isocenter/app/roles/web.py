@@ -56,6 +56,7 @@ async def _serve(runtime: Runtime) -> None:
                 expectations=expectations(settings),
                 secure_cookies=settings.base_url.startswith("https:"),
                 accession_format=AccessionFormat.parse(settings.accession_number_format),
+                worklist_silence_s=settings.worklist_silence_s,
                 reconciliation_overdue_s=settings.reconciliation_overdue_s,
                 dicomweb_path=_DICOMWEB_PATH,
                 storage_free_bytes_min=settings.storage_free_bytes_min,

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from isocenter.app.archive_jobs import archive_jobs
 from isocenter.app.evidence import EvidenceWriter
 from isocenter.app.expectations import expectations
+from isocenter.app.guarding import settle_conditions
 from isocenter.app.interface_jobs import interface_jobs
 from isocenter.app.jobs import Job, run_jobs
 from isocenter.app.keeping import Keeper
@@ -15,7 +16,7 @@ from isocenter.app.noting import NoteWriter
 from isocenter.app.outgoing_dicom import outgoing_thread
 from isocenter.app.renditions import ProcessorShare, RenditionMaker
 from isocenter.app.runtime import Runtime, opened, say_ready
-from isocenter.app.scrubbing import Scrubber
+from isocenter.app.scrubbing import Scrubber, repair_all
 from isocenter.app.setting_values import names_in
 from isocenter.app.settings import Settings
 from isocenter.app.subscriptions import router
@@ -41,7 +42,8 @@ _SEAL_S, _ALARMS_S, _SWEEP_S, _PRUNE_S = 1.0, 15.0, 3_600.0, 3_600.0
 # Few at a time and often: sealing a thousand keeps a processor busy for a tenth of a second, for
 # which answers would wait.
 _SEALED_AT_ONCE = 200
-_SCRUB_S = 15.0
+_CONDITIONS_S = 60.0
+_SCRUB_S, _REPAIR_S = 15.0, 60.0
 _RENDITIONS_S = 5.0
 _EVENTS_KEPT = timedelta(days=90)
 # A scanner that never says that it has ended must not keep its images from being read.
@@ -69,7 +71,7 @@ def run(settings: Settings) -> None:
                 runtime.db, runtime.blobs, _ACTOR, runtime.clock, ZoneInfo(settings.time_zone)
             ),
             archive_signed=settings.findings_archived_when_signed == "on",
-            write_note=NoteWriter(runtime.blobs, _ACTOR, ZoneInfo(settings.time_zone)),
+            write_note=NoteWriter(runtime.images, _ACTOR, ZoneInfo(settings.time_zone)),
             report_workitem=WorkitemReporter(
                 ae_title=settings.ae_title, tls=dicom_client_context(settings)
             ),
@@ -156,6 +158,7 @@ def _jobs(runtime: Runtime) -> list[Job]:
     def prune() -> int:
         before = runtime.clock() - _EVENTS_KEPT
         runtime.pool.run_here(lambda tx: distribution.prune_commitments(tx, now=runtime.clock()))
+        runtime.pool.run_here(lambda tx: worklist.prune_station_queries(tx, before=before))
         return runtime.pool.run_here(lambda tx: outbox.prune(tx, before=before))
 
     return [
@@ -164,6 +167,7 @@ def _jobs(runtime: Runtime) -> list[Job]:
         Job("settle_alarms", _ALARMS_S, alarms),
         *interface_jobs(runtime),
         *workitem_jobs(runtime),
+        Job("settle_conditions", _CONDITIONS_S, lambda: settle_conditions(runtime)),
         Job("sweep_blobs", _SWEEP_S, sweep),
         Job("prune_events", _PRUNE_S, prune),
     ]
@@ -183,7 +187,12 @@ def _slow_jobs(runtime: Runtime, stop: threading.Event) -> list[Job]:
         wait=stop.wait,
         stopped=stop.is_set,
     )
-    return [Job("scrub", _SCRUB_S, scrubber.run)]
+
+    def repair() -> int:
+        return repair_all(runtime.db, runtime.blobs, _ACTOR, clock=runtime.clock)
+
+    # What readers found missing need not wait for the next pass.
+    return [Job("scrub", _SCRUB_S, scrubber.run), Job("repair", _REPAIR_S, repair)]
 
 
 def _rendition_maker(runtime: Runtime, stop: threading.Event) -> RenditionMaker:
@@ -210,4 +219,4 @@ class _MetadataBuilder:
         del now
         viewer = Viewer.of(_ACTOR, Action.STUDY_READ)
         for series in archive.series_of(tx, viewer, event.study_instance_uid):
-            series_metadata(self._runtime.db, self._runtime.blobs, viewer, series)
+            series_metadata(self._runtime.db, self._runtime.images, viewer, series)

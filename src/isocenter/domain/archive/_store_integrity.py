@@ -258,6 +258,17 @@ select finding.kind, 0 as object_key, finding.blob_key, size_bytes, sha256,
 """
 
 
+_OBJECT_OF = """
+select kind, object_key, blob_key, size_bytes, sha256, sop_instance_uid, study_instance_uid
+  from archive.stored_object where blob_key = %s limit 1
+"""
+
+
+def object_of(tx: Tx, blob_key: str) -> StoredObject | None:
+    """The instance or kept content that has its bytes in this blob."""
+    return tx.maybe(StoredObject, _OBJECT_OF, (blob_key,))
+
+
 def open_objects(tx: Tx, *, limit: int, blob_key: str | None = None) -> list[StoredObject]:
     """What open findings are about and still named by the archive, the longest open first."""
     return tx.all(StoredObject, _OPEN_OBJECTS, {"limit": limit, "blob_key": blob_key})

@@ -117,6 +117,17 @@ def record_readings(tx: Tx, actor: Actor, readings: Sequence[Reading], *, now: d
     return new
 
 
+def report_fault(
+    tx: Tx, actor: Actor, blob_key: str, fault: Fault, detail: str, *, now: datetime
+) -> bool:
+    """Whether it is news that this blob is faulty; False also for one that is nobody's any more."""
+    authorize(actor, Action.STUDY_STORE)
+    stored = _store.object_of(tx, blob_key)
+    return stored is not None and bool(
+        record_readings(tx, actor, [Reading(stored, fault, detail)], now=now)
+    )
+
+
 def note_trouble(tx: Tx, actor: Actor, trouble: str) -> None:
     """Put down why the pass does not get on."""
     authorize(actor, Action.STUDY_STORE)
