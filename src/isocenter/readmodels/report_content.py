@@ -98,7 +98,7 @@ select report.report_id, version.version, o.accession_number, o.accession_issuer
   from reporting.report
   join reporting.report_version version using (report_id)
   join orders.imaging_order o using (order_key)
-  join identity.current_patient patient using (patient_key)
+  join identity.current_patient patient on patient.patient_key = o.patient_key
  cross join lateral (
        select array_agg(study_instance_uid order by first_received_at, study_key) as uids,
               min(first_received_at) as first_received_at
