@@ -9,26 +9,31 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.bench import archive, interface, receivers, scale, store
+from tools.bench import archive, interface, mpi, receivers, scale, store
 from tools.bench.archive import CLIENTS, ArchiveRun, Rates
 from tools.bench.interface import InterfaceResult
+from tools.bench.mpi import MpiResult, MpiRun
 from tools.bench.processor import Meter, per_message
 from tools.bench.scale import ScaleResult, ScaleRun
 from tools.bench.store import StoreResult, StoreRun
 
 FLOOD = 4000
-_PARTS = ("store", "hl7", "archive", "scale")
+_PARTS = ("store", "hl7", "archive", "scale", "mpi")
 _P95_MAX_MS = 50.0
+_MPI_P95_MAX_MS = 30.0
+_MPI_PRECISION_MIN = 0.999
 _SMOKE = ArchiveRun(10, 20, 50, metadata=4, frames=8, searches=4, repeats=1)
 
 
 def main() -> int:
     """Run the chosen benches and print the report."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--only", choices=_PARTS, help="one part; scale: never else")
+    parser.add_argument("--only", choices=_PARTS, help="one part; scale, mpi: never else")
     parser.add_argument("--folder", type=Path, default=None, help="where receivers keep their data")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--smoke", action="store_true", help="archive, scale: as little as will do")
+    parser.add_argument(
+        "--smoke", action="store_true", help="archive, scale, mpi: as little as will do"
+    )
     arguments = parser.parse_args()
     _machine(arguments.folder)
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder, _source(folder) as source:
@@ -48,6 +53,9 @@ def _run(arguments: argparse.Namespace, folder: Path, source: Path) -> int:
     if arguments.only == "scale":
         size = ScaleRun(10_000, 20) if arguments.smoke else ScaleRun()
         return _print_scale(size, scale.measure(size, source=source, folder=folder))
+    if arguments.only == "mpi":
+        run = MpiRun(100_000, 2_000) if arguments.smoke else MpiRun()
+        return _print_mpi(run, mpi.measure(run, folder=folder))
     return 0
 
 
@@ -134,6 +142,25 @@ def _print_archive(run: ArchiveRun, results: Sequence[Rates]) -> None:
                 f"{theirs:8.1f}   {rate / theirs:6.1f}x" if theirs else "without DICOMweb plugin"
             )
         _line(line)
+
+
+def _print_mpi(run: MpiRun, result: MpiResult) -> int:
+    """Print it; 1 when a search is too slow, or links the wrong people."""
+    _line(f"\nPatient index of {run.records} made-up records, filled in {result.filled_in_s:.0f} s")
+    _line(
+        f"  {run.searches} searches, 1 client: {result.median_ms:.1f} ms (median),"
+        f" {result.p95_ms:.1f} ms (p95), {result.p99_ms:.1f} ms (p99)"
+    )
+    _line(
+        f"  linked without a person: {result.linked_right} pairs right, {result.linked_wrong}"
+        f" wrong (precision {result.precision:.4f})"
+    )
+    _line(
+        f"  of {result.twice} people who are there twice {result.linked / result.twice:.3f} linked,"
+        f" {result.asked / result.twice:.3f} linked or asked about"
+    )
+    _line(f"  questions about two people: {result.questions:.0f} for 1000 searches")
+    return int(result.p95_ms > _MPI_P95_MAX_MS or result.precision < _MPI_PRECISION_MIN)
 
 
 def _print_scale(run: ScaleRun, result: ScaleResult) -> int:

@@ -87,6 +87,24 @@ class ChangeUnknown(IsocenterError):
     kind: ClassVar[Kind] = Kind.NOT_FOUND
 
 
+class PairUnknown(IsocenterError):
+    """There is no such pair of records to decide on."""
+
+    kind: ClassVar[Kind] = Kind.NOT_FOUND
+
+
+class PairDecided(IsocenterError):
+    """Somebody decided on this pair before; undo that first."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
+
+
+class PairUndecided(IsocenterError):
+    """Nothing was decided on this pair that could be undone."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
+
+
 class MergeUnknown(IsocenterError):
     """There is no such merge, or it was undone already."""
 
@@ -241,6 +259,33 @@ class IdentifierChange:
     changed_at: datetime
     undone_at: datetime | None
     actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatchPair:
+    """Two records that may be one person, and what became of the question.
+
+    Attributes:
+        kind: ``duplicate``, or ``reused_identifier``: what comes under a merged number now is of
+            somebody else.
+        state: ``open``, ``linked``, ``merged``, ``not_the_same``, or ``passed``: the facts changed.
+        weight: binary logarithm of how much likelier they agree so when they are one person.
+        grounds: ``field``, ``level`` and ``weight`` of each field that was compared.
+        done_key: of the link or merge that the decision made or undid.
+    """
+
+    pair_key: int
+    one_key: int
+    other_key: int
+    kind: str
+    state: str
+    weight: float
+    grounds: list[dict[str, Any]]
+    found_at: datetime
+    decided_at: datetime | None
+    decided_by: str
+    reason: str
+    done_key: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,11 @@
 """The use cases of identity: register, merge, link, move identifiers, undo each, and find."""
 
+from isocenter.domain.identity.service.deciding import (
+    link_pair,
+    merge_pair,
+    part_pair,
+    undo_decision,
+)
 from isocenter.domain.identity.service.finding import current_key, find, patient, same_person
 from isocenter.domain.identity.service.linking import (
     link,
@@ -8,6 +14,12 @@ from isocenter.domain.identity.service.linking import (
     links,
     unlink,
     unlink_named,
+)
+from isocenter.domain.identity.service.matching import (
+    Candidate,
+    candidates,
+    look_for_duplicates,
+    refresh_name_frequencies,
 )
 from isocenter.domain.identity.service.merging import merge, merge_records, merges, unmerge
 from isocenter.domain.identity.service.moving import (
@@ -25,25 +37,33 @@ from isocenter.domain.identity.service.visits import (
 )
 
 __all__ = [
+    "Candidate",
+    "candidates",
     "current_key",
     "find",
     "identifier_changes",
     "link",
     "link_named",
+    "link_pair",
     "linked_keys",
     "links",
+    "look_for_duplicates",
     "merge",
+    "merge_pair",
     "merge_records",
     "merges",
     "move_identifier",
     "move_visit",
+    "part_pair",
     "patient",
     "record_visits",
+    "refresh_name_frequencies",
     "register",
     "register_all",
     "renumber_visit",
     "replace_identifier",
     "same_person",
+    "undo_decision",
     "undo_identifier_change",
     "unlink",
     "unlink_named",

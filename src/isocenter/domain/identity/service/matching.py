@@ -1,0 +1,196 @@
+"""Finding records of one person: looked for when facts change, and for whoever asks.
+
+Nothing is renamed here: a pair is linked, which says that two records are one person, or becomes a
+question for a person. What was decided once is not asked again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Final
+
+from isocenter.domain.access.model import Action, Actor, authorize
+from isocenter.domain.audit import service as audit
+from isocenter.domain.audit.model import AuditEntry
+from isocenter.domain.identity import _store_graph as graph
+from isocenter.domain.identity import _store_matching as store
+from isocenter.domain.identity.events import DuplicateSuspected
+from isocenter.domain.identity.model import LinkGround, Patient, PatientIdentifier
+from isocenter.domain.identity.model_matching import (
+    Assessment,
+    Frequencies,
+    Person,
+    assess,
+    search_keys,
+)
+from isocenter.domain.identity.model_names import name_parts
+from isocenter.domain.identity.service.finding import patient
+from isocenter.domain.identity.service.linking import link
+from isocenter.infra import outbox
+from isocenter.infra.db import Tx
+
+COMPARED_MAX: Final = 60
+CANDIDATES_MAX: Final = 10
+NAMES_MAX: Final = 5_000
+# Below this, what a merged record is told by two messages is of two people.
+_SOMEBODY_ELSE: Final = -5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Somebody who may be the person that was looked for; the best one comes first."""
+
+    patient: Patient
+    assessment: Assessment
+
+
+def candidates(
+    tx: Tx, actor: Actor, person: Person, *, limit: int = CANDIDATES_MAX, now: datetime
+) -> list[Candidate]:
+    """Who may be this person, best first, each surviving patient once."""
+    authorize(actor, Action.PATIENT_READ)
+    found = _compared(tx, person, without=[])
+    entry = AuditEntry(
+        action="patient.match",
+        actor=actor.name,
+        actor_kind=actor.kind,
+        source=actor.source,
+        object_type="patient",
+        object_id="",
+        detail={"found": len(found)},
+    )
+    audit.record(tx, entry, now=now)
+    return [Candidate(patient(tx, key), each) for key, each in found[:limit]]
+
+
+def look_for_duplicates(
+    tx: Tx, actor: Actor, patient_keys: Sequence[int], *, link_certain: bool, now: datetime
+) -> int:
+    """Let the records be found by what is known of them now, and compare them with the others.
+
+    Returns how many pairs became links or questions. With ``link_certain`` False each is a
+    question.
+    """
+    authorize(actor, Action.PATIENT_WRITE)
+    rows = store.persons(tx, patient_keys)
+    people = {row.patient_key: _person(row) for row in rows}
+    store.write_profiles(tx, {key: sorted(search_keys(each)) for key, each in people.items()})
+    news = 0
+    for row in rows:
+        if row.survivor_key is not None:
+            news += _check_reuse(tx, row, now=now)
+        else:
+            news += _look_for_one(tx, actor, row.patient_key, people, link_certain, now)
+    return news
+
+
+def refresh_name_frequencies(tx: Tx, actor: Actor) -> int:
+    """Count again how common names are here; gives how many are kept."""
+    authorize(actor, Action.PATIENT_WRITE)
+    return store.refresh_frequencies(tx, names_max=NAMES_MAX)
+
+
+def _look_for_one(
+    tx: Tx,
+    actor: Actor,
+    patient_key: int,
+    people: dict[int, Person],
+    link_certain: bool,
+    now: datetime,
+) -> int:
+    known = graph.linked_keys(tx, patient_key)
+    found = [
+        (key, each)
+        for key, each in _compared(tx, people[patient_key], without=known)
+        if key not in known and each.is_candidate
+    ][:CANDIDATES_MAX]
+    news = 0
+    for key, each in found:
+        keys = (min(patient_key, key), max(patient_key, key))
+        news += _raise_question(tx, actor, keys, each, link_certain, now)
+    store.pass_pairs(tx, patient_key, still=[key for key, _ in found])
+    return news
+
+
+def _raise_question(
+    tx: Tx,
+    actor: Actor,
+    keys: tuple[int, int],
+    assessment: Assessment,
+    link_certain: bool,
+    now: datetime,
+) -> int:
+    weighed = (assessment.weight, [asdict(each) for each in assessment.grounds])
+    pair = store.upsert_pair(tx, keys, "duplicate", weighed, now=now)
+    if pair is None:
+        return 0
+    if link_certain and assessment.is_certain:
+        made = link(tx, actor, keys, LinkGround("system", "matched by the facts"), now=now)
+        store.decide_pair(
+            tx, pair.pair_key, "linked", done_key=made.link_key, said=(actor.name, ""), now=now
+        )
+    else:
+        outbox.append(tx, DuplicateSuspected(*keys, pair.pair_key), now=now)
+    return 1
+
+
+def _check_reuse(tx: Tx, row: store.PersonRow, *, now: datetime) -> int:
+    """Whether what comes under a merged number now is of somebody else than the survivor."""
+    [survivor] = store.persons(tx, [row.survivor_key or 0]) or [None]
+    if survivor is None or not row.person_name:
+        return 0
+    compared = assess(_person(row), _person(survivor))
+    keys = (min(row.patient_key, survivor.patient_key), max(row.patient_key, survivor.patient_key))
+    if compared.weight >= _SOMEBODY_ELSE:
+        store.pass_pairs(tx, row.patient_key, still=[])
+        return 0
+    weighed = (compared.weight, [asdict(each) for each in compared.grounds])
+    pair = store.upsert_pair(tx, keys, "reused_identifier", weighed, now=now)
+    if pair is not None:
+        outbox.append(tx, DuplicateSuspected(*keys, pair.pair_key), now=now)
+    return int(pair is not None)
+
+
+def _compared(tx: Tx, person: Person, *, without: Sequence[int]) -> list[tuple[int, Assessment]]:
+    """Surviving row and assessment of each record worth comparing, best first."""
+    keys = search_keys(person)
+    if not keys:
+        return []
+    rows = store.candidates(tx, sorted(keys), without=without, compared_max=COMPARED_MAX)
+    shares = _frequencies(tx, person) if rows else None
+    best: dict[int, Assessment] = {}
+    for row in rows:
+        key = row.survivor_key or row.patient_key
+        each = assess(person, _person(row), shares)
+        if key not in best or each.weight > best[key].weight:
+            best[key] = each
+    return sorted(best.items(), key=lambda found: (-found[1].weight, found[0]))
+
+
+def _frequencies(tx: Tx, person: Person) -> Frequencies:
+    parts = [name_parts(each) for each in person.names]
+    names = {" ".join(words) for each in parts for words in (each.family, each.given)}
+    rows = store.frequencies(tx, sorted(names - {""}))
+    return Frequencies(
+        family={row.name: row.share for row in rows if row.part == "family"},
+        given={row.name: row.share for row in rows if row.part == "given"},
+    )
+
+
+def _person(row: store.PersonRow) -> Person:
+    names = (row.person_name, *(row.aliases or ()))
+    return Person(
+        names=tuple(each for each in names if each),
+        birth_date=row.birth_date,
+        sex=row.sex,
+        address=row.address,
+        phone=row.phone,
+        identifiers=tuple(
+            PatientIdentifier(each["value"], each["assigning_authority"], each["type_code"])
+            for each in row.identifiers
+        ),
+        mother_name=row.mother_name,
+        birth_order=row.birth_order,
+        vip=bool(row.vip),
+        unidentified=bool(row.unidentified),
+    )
