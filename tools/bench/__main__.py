@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--only", choices=_PARTS, help="one part; scale, mpi: never else")
     parser.add_argument("--folder", type=Path, default=None, help="where receivers keep their data")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--studies", type=int, default=1_000_000, help="scale: of the index")
     parser.add_argument(
         "--smoke", action="store_true", help="archive, scale, mpi: as little as will do"
     )
@@ -51,7 +52,7 @@ def _run(arguments: argparse.Namespace, folder: Path, source: Path) -> int:
         chosen = _SMOKE if arguments.smoke else ArchiveRun(repeats=arguments.repeats)
         _print_archive(chosen, archive.measure(chosen, source=source, folder=folder))
     if arguments.only == "scale":
-        size = ScaleRun(10_000, 20) if arguments.smoke else ScaleRun()
+        size = ScaleRun(10_000, 20) if arguments.smoke else ScaleRun(arguments.studies)
         return _print_scale(size, scale.measure(size, source=source, folder=folder))
     if arguments.only == "mpi":
         run = MpiRun(100_000, 2_000) if arguments.smoke else MpiRun()
