@@ -5,7 +5,7 @@ written. Only the worker runs the reactions.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from zoneinfo import ZoneInfo
 
 from isocenter.domain.archive.events import (
@@ -17,8 +17,11 @@ from isocenter.domain.archive.events import (
     StudyCompleted,
     StudyPlaced,
 )
+from isocenter.domain.distribution import handlers as sending
 from isocenter.domain.distribution import service as distribution
+from isocenter.domain.identity import handlers as identity
 from isocenter.domain.identity.events import (
+    IdentifierMoved,
     PatientMerged,
     PatientRegistered,
     PatientUnmerged,
@@ -39,6 +42,7 @@ from isocenter.domain.peers import service as peers
 from isocenter.domain.reading import handlers as reading
 from isocenter.domain.reading.events import ArchivingRequested
 from isocenter.domain.reconcile import handlers as reconcile
+from isocenter.domain.reconcile.events import StudyCorrected
 from isocenter.domain.reporting import handlers as reporting
 from isocenter.domain.reporting.events import ReportSigned
 from isocenter.domain.scheduling.events import (
@@ -104,20 +108,37 @@ def only_in_the_worker(tx: Tx, event: Any, /, *, now: datetime) -> None:
     raise GiveUp(f"{event.name} is handled by the worker")
 
 
-def router(  # noqa: PLR0913 - one for each part that only the worker has
-    *,
-    build_metadata: Handler = only_in_the_worker,
-    carry_objects: Handler = only_in_the_worker,
-    want_renditions: Handler = only_in_the_worker,
-    forward_step: Handler = only_in_the_worker,
-    report_workitem: Handler = only_in_the_worker,
-    write_note: Handler = only_in_the_worker,
-    write_findings: Handler = only_in_the_worker,
-    archive_signed: bool = True,
-    zone: ZoneInfo = _UTC,
-) -> Router:
-    """The table. What is given here needs parts or settings that only the worker has."""
-    send_images = route_images(zone)
+class WorkerParts(TypedDict, total=False):
+    """What only the worker has: reactions that need parts of it, and settings for others.
+
+    Attributes:
+        archive_signed: findings go into the archive when their report is signed.
+        link_patients: records of surely one person are linked without asking.
+        zone: where the department lives: routes know the time of day there.
+    """
+
+    build_metadata: Handler
+    carry_objects: Handler
+    want_renditions: Handler
+    forward_step: Handler
+    report_workitem: Handler
+    write_note: Handler
+    write_findings: Handler
+    archive_signed: bool
+    link_patients: bool
+    zone: ZoneInfo
+
+
+def router(**parts: Unpack[WorkerParts]) -> Router:
+    """The table; without a part, the reactions that need it are left to the worker."""
+    return Router([*_reactions(parts), *_matching(parts), *_outside(parts)])
+
+
+def _reactions(parts: WorkerParts) -> list[Subscription]:
+    """The reactions that change our own state."""
+    send_images = route_images(parts.get("zone", _UTC))
+    archive_signed = parts.get("archive_signed", True)
+    want_renditions = parts.get("want_renditions", only_in_the_worker)
     table: tuple[tuple[str, type[Any], Handler], ...] = (
         ("worklist.publish", StepBooked, worklist.on_step_booked),
         ("worklist.withdraw", StepCancelled, worklist.on_step_cancelled),
@@ -142,6 +163,11 @@ def router(  # noqa: PLR0913 - one for each part that only the worker has
         ("reconcile.patient_updated", PatientUpdated, reconcile.on_patient_changed),
         ("reconcile.patient_merged", PatientMerged, reconcile.on_patient_changed),
         ("reconcile.patient_unmerged", PatientUnmerged, reconcile.on_patient_changed),
+        ("reconcile.identifier_moved", IdentifierMoved, reconcile.on_patient_changed),
+        ("reconcile.step_moved", StepMoved, reconcile.on_step_moved),
+        ("reconcile.rejected", InstancesRejected, reconcile.on_images_changed),
+        ("reconcile.restored", InstancesRestored, reconcile.on_images_changed),
+        ("distribution.corrected", StudyCorrected, sending.on_study_corrected),
         ("reading.signed", ReportSigned, reading.on_report_signed if archive_signed else _nothing),
         ("reporting.patient_merged", PatientMerged, reporting.on_identity_changed),
         ("reporting.patient_unmerged", PatientUnmerged, reporting.on_identity_changed),
@@ -156,71 +182,79 @@ def router(  # noqa: PLR0913 - one for each part that only the worker has
         reconcile.on_order_changed: reconcile.on_orders_changed,
         reconcile.on_patient_changed: reconcile.on_patients_changed,
     }
-    plain = [
+    return [
         Subscription(
             event=event, subscriber=subscriber, handler=handler, together=together.get(handler)
         )
         for subscriber, event, handler in table
     ]
-    # Metadata only saves time for viewers: it is made again when asked for, so a failure may rest.
-    metadata = Subscription(
-        event=StudyCompleted,
-        subscriber="archive.metadata",
-        handler=build_metadata,
-        attempts_max=4,
-        external=True,
+
+
+def _matching(parts: WorkerParts) -> list[Subscription]:
+    """The reactions that look for records of one person."""
+    one, several = identity.on_patient_changed, identity.on_patients_changed
+    if parts.get("link_patients", False):
+        one, several = identity.on_patient_changed_linking, identity.on_patients_changed_linking
+    table: tuple[tuple[str, type[Any]], ...] = (
+        ("identity.match_registered", PatientRegistered),
+        ("identity.match_updated", PatientUpdated),
+        ("identity.match_unmerged", PatientUnmerged),
     )
-    carriers = [
-        Subscription(
-            event=event,
-            subscriber=subscriber,
-            handler=carry_objects,
-            # A store may be away for days: about a week of trying.
-            attempts_max=200,
-            backoff_max_s=3600.0,
-            external=True,
-        )
-        for subscriber, event in (
-            ("archive.keep", StudyCompleted),
-            ("archive.move", StudyPlaced),
-        )
+    return [
+        Subscription(event=event, subscriber=subscriber, handler=one, together=several)
+        for subscriber, event in table
     ]
-    carriers += [
-        Subscription(
-            event=event,
-            subscriber=subscriber,
-            handler=write_note,
-            attempts_max=200,
-            backoff_max_s=600.0,
-            external=True,
-        )
-        for subscriber, event in (
-            ("archive.write_rejection", InstancesRejected),
-            ("archive.write_restoration", InstancesRestored),
-        )
-    ]
-    forwarder = Subscription(
-        event=StepForwardDue,
-        subscriber="worklist.forward_step",
-        handler=forward_step,
-        attempts_max=200,
-        backoff_max_s=600.0,
-        external=True,
-    )
-    findings = Subscription(
-        event=ArchivingRequested,
-        subscriber="reading.write_findings",
-        handler=write_findings,
-        attempts_max=50,
-        backoff_max_s=600.0,
-        external=True,
-    )
-    reporter = Subscription(
-        event=WorkitemReportDue,
-        subscriber="worklist.report_workitem",
-        handler=report_workitem,
+
+
+def _outside(parts: WorkerParts) -> list[Subscription]:
+    """The reactions that act outside the database: how often they are tried, how long between."""
+    carry_objects = parts.get("carry_objects", only_in_the_worker)
+    write_note = parts.get("write_note", only_in_the_worker)
+    table: tuple[tuple[str, type[Any], Handler, int, float], ...] = (
+        # It only saves time for viewers: it is made again when asked for, so a failure may rest.
+        (
+            "archive.metadata",
+            StudyCompleted,
+            parts.get("build_metadata", only_in_the_worker),
+            4,
+            300.0,
+        ),
+        # A store may be away for days: about a week of trying.
+        ("archive.keep", StudyCompleted, carry_objects, 200, 3600.0),
+        ("archive.move", StudyPlaced, carry_objects, 200, 3600.0),
+        ("archive.write_rejection", InstancesRejected, write_note, 200, 600.0),
+        ("archive.write_restoration", InstancesRestored, write_note, 200, 600.0),
+        (
+            "worklist.forward_step",
+            StepForwardDue,
+            parts.get("forward_step", only_in_the_worker),
+            200,
+            600.0,
+        ),
         # The handler gives up after a day, which has fewer attempts than this.
-        attempts_max=600,
-        external=True,
+        (
+            "worklist.report_workitem",
+            WorkitemReportDue,
+            parts.get("report_workitem", only_in_the_worker),
+            600,
+            300.0,
+        ),
+        (
+            "reading.write_findings",
+            ArchivingRequested,
+            parts.get("write_findings", only_in_the_worker),
+            50,
+            600.0,
+        ),
     )
-    return Router([*plain, metadata, *carriers, forwarder, findings, reporter])
+    return [
+        Subscription(
+            event=event,
+            subscriber=subscriber,
+            handler=handler,
+            attempts_max=attempts_max,
+            backoff_max_s=backoff_max_s,
+            external=True,
+        )
+        for subscriber, event, handler, attempts_max, backoff_max_s in table
+    ]

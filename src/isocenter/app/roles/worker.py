@@ -27,6 +27,7 @@ from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.events import StudyCompleted
 from isocenter.domain.audit import service as audit
 from isocenter.domain.distribution import service as distribution
+from isocenter.domain.identity import service as identity
 from isocenter.domain.monitoring import service as monitoring
 from isocenter.domain.worklist import service as worklist
 from isocenter.gateways.dicomweb.metadata import series_metadata
@@ -43,6 +44,7 @@ _SEAL_S, _ALARMS_S, _SWEEP_S, _PRUNE_S = 1.0, 15.0, 3_600.0, 3_600.0
 # which answers would wait.
 _SEALED_AT_ONCE = 200
 _CONDITIONS_S = 60.0
+_NAMES_S = 86_400.0
 _SCRUB_S, _REPAIR_S = 15.0, 60.0
 _RENDITIONS_S = 5.0
 _EVENTS_KEPT = timedelta(days=90)
@@ -71,6 +73,7 @@ def run(settings: Settings) -> None:
                 runtime.db, runtime.blobs, _ACTOR, runtime.clock, ZoneInfo(settings.time_zone)
             ),
             archive_signed=settings.findings_archived_when_signed == "on",
+            link_patients=settings.patient_links == "automatic",
             write_note=NoteWriter(runtime.images, _ACTOR, ZoneInfo(settings.time_zone)),
             report_workitem=WorkitemReporter(
                 ae_title=settings.ae_title, tls=dicom_client_context(settings)
@@ -161,6 +164,9 @@ def _jobs(runtime: Runtime) -> list[Job]:
         runtime.pool.run_here(lambda tx: worklist.prune_station_queries(tx, before=before))
         return runtime.pool.run_here(lambda tx: outbox.prune(tx, before=before))
 
+    def count_names() -> int:
+        return runtime.pool.run_here(lambda tx: identity.refresh_name_frequencies(tx, _ACTOR))
+
     return [
         Job("complete_quiet_studies", min(5.0, settings.study_quiet_s / 4), complete),
         Job("seal_audit", _SEAL_S, seal),
@@ -168,6 +174,7 @@ def _jobs(runtime: Runtime) -> list[Job]:
         *interface_jobs(runtime),
         *workitem_jobs(runtime),
         Job("settle_conditions", _CONDITIONS_S, lambda: settle_conditions(runtime)),
+        Job("count_names", _NAMES_S, count_names),
         Job("sweep_blobs", _SWEEP_S, sweep),
         Job("prune_events", _PRUNE_S, prune),
     ]
