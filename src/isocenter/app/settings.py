@@ -198,10 +198,20 @@ class Settings:
         Mapping[str, float],
         About(v.seconds_by_name, "time after which a hop of the ledger is late"),
     ] = field(default_factory=dict[str, float])
+    worklist_silence_s: Annotated[
+        float,
+        About(
+            v.seconds(600, 30 * _DAY_S), "time without a worklist query after which images alarm"
+        ),
+    ] = 8.0 * _HOUR_S
     reconciliation_overdue_s: Annotated[
         float,
         About(v.seconds(60, 30 * _DAY_S), "time after which a study that needs a person alarms"),
     ] = 4.0 * _HOUR_S
+    destination_away_s: Annotated[
+        float,
+        About(v.seconds(60, 30 * _DAY_S), "time after which images waiting for a peer alarm"),
+    ] = _HOUR_S
     blob_unreferenced_age_s: Annotated[
         float, About(v.seconds(60, 365 * _DAY_S), "age at which an unreferenced blob is removed")
     ] = float(_DAY_S)

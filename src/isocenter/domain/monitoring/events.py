@@ -31,3 +31,29 @@ class AlarmCleared(_OfAlarm):
     """The hop happened, or is expected no more."""
 
     name: ClassVar[str] = "monitoring.alarm_cleared"
+
+
+@dataclass(frozen=True, slots=True)
+class _OfCondition:
+    condition_key: int
+    kind: str
+    condition: str
+
+    @property
+    def subject(self) -> str:
+        """What is wrong, and with what."""
+        return f"condition/{self.kind}/{self.condition}"
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionRaised(_OfCondition):
+    """Something is wrong that is no exam."""
+
+    name: ClassVar[str] = "monitoring.condition_raised"
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionCleared(_OfCondition):
+    """It is right again."""
+
+    name: ClassVar[str] = "monitoring.condition_cleared"

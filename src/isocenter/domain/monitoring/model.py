@@ -103,3 +103,43 @@ class Alarm:
     late_since: datetime
     raised_at: datetime
     cleared_at: datetime | None
+
+
+class ConditionKind(StrEnum):
+    """What is wrong with something else than an exam."""
+
+    STATION_SILENT = "station_silent"  # sends images, and asks for its worklist no more
+    STATION_BY_HAND = "station_by_hand"  # its patients are typed instead of taken from the worklist
+    STATION_CLOCK = "station_clock"  # the times in its images cannot be right
+    CASE_OVERDUE = "case_overdue"  # images wait for a person too long
+    DESTINATION_AWAY = "destination_away"  # images wait for a DICOM peer too long
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something is wrong, and has a name.
+
+    Attributes:
+        subject: AE title of a station, name of a peer, or the UID of a study.
+        reason: one sentence for the person who looks after it.
+    """
+
+    kind: ConditionKind
+    subject: str
+    reason: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RaisedCondition:
+    """An alarm about something else than an exam."""
+
+    condition_key: int
+    kind: ConditionKind
+    subject: str
+    reason: str
+    since: datetime
+    raised_at: datetime
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", ConditionKind(self.kind))
