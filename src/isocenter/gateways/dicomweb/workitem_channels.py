@@ -88,15 +88,18 @@ class EventChannels:
         telling = asyncio.create_task(self._tell(websocket, channel, sent))
         listening = asyncio.create_task(_until_gone(websocket))
         try:
-            async with asyncio.timeout(self._options.event_channel_lifetime_s):
-                await asyncio.wait({telling, listening}, return_when=asyncio.FIRST_COMPLETED)
-        except TimeoutError:
-            pass
+            await asyncio.wait(
+                {telling, listening},
+                timeout=self._options.event_channel_lifetime_s,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
         finally:
             self._leave(channel)
             for task in (telling, listening):
                 task.cancel()
-            await asyncio.gather(telling, listening, return_exceptions=True)
+            for error in await asyncio.gather(telling, listening, return_exceptions=True):
+                if isinstance(error, IsocenterError):
+                    _log.warning("event_channel_broken", error_kind=error.kind.value)
         with suppress(RuntimeError, WebSocketDisconnect):  # it may be closed already
             await websocket.close(channel.close_code)
 
