@@ -4,6 +4,7 @@ from datetime import datetime
 
 from isocenter.domain.distribution import service
 from isocenter.domain.peers.service import hl7_recipients
+from isocenter.domain.reconcile.events import StudyCorrected
 from isocenter.domain.reporting.events import ReportSigned
 from isocenter.infra.db import Tx
 
@@ -18,3 +19,8 @@ def on_report_signed(tx: Tx, event: ReportSigned, *, now: datetime) -> None:
         accession_number=event.accession_number,
         now=now,
     )
+
+
+def on_study_corrected(tx: Tx, event: StudyCorrected, *, now: datetime) -> None:
+    """Tell every peer that holds the study what its images say now."""
+    service.resend_corrected(tx, event.study_instance_uid, now=now)

@@ -42,6 +42,20 @@ class StudyUnlinked:
 
 
 @dataclass(frozen=True, slots=True)
+class StudyCorrected:
+    """What the study's images say where they go out is something else now."""
+
+    name: ClassVar[str] = "reconcile.study_corrected"
+
+    study_instance_uid: str
+
+    @property
+    def subject(self) -> str:
+        """The study."""
+        return f"study/{self.study_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
 class CaseOpened:
     """The study needs a person. ``kind`` is one of ``model.CaseKind``."""
 

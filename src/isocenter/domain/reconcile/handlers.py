@@ -6,6 +6,8 @@ from datetime import datetime
 from isocenter.domain.archive.events import (
     ConflictingInstanceKept,
     InstancesAdmitted,
+    InstancesRejected,
+    InstancesRestored,
     StudyCompleted,
 )
 from isocenter.domain.identity.events import (
@@ -26,6 +28,13 @@ from isocenter.domain.scheduling.events import StepMoved
 from isocenter.domain.worklist.events import StepPerformed
 from isocenter.infra.db import Tx
 
+ImagesChanged = (
+    InstancesAdmitted
+    | ConflictingInstanceKept
+    | StudyCompleted
+    | InstancesRejected
+    | InstancesRestored
+)
 OrderChanged = OrderPlaced | OrderRevised | OrderCancelled | OrderDiscontinued
 PatientChanged = (
     PatientRegistered | PatientUpdated | PatientMerged | PatientUnmerged | IdentifierMoved
@@ -33,9 +42,7 @@ PatientChanged = (
 _MATTERS = frozenset({"identifiers", "person_name", "birth_date", "sex", "merges"})
 
 
-def on_images_changed(
-    tx: Tx, event: InstancesAdmitted | ConflictingInstanceKept | StudyCompleted, *, now: datetime
-) -> None:
+def on_images_changed(tx: Tx, event: ImagesChanged, *, now: datetime) -> None:
     """Match the study."""
     service.match(tx, [event.study_instance_uid], now=now)
 

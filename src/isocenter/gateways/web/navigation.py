@@ -21,6 +21,7 @@ class Item:
 ITEMS = (
     Item("/", "Exams", "e", Action.EXAM_READ),
     Item("/reconciliation", "Reconciliation", "r", Action.STUDY_READ),
+    Item("/stations", "Stations", "w", Action.WORKLIST_READ),
     Item("/deliveries", "Deliveries", "d", Action.DELIVERY_READ),
     Item("/messages", "HL7 messages", "m", Action.MESSAGE_READ),
     Item("/interfaces", "Interfaces", "i", Action.PEER_READ),

@@ -21,6 +21,7 @@ class WebOptions:
     page_rows: int = 50
     expectations: Expectations = field(default_factory=lambda: EXPECTATIONS)
     accession_format: AccessionFormat = field(default_factory=AccessionFormat)
+    worklist_silence_s: float = 8 * 3_600.0  # images of a station that did not ask for so long
     reconciliation_overdue_s: float = 4 * 3_600.0  # a study that needs a person for longer alarms
     dicomweb_path: str = "/dicomweb"
     feed_poll_s: float = 0.4

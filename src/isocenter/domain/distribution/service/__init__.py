@@ -19,6 +19,7 @@ from isocenter.domain.distribution.service.commitments import (
     request_commitment,
     settle_commitment,
 )
+from isocenter.domain.distribution.service.corrected import resend_corrected
 from isocenter.domain.distribution.service.notes import route_note
 from isocenter.domain.distribution.service.queues import (
     deliveries,
@@ -100,6 +101,7 @@ __all__ = [
     "report_later",
     "reports_sent",
     "request_commitment",
+    "resend_corrected",
     "resume",
     "retry_later",
     "retry_transfer_later",

@@ -33,6 +33,7 @@ class StudyFacts:
     first_received_at: datetime
     description: str
     body_parts: list[str]
+    number_of_instances: int
 
 
 _STUDY_FACTS = """
@@ -44,7 +45,8 @@ select study_instance_uid, patient_id, issuer_of_patient_id, patient_name, patie
                 and rejection_key is null
               order by 1) as conflicting,
        modalities, calling_ae_titles, study_date, first_received_at,
-       concat_ws(' ', study_description, said.description) as description, said.body_parts
+       concat_ws(' ', study_description, said.description) as description, said.body_parts,
+       number_of_instances
   from archive.study
  cross join lateral (
        select string_agg(concat_ws(' ', series_description, protocol_name), ' '

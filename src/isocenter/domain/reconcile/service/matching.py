@@ -19,6 +19,7 @@ from isocenter.domain.reconcile._store.evidence import StudyFacts
 from isocenter.domain.reconcile.events import (
     CaseOpened,
     CaseResolved,
+    StudyCorrected,
     StudyLinked,
     StudyUnlinked,
 )
@@ -139,7 +140,9 @@ def _settle(tx: Tx, uid: str, *, now: datetime) -> _Settled:
     if link is None or link.method is not Method.PERSON:
         released = change_link(tx, uid, link, by=SYSTEM, now=now)
         _note_rule(tx, facts, link, before, now=now)
-    _settle_cases(tx, uid, decision.findings, now=now)
+    # Of a study without images, all rejected, there is nothing to decide.
+    findings = decision.findings if facts.number_of_instances else ()
+    _settle_cases(tx, uid, findings, now=now)
     _settle_corrections(tx, facts, link, now=now)
     return _Settled(link.accession_number if link else None, complete, released)
 
@@ -210,7 +213,8 @@ def _settle_corrections(tx: Tx, facts: StudyFacts, link: Link | None, *, now: da
         row = patients.patient_of_record(tx, linked.patient_key)
         order = OrderData(linked.accession_number, linked.referring_physician_name)
         wanted = corrections(study, row and registered(row), order)
-    correct(tx, _ACTOR, facts.study_instance_uid, wanted, now=now)
+    if correct(tx, _ACTOR, facts.study_instance_uid, wanted, now=now):
+        outbox.append(tx, StudyCorrected(facts.study_instance_uid), now=now)
 
 
 def change_link(tx: Tx, uid: str, link: Link | None, *, by: str, now: datetime) -> str | None:

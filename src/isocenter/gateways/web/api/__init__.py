@@ -17,6 +17,7 @@ from isocenter.gateways.web.api import (
     reconciliation,
     reports,
     routes,
+    stations,
     storage,
     studies,
 )
@@ -30,6 +31,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     reports.router,
     deliveries.router,
     reconciliation.router,
+    stations.router,
     messages.router,
     interfaces.router,
     peers.router,
