@@ -120,7 +120,7 @@ class StudyQuery:
             [each.value for each in request.grant.services],
         )
         viewer = Viewer.of(actor, Action.STUDY_READ)
-        self._pool.run_here(lambda tx: _audit(tx, actor, asked, now=self._clock()))
+        self._pool.each_here(lambda tx: _audit(tx, actor, asked, now=self._clock()))
         return self._matches(viewer, asked, request.identifier)
 
     def lacks_keys(self, request: QueryRequest, /) -> bool:

@@ -25,7 +25,8 @@ from isocenter.standards import ProtocolError
 _log = get_logger(__name__)
 _CONTEXTS_MAX: Final = 128  # PS3.8 9.3.2.2: odd numbers from 1 to 255
 _INSTANCES_PER_ASSOCIATION: Final = 40
-_HEAD_START_S: Final = 0.5
+_HEAD_START_S: Final = 0.05  # less than opening an association is worth: little is sent by one
+_LOOK_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Move:
                 busy = {each for each in helpers if not each.done()}
                 while busy and self._job.under_way:
                     _, busy = await asyncio.wait(
-                        busy, timeout=_HEAD_START_S, return_when=asyncio.FIRST_COMPLETED
+                        busy, timeout=_LOOK_S, return_when=asyncio.FIRST_COMPLETED
                     )
                 if not self._job.pending or self._job.cancelled:
                     break
