@@ -11,6 +11,7 @@ from isocenter.app.hl7_receiving import receive_options
 from isocenter.app.runtime import Runtime, listening, opened, until_stopped
 from isocenter.app.settings import Settings
 from isocenter.app.tls_contexts import client_context, server_context
+from isocenter.gateways.hl7.acknowledging import Acknowledger, AcknowledgerOptions
 from isocenter.gateways.hl7.connection import ConnectionLimits
 from isocenter.gateways.hl7.sender import Hl7Sender, SenderOptions
 from isocenter.gateways.hl7.server import Hl7Server, ServerOptions
@@ -50,11 +51,15 @@ async def _serve(runtime: Runtime) -> None:
         clock=runtime.clock,
         tls=client_context(settings),
     )
+    acknowledger = Acknowledger(
+        runtime.pool, AcknowledgerOptions(), clock=runtime.clock, tls=client_context(settings)
+    )
     stop = asyncio.Event()
     sending = asyncio.create_task(sender.run(stop))
+    acknowledging = asyncio.create_task(acknowledger.run(stop))
 
     async def drain() -> None:
         stop.set()
-        await asyncio.gather(server.stop(), sending)
+        await asyncio.gather(server.stop(), sending, acknowledging)
 
     await until_stopped(drain)

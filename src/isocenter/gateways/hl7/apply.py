@@ -90,11 +90,13 @@ class Intent:
 
     @property
     def facts(self) -> PatientFacts:
-        """Of the patient that it names first."""
+        """Of the patient that it names first. Not of a message that names none."""
         return self.orders[0].patient if self.orders else self.patients[0].patient
 
     def names(self) -> set[tuple[str, ...]]:
         """What tells its patient and order from others: two intents that share none are free."""
+        if not (self.orders or self.patients):
+            return set()
         found = {("patient", i.assigning_authority, i.value) for i in self.facts.identifiers}
         numbers: set[tuple[str, ...]] = set()
         for each in self.orders:
@@ -148,6 +150,8 @@ def apply(tx: Tx, intent: Intent, options: ReceiveOptions, *, now: datetime) -> 
     """Do what a message asks for. Raises what the services raise."""
     if intent.is_plain:
         return apply_all(tx, [intent], options, now=now)[0]
+    if not (intent.orders or intent.patients):
+        return Effect("sequence numbers agreed on")
     if intent.orders:
         return _apply_orders(tx, intent.actor, intent.orders, options, now=now)
     return _apply_patients(tx, intent.actor, intent.patients, options, now=now)

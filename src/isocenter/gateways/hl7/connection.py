@@ -57,7 +57,7 @@ class Handlers:
 
     Attributes:
         admit: whether the address may talk to us; decides once.
-        answer: the acknowledgement of a message; never raises.
+        answer: the acknowledgement of a message, empty for none; never raises.
         reject: the acknowledgement of a message above the limit.
         closed: told at the end.
     """
@@ -202,7 +202,8 @@ class Connection(asyncio.Protocol):
         self._last_received = self._loop_time()
         if len(self._waiting) <= self._limits.waiting_max // 2:
             self._pause(wanted=self._ended)
-        self._write(acknowledgement)
+        if acknowledgement:  # none is wanted of every message in enhanced mode
+            self._write(acknowledgement)
         if self._writable.is_set():  # nearly always
             return
         try:

@@ -8,10 +8,11 @@ Standard: HL7 v2.5.1 2.9.2; IHE ITI TF-2 Appendix C.2.3.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from isocenter.domain.access.model import Actor
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import Hl7Message, Hl7Peer, sender
 from isocenter.errors import IsocenterError, Kind
@@ -21,7 +22,7 @@ from isocenter.gateways.hl7.respond import refusal, response
 from isocenter.infra import ids
 from isocenter.infra.db import Tx
 from isocenter.standards import RemoteProtocolError
-from isocenter.standards.hl7v2 import ack, charsets
+from isocenter.standards.hl7v2 import ack, charsets, sequence
 from isocenter.standards.hl7v2.ack import AckCode, Content, ErrorCode, Origin, Problem
 from isocenter.standards.hl7v2.datatypes import format_dtm
 from isocenter.standards.hl7v2.er7 import Flaw, Message, body_digest, parse
@@ -49,7 +50,9 @@ class Reply:
     """The acknowledgement to send, and what may be logged about it.
 
     Attributes:
+        acknowledgement: to be sent at once; empty: nothing is.
         repeated: the message had been answered before; this is the same answer.
+        apart: the application acknowledgement that goes out on our own connection.
     """
 
     acknowledgement: bytes
@@ -60,6 +63,16 @@ class Reply:
     effect: str
     error_code: int | None = None
     repeated: bool = False
+    apart: "Apart | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """An application acknowledgement as a message of its own, with its MSH-10."""
+
+    message: bytes
+    code: AckCode
+    control_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +111,11 @@ def understand(
     """
     received = _identify(data, caller)
     sent_by = (received.peer, caller.address)
+    number = sequence.stated(received.message.header.text(13))
+    if received.peer.sequence_numbers and number is not None and number <= 0:
+        # It starts the link, or puts it in order again, and says nothing else.
+        actor = Actor.hl7_peer(received.peer.name, caller.address, received.peer.receive)
+        return Understood(received, Intent(actor))
     return Understood(received, intent_of(received.message, sent_by, options, now=now))
 
 
@@ -126,13 +144,18 @@ def receive(
     for each, effect in zip(messages, effects, strict=True):
         received = each.received
         wanted = received.peer.order_responses
-        content = response(received.message, effect.answers, wanted=wanted)
+        content = response(received.message, effect.answers, wanted=wanted) or Content()
+        expected = _take_sequence_number(tx, received, now=now)
+        if expected is not None:
+            content = replace(content, expected_sequence_number=expected)
         said = _Said(AckCode.AA, effect.text, content=content)
         reply = _reply(received.origin, said, received, now=now)
         replies.append(reply)
         records.append(_record_of(received, reply, effect))
     if len(peers.record_messages(tx, records, now=now)) < len(records):
         raise AnsweredBefore("the message was answered before")
+    for reply in replies:
+        _queue(tx, reply, now=now)
     return replies
 
 
@@ -170,14 +193,20 @@ def refuse(
         if tx is not None:
             _record_unidentified(tx, data, caller, reply, error, now=now)
         return reply
-    known = _stored_reply(tx, received) if tx is not None else None
-    if known is not None:
+    known = _stored_reply(tx, received, now=now) if tx is not None else None
+    if known is not None and tx is not None:
+        _queue(tx, known, now=now)
         return known
     wanted = received.peer.order_responses
     problem, content = refusal(received.message, problem, wanted=wanted)
+    content = content or Content()
+    if isinstance(error, peers.OutOfSequence):
+        content = replace(content, expected_sequence_number=error.expected)
     said = _Said(code, "refused", problem, content)
-    reply = _reply(received.origin, said, received, now=now)
+    # What is not recorded is not kept: nothing is said of it but that.
+    reply = _reply(received.origin, said, received, now=now, is_kept=tx is not None)
     if tx is not None:
+        _queue(tx, reply, now=now)
         record = _record_of(received, reply, Effect("refused"), error=text)
         peers.record_message(tx, record, now=now)
     return reply
@@ -224,7 +253,22 @@ def in_character_set_of(peer: Hl7Peer, message: Message) -> Message:
     return message
 
 
-def _stored_reply(tx: Tx, received: _Received) -> Reply | None:
+def _take_sequence_number(tx: Tx, received: _Received, *, now: datetime) -> int | None:
+    """Return MSA-4 for a peer whose messages are numbered. Raises ``OutOfSequence``."""
+    number = sequence.stated(received.message.header.text(13))
+    if number is None or not received.peer.sequence_numbers:
+        return None
+    return peers.take_sequence_number(tx, received.peer.name, number, now=now).expected
+
+
+def _queue(tx: Tx, reply: Reply, *, now: datetime) -> None:
+    """Have the application acknowledgement sent that goes apart."""
+    if reply.apart is not None:
+        control_id, data = reply.apart.control_id, reply.apart.message
+        peers.queue_acknowledgement(tx, reply.peer, control_id, data, now=now)
+
+
+def _stored_reply(tx: Tx, received: _Received, *, now: datetime) -> Reply | None:
     """Return the answer that was given to this very message before.
 
     A message without control id says nothing about being a repetition.
@@ -236,15 +280,20 @@ def _stored_reply(tx: Tx, received: _Received) -> Reply | None:
     )
     if stored is None:
         return None
-    return Reply(
+    known = ack.parse_ack(stored)
+    reply = Reply(
         stored,
-        ack.parse_ack(stored).code,
+        known.code,
         received.peer.name,
         received.message_type,
         received.control_id,
         "repeated",
         repeated=True,
     )
+    if not _goes_apart(received, known.code):
+        return reply
+    apart = Apart(stored, known.code, known.sent_id)
+    return replace(_committed(received, now=now), effect="repeated", repeated=True, apart=apart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,19 +303,29 @@ class _Said:
     code: AckCode
     effect: str
     problem: Problem | None = None
-    content: Content | None = None
+    content: Content = field(default_factory=Content)
 
 
-def _reply(origin: Origin, said: _Said, received: _Received | None, *, now: datetime) -> Reply:
+def _reply(
+    origin: Origin,
+    said: _Said,
+    received: _Received | None,
+    *,
+    now: datetime,
+    is_kept: bool = True,
+) -> Reply:
+    if received is not None and is_kept and _goes_apart(received, said.code):
+        return _reply_apart(received, said, now=now)
     code, problem = _code_wanted(origin, said.code), said.problem
+    # What became of orders is said by who processed them: a commit code says nothing of it.
+    content = said.content if code is said.code else Content()
     data = ack.build_ack(
         origin,
         code,
         control_id=new_control_id(),
         timestamp=format_dtm(now),
         problems=(problem,) if problem else (),
-        # What became of orders is said by who processed them: a commit code says nothing of it.
-        content=said.content if code is said.code else None,
+        content=content,
     )
     return Reply(
         data,
@@ -276,6 +335,54 @@ def _reply(origin: Origin, said: _Said, received: _Received | None, *, now: date
         received.control_id if received else "",
         said.effect,
         problem.code.value if problem else None,
+    )
+
+
+def _goes_apart(received: _Received, code: AckCode) -> bool:
+    """Whether the application acknowledgement is a message of its own, on our own connection.
+
+    That needs a port of the sender's. Others get one answer that says all: see ``_code_wanted``.
+
+    Standard: HL7 v2.5.1 2.9.3; IHE ITI TF-2 Appendix C.2.1 (who listens does not initiate)
+    """
+    origin = received.origin
+    return (
+        received.peer.port is not None
+        and origin.is_enhanced
+        and ack.is_wanted(origin.application, succeeded=code is AckCode.AA)
+    )
+
+
+def _reply_apart(received: _Received, said: _Said, *, now: datetime) -> Reply:
+    control_id = new_control_id()
+    data = ack.build_ack(
+        received.origin,
+        said.code,
+        control_id=control_id,
+        timestamp=format_dtm(now),
+        problems=(said.problem,) if said.problem else (),
+        content=replace(said.content, accept=ack.Condition.ALWAYS.value),
+    )
+    return replace(
+        _committed(received, now=now),
+        effect=said.effect,
+        error_code=said.problem.code.value if said.problem else None,
+        apart=Apart(data, said.code, control_id),
+    )
+
+
+def _committed(received: _Received, *, now: datetime) -> Reply:
+    """The accept acknowledgement: the message is kept, whatever becomes of it."""
+    origin = received.origin
+    wanted = ack.is_wanted(origin.accept, succeeded=True)
+    data = ack.build_ack(origin, AckCode.CA, control_id=new_control_id(), timestamp=format_dtm(now))
+    return Reply(
+        data if wanted else b"",
+        AckCode.CA,
+        received.peer.name,
+        received.message_type,
+        received.control_id,
+        "",
     )
 
 
@@ -307,8 +414,8 @@ def _record_of(
         message_type=received.message_type,
         body_digest=digest,
         raw=received.data,
-        acknowledgement=reply.acknowledgement,
-        acknowledgement_code=reply.code.value,
+        acknowledgement=reply.apart.message if reply.apart else reply.acknowledgement,
+        acknowledgement_code=(reply.apart or reply).code.value,
         patient_id=effect.patient_id,
         accession_number=effect.accession_number,
         effect=f"{effect.text} ({flaws})" if flaws else effect.text,

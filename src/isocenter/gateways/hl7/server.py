@@ -174,7 +174,8 @@ class Hl7Server:
         ]
         header = {7: format_dtm(self._clock()), 11: new_control_id()}
         comment = "" if content.is_complete else "count of messages differs from BTS-1"
-        return batch.encode_batch(answers, {**header, 10: comment})
+        told = [each for each in answers if each]
+        return batch.encode_batch(told, {**header, 10: comment})
 
     async def _answer_one(self, address: str, data: bytes) -> Reply:
         loop = asyncio.get_running_loop()

@@ -118,15 +118,22 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What an application acknowledgement holds beside MSA and ERR.
+    """What an acknowledgement holds beside MSA and ERR.
 
     Attributes:
-        message_type: MSH-9 of it, as ORR, O02, ORR_O02.
+        message_type: MSH-9 of it, as ORR, O02, ORR_O02; None: ACK.
         segments: results of ``writer.segment`` in the sender's delimiters.
+        expected_sequence_number: MSA-4.
+        accept: MSH-15, of an acknowledgement that is sent as a message of its own.
     """
 
-    message_type: tuple[str, str, str]
-    segments: tuple[str, ...]
+    message_type: tuple[str, str, str] | None = None
+    segments: tuple[str, ...] = ()
+    expected_sequence_number: int | None = None
+    accept: str = ""
+
+
+_NOTHING_MORE: Final = Content()
 
 
 def origin_of(message: Message) -> Origin:
@@ -179,7 +186,7 @@ def build_ack(
     control_id: str,
     timestamp: str,
     problems: Sequence[Problem] = (),
-    content: Content | None = None,
+    content: Content = _NOTHING_MORE,
 ) -> bytes:
     """Return an ACK message that answers ``origin``, in the sender's own delimiters.
 
@@ -206,16 +213,25 @@ def build_ack(
         10: control_id,
         11: copy(origin.processing_id),
         12: copy(origin.version),
+        # The acknowledgement of an acknowledgement is never acknowledged by an application.
+        15: content.accept or None,
+        16: Condition.NEVER.value if content.accept else None,
     }
     text = (problems[0].user_text or ERROR_TEXT[problems[0].code]) if problems else ""
-    segments = [writer.segment("MSA", {1: code.value, 2: copy(origin.control_id), 3: text}, syntax)]
+    expected = content.expected_sequence_number
+    msa: dict[int, writer.Field] = {
+        1: code.value,
+        2: copy(origin.control_id),
+        3: text,
+        4: None if expected is None else str(expected),
+    }
+    segments = [writer.segment("MSA", msa, syntax)]
     if _version(origin) >= (2, 5):
         segments += [_err(problem, syntax) for problem in problems]
     elif problems:
         old = [_err_1(problem) for problem in problems]
         segments.append(writer.segment("ERR", {1: old}, syntax))
-    if content is not None:
-        segments += content.segments
+    segments += content.segments
     return writer.message(header, segments, charset=origin.charset or charsets.UTF_8, syntax=syntax)
 
 
@@ -272,9 +288,9 @@ def _version(origin: Origin) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _message_type(origin: Origin, content: Content | None) -> writer.Repetition:
+def _message_type(origin: Origin, content: Content) -> writer.Repetition:
     # MSH-9.2 came with 2.2 and MSH-9.3 with 2.3.1.
-    if content is not None:
+    if content.message_type is not None:
         return content.message_type[: 2 if _version(origin) < (2, 3, 1) else 3]
     if not origin.trigger or _version(origin) < (2, 3):
         return "ACK"

@@ -9,6 +9,15 @@ from isocenter.domain.peers.service.callers import (
     pending_callers,
     record_unknown_hl7_caller,
 )
+from isocenter.domain.peers.service.exchange import (
+    Attempt,
+    OutOfSequence,
+    WaitingAcknowledgement,
+    claim_acknowledgement,
+    queue_acknowledgement,
+    settle_acknowledgement,
+    take_sequence_number,
+)
 from isocenter.domain.peers.service.messages import (
     cancel_replays,
     claim_replay,
@@ -37,6 +46,7 @@ from isocenter.domain.peers.service.peers import (
     list_dicom_peers,
     list_hl7_peers,
     remove_peer,
+    step_listeners,
     step_recipients,
 )
 from isocenter.domain.peers.service.traffic import (
@@ -55,11 +65,15 @@ from isocenter.domain.peers.service.versions import (
 )
 
 __all__ = [
+    "Attempt",
+    "OutOfSequence",
+    "WaitingAcknowledgement",
     "add_dicom_peer",
     "add_hl7_peer",
     "approve_caller",
     "approve_hl7_caller",
     "cancel_replays",
+    "claim_acknowledgement",
     "claim_replay",
     "count_traffic",
     "decide_association",
@@ -85,6 +99,7 @@ __all__ = [
     "pending_callers",
     "process_again",
     "promote_hl7_version",
+    "queue_acknowledgement",
     "received_hours",
     "record_message",
     "record_messages",
@@ -95,7 +110,10 @@ __all__ = [
     "replays_of",
     "replays_waiting",
     "search_messages",
+    "settle_acknowledgement",
     "silences",
+    "step_listeners",
     "step_recipients",
     "stored_acknowledgement",
+    "take_sequence_number",
 ]
