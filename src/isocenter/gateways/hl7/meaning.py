@@ -54,9 +54,10 @@ def influences(
     found: list[Influence] = []
     for place, index, number in _valued_fields(message):
         without = _read(_blanked(message, index, number), sent_by, options, now)
-        changed = tuple(each.path for each in changes(without, whole) if each.after)
-        if changed or without.refusal:
-            found.append(Influence(place, changed, bool(without.refusal)))
+        if without.refusal:
+            found.append(Influence(place, (), required=True))
+        elif changed := tuple(each.path for each in changes(without, whole) if each.after):
+            found.append(Influence(place, changed, required=False))
     return found
 
 
