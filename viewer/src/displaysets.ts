@@ -133,10 +133,16 @@ const NO_PICTURES = new Set([
   "ECG",
 ]);
 
+// Films in a video's encoding are played by the browser, and are no stack of frames. PS3.5 8.2.5 to 8.2.10
+const VIDEO = /^1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?$/;
+
 /** The display sets of a series: its single images together, each multi-frame image on its own. */
 export function displaySets(series: SeriesFacts, metadata: DicomJson[], root: string): Contents {
   const shown = metadata.filter(
-    (each) => number(each, TAG.rows) && !NO_PICTURES.has(text(each, TAG.modality)),
+    (each) =>
+      number(each, TAG.rows) &&
+      !NO_PICTURES.has(text(each, TAG.modality)) &&
+      !VIDEO.test(text(each, TAG.availableTransferSyntaxUid)),
   );
   const others = metadata.filter((each) => !shown.includes(each));
   const single = shown.filter((each) => (number(each, TAG.numberOfFrames) ?? 1) === 1);

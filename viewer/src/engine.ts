@@ -7,6 +7,7 @@ import { registerDefaultProviders, utilities as metadata } from "@cornerstonejs/
 import * as tools from "@cornerstonejs/tools";
 import dcmjs from "dcmjs";
 import { type DicomJson, TAG, text } from "./dicom.ts";
+import { suvOf, type Uptake } from "./suv.ts";
 import { type Contents, displaySets, type SeriesFacts } from "./displaysets.ts";
 
 export const ENGINE_ID = "workspace";
@@ -35,6 +36,7 @@ export async function start(): Promise<core.RenderingEngine> {
   await tools.init();
   const calibration = core.utilities.calibratedPixelSpacingMetadataProvider;
   core.metaData.addProvider(calibration.get.bind(calibration), CALIBRATION_PRIORITY);
+  core.metaData.addProvider(uptakeOf, CALIBRATION_PRIORITY);
   core.cache.setMaxCacheSize(CACHE_BYTES);
   core.imageLoadPoolManager.setMaxSimultaneousRequests(core.Enums.RequestType.Prefetch, 4);
   return new core.RenderingEngine(ENGINE_ID);
@@ -83,8 +85,26 @@ async function load(root: string, series: SeriesFacts): Promise<Contents> {
 function register(imageId: string, data: DicomJson): void {
   dicomLoader.wadors.metaDataManager.add(imageId, data as never);
   metadata.addDicomWebInstance(imageId, data as never);
+  if (text(data, TAG.modality) === "PT") {
+    const suv = suvOf(data);
+    uptakes.set(imageId, suv.known ? suv.uptake : null);
+  }
   calibrate(imageId, data);
 }
+
+const uptakes = new Map<string, Uptake | null>();
+
+/** SUV is ours to judge: the engine multiplies by what it is given here, and by nothing where it is empty. */
+function uptakeOf(type: string, imageId: string): object | undefined {
+  if (type !== core.Enums.MetadataModules.SCALING || !uptakes.has(imageId)) return undefined;
+  const found = uptakes.get(imageId);
+  if (!found) return {};
+  const { bodyWeight, leanBodyMass, bodySurface } = found;
+  return { suvbw: bodyWeight, suvlbm: leanBodyMass ?? undefined, suvbsa: bodySurface ?? undefined };
+}
+
+/** How SUV follows from the values of an image; null where it does not. */
+export const uptakeOfImage = (imageId: string): Uptake | null => uptakes.get(imageId) ?? null;
 
 // Projection images state the spacing on the detector, or one that somebody calibrated: what a length means
 // depends on which. Without this, lengths in millimetres are called pixels. PS3.3 10.7.1.3

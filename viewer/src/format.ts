@@ -52,7 +52,26 @@ export const TOOL_NAMES: Record<string, string> = {
   ArrowAnnotate: "Arrow",
 };
 
+/** What is marked and not drawn, by the same names. */
+const MARK_NAMES: Record<string, string> = {
+  KeyImage: "Key image",
+  View: "Saved view",
+  Calibration: "Calibration",
+};
+export const isMark = (tool: string): boolean => tool in MARK_NAMES;
+export const nameOf = (tool: string): string => TOOL_NAMES[tool] ?? MARK_NAMES[tool] ?? tool;
+
 type Stats = Record<string, unknown>;
+
+// Cornerstone's words for the units of pixels. "SUV" are body-weight values: others have their own name.
+const PIXEL_UNITS: Record<string, string> = {
+  raw: "",
+  SUV: "SUVbw g/ml",
+  BQML: "Bq/ml",
+  unitless: "",
+  CNTS: "counts",
+};
+const pixelUnit = (unit: string): string => PIXEL_UNITS[unit] ?? unit;
 
 const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
 
@@ -60,7 +79,7 @@ const isNumber = (value: unknown): value is number => typeof value === "number" 
 export function statisticsOf(tool: string, stats: Stats | undefined): Statistic[] {
   if (!stats) return [];
   const unit = String(stats.unit ?? "");
-  const value = String(stats.modalityUnit ?? "").replace(/^raw$/, "");
+  const value = pixelUnit(String(stats.modalityUnit ?? ""));
   const found: [string, unknown, string][] =
     tool === "Angle" || tool === "CobbAngle"
       ? [["", stats.angle, "°"]]
@@ -98,7 +117,7 @@ export function sentence(given: {
   statistics: readonly Statistic[];
   where: string;
 }): string {
-  const what = given.label || TOOL_NAMES[given.tool] || given.tool;
+  const what = given.label || nameOf(given.tool);
   const values = summary(given.tool, given.statistics);
   return `${what}${values ? `: ${values}` : ""} (${given.where}).`;
 }

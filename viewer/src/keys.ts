@@ -29,6 +29,10 @@ export function listenToKeys(workspace: Workspace, nextAccession: () => string |
     m: () => void workspace.planes(),
     v: () => void workspace.solid(),
     q: () => workspace.compareBest(),
+    F: () => void workspace.fuse(),
+    g: () => workspace.keyImage(),
+    G: () => workspace.saveView(),
+    S: () => void workspace.archive(),
     k: () => workspace.link(),
     "\\": () => workspace.side(),
     " ": () => workspace.cine(),
@@ -55,7 +59,14 @@ export function listenToKeys(workspace: Workspace, nextAccession: () => string |
         event.preventDefault();
         return;
       }
-      if (isWriting(target) || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (isWriting(target) || event.altKey) return;
+      if (event.ctrlKey || event.metaKey) {
+        const again = key === "y" || key === "Z" || (key === "z" && event.shiftKey);
+        if (!again && key !== "z") return;
+        workspace.step(again);
+        event.preventDefault();
+        return;
+      }
       const onButton = target instanceof HTMLElement && target.matches("button, a, input, summary");
       if (
         onButton &&

@@ -6,6 +6,9 @@ import * as tools from "@cornerstonejs/tools";
 import type { DisplaySet, Picture } from "./displaysets.ts";
 import { ask } from "./engine.ts";
 import { type Statistic, statisticsOf } from "./format.ts";
+import type { History } from "./history.ts";
+import { latticeOf } from "./layers.ts";
+import { ENGINE_ID } from "./engine.ts";
 import { MEASURING_NAMES } from "./toolgroups.ts";
 
 const { Events } = tools.Enums;
@@ -21,8 +24,25 @@ interface Content {
   view_plane_normal?: Points[number];
   view_up?: Points[number];
   text?: string;
+  image_points?: [number, number][]; // columns and rows from 0 at the outer corner of the first pixel
+  image_contour?: [number, number][];
+  view?: ShownView;
   statistics: Statistic[];
 }
+
+/** How an image was shown: what a presentation state says of it. PS3.3 C.10.4, C.10.6, C.11.2 */
+export interface ShownView {
+  window: [number, number] | null; // centre, width
+  inverted: boolean;
+  rotation: number; // clockwise degrees, before the flip
+  flipped: boolean;
+  area: [[number, number], [number, number]]; // pixels in the corners, from 1
+}
+
+export const KEY_IMAGE = "KeyImage";
+export const VIEW = "View";
+type Known = Measurement & { study: string };
+const MERGED_WITHIN_MS = 1000;
 
 export interface Measurement {
   measurement_id: string;
@@ -50,9 +70,13 @@ export class Measurements extends EventTarget {
   private readonly waiting = new Map<string, number>();
   private readonly unplaced = new Map<string, (Measurement & { study: string })[]>(); // by series
   private restoring = false;
+  private latest: { id: string; at: number; after: Known | null } | null = null;
   error = "";
 
-  constructor(private readonly mayKeep: boolean) {
+  constructor(
+    private readonly mayKeep: boolean,
+    private readonly history: History,
+  ) {
     super();
     const { eventTarget } = core;
     eventTarget.addEventListener(Events.ANNOTATION_COMPLETED, (event: Event) => this.drawn(event));
@@ -163,9 +187,84 @@ export class Measurements extends EventTarget {
       before.label === made.label
     )
       return;
-    this.kept.set(id, { ...before, ...made });
+    const after = { ...before, ...made };
+    this.kept.set(id, after);
+    this.remember(id, before ?? null, after);
     this.changed();
     this.keepSoon(id);
+  }
+
+  /** A drag is many changes and one step: what follows within a second on the same belongs to it. */
+  private remember(id: string, before: Known | null, after: Known | null): void {
+    const now = performance.now();
+    const { latest } = this;
+    if (latest && latest.id === id && after && latest.after && now - latest.at < MERGED_WITHIN_MS) {
+      latest.at = now;
+      latest.after = after;
+      return;
+    }
+    const step = { id, at: now, after };
+    this.latest = step;
+    const verb = before === null ? "Drawing" : after === null ? "Deletion" : "Change";
+    this.history.push({
+      name: `${verb} of a measurement`,
+      undo: () => this.put(id, before),
+      redo: () => this.put(id, step.after),
+    });
+  }
+
+  /** Make the measurement what it was: drawn anew, or gone. */
+  private put(id: string, wanted: Known | null): void {
+    this.latest = null;
+    if (wanted === null) {
+      this.remove(id);
+      return;
+    }
+    const known = structuredClone(wanted);
+    this.restoring = true; // the removal of the drawing is none of the measurement
+    try {
+      if (tools.annotation.state.getAnnotation(id)) tools.annotation.state.removeAnnotation(id);
+    } finally {
+      this.restoring = false;
+    }
+    this.kept.set(id, known);
+    const place = this.place(id);
+    if (place && MEASURING_NAMES.includes(known.tool)) this.restore(known, place.set);
+    this.changed();
+    this.keepSoon(id, 0);
+  }
+
+  /** Keep a mark that is no drawing: a key image, or how an image was shown. */
+  mark(tool: string, place: Place, content: Partial<Content> = {}, label = ""): void {
+    const made: Known = {
+      study: place.set.series.studyInstanceUid,
+      measurement_id: crypto.randomUUID(),
+      series_instance_uid: place.set.series.seriesInstanceUid,
+      sop_instance_uid: place.picture.sopInstanceUid,
+      frame_number: place.picture.frame,
+      tool,
+      label,
+      content: {
+        points: [],
+        frame_of_reference_uid: place.set.frameOfReferenceUid,
+        statistics: [],
+        ...content,
+      },
+    };
+    this.kept.set(made.measurement_id, made);
+    this.remember(made.measurement_id, null, made);
+    this.changed();
+    this.keepSoon(made.measurement_id, 0);
+  }
+
+  /** The mark of this kind on an image, if there is one. */
+  marked(tool: string, picture: Picture): Known | undefined {
+    return this.list.find(
+      (each) =>
+        each.tool === tool &&
+        each.sop_instance_uid === picture.sopInstanceUid &&
+        each.frame_number === picture.frame,
+    );
   }
 
   private describe(
@@ -190,6 +289,7 @@ export class Measurements extends EventTarget {
       content: {
         points: plain(data.handles?.points ?? []),
         ...(contour ? { contour: plain(contour), closed: data.contour?.closed ?? true } : {}),
+        ...onImage(place.picture, data.handles?.points ?? [], contour),
         frame_of_reference_uid: metadata?.FrameOfReferenceUID ?? "",
         ...(metadata?.viewPlaneNormal
           ? { view_plane_normal: [...metadata.viewPlaneNormal] as Points[number] }
@@ -201,13 +301,21 @@ export class Measurements extends EventTarget {
     };
   }
 
-  private keepSoon(id: string): void {
+  private keepSoon(id: string, afterMs = SAVE_AFTER_MS): void {
     if (!this.mayKeep) return;
     clearTimeout(this.waiting.get(id));
     this.waiting.set(
       id,
-      window.setTimeout(() => void this.keep(id), SAVE_AFTER_MS),
+      window.setTimeout(() => void this.keep(id), afterMs),
     );
+  }
+
+  /** Keep at once what waits to be kept: before something is made from it. */
+  async settle(): Promise<void> {
+    for (const [id, timer] of [...this.waiting]) {
+      clearTimeout(timer);
+      await this.keep(id);
+    }
   }
 
   private async keep(id: string): Promise<void> {
@@ -241,8 +349,9 @@ export class Measurements extends EventTarget {
     const { annotation } = (event as CustomEvent<{ annotation: Annotation }>).detail;
     const id = annotation.annotationUID ?? "";
     const each = this.kept.get(id);
-    if (!each) return;
+    if (!each || this.restoring) return;
     this.kept.delete(id);
+    this.remember(id, each, null);
     clearTimeout(this.waiting.get(id));
     this.waiting.delete(id);
     this.changed();
@@ -261,7 +370,12 @@ export class Measurements extends EventTarget {
     else {
       const each = this.kept.get(id);
       this.kept.delete(id);
-      if (each) this.removeFromServer(each.study, id);
+      if (each) {
+        this.remember(id, each, null);
+        clearTimeout(this.waiting.get(id));
+        this.waiting.delete(id);
+        this.removeFromServer(each.study, id);
+      }
       this.changed();
     }
   }
@@ -269,7 +383,9 @@ export class Measurements extends EventTarget {
   rename(id: string, label: string): void {
     const each = this.kept.get(id);
     if (!each || each.label === label) return;
+    const before = structuredClone(each);
     each.label = label;
+    this.remember(id, before, structuredClone(each));
     const annotation = tools.annotation.state.getAnnotation(id);
     if (annotation) annotation.data.label = label;
     this.changed();
@@ -294,3 +410,22 @@ export class Measurements extends EventTarget {
 }
 
 const plain = (points: Points): Points => points.map((each) => [each[0], each[1], each[2]]);
+
+/** Columns and rows of points where the image is shown, for images that do not lie in the patient. */
+function onImage(picture: Picture, points: Points, contour: Points | undefined): Partial<Content> {
+  if (picture.plane) return {};
+  const shown = core.getRenderingEngine(ENGINE_ID)?.getViewports() ?? [];
+  const viewport = shown.find(
+    (each) => each instanceof core.StackViewport && each.getCurrentImageId() === picture.imageId,
+  );
+  const image = latticeOf(viewport as core.StackViewport | undefined);
+  if (!image) return {};
+  const at = (point: Points[number]): [number, number] => {
+    const [column, row] = image.worldToIndex(point);
+    return [(column ?? 0) + 0.5, (row ?? 0) + 0.5];
+  };
+  return {
+    image_points: points.map(at),
+    ...(contour ? { image_contour: contour.map(at) } : {}),
+  };
+}

@@ -8,10 +8,24 @@ import type { DisplaySet, Picture } from "./displaysets.ts";
 import { h } from "./dom.ts";
 import { ENGINE_ID } from "./engine.ts";
 import { dot, nearest, normalOf, type Vec3 } from "./geometry.ts";
+import { drawLayers, latticeOf, layers } from "./layers.ts";
+import type { ShownView } from "./measurements.ts";
+import { directionsOf, turnOf } from "./presentation.ts";
 import { Overlay } from "./overlay.ts";
 import type { Preset } from "./presets.ts";
 import { STACK_GROUP, type ToolGroups } from "./toolgroups.ts";
-import { orientVolume, type PlaneName, type SlabMode, setSlab, showPlane, showSolid } from "./volumes.ts";
+import {
+  type Blend,
+  blendOver,
+  clipFront,
+  orientVolume,
+  type PlaneName,
+  setSlab,
+  showFused,
+  showPlane,
+  showSolid,
+  type SlabMode,
+} from "./volumes.ts";
 
 const { Enums } = core;
 const FIT_ALL = { resetPan: true, resetZoom: true, resetToCenter: true };
@@ -28,6 +42,8 @@ export class Pane {
   plane: PlaneName | null = null;
   playing = false;
   private readonly overlay: Overlay;
+  private readonly sheet: HTMLCanvasElement;
+  private document: HTMLElement | null = null;
   private generation = 0;
   private sent: { lower: number; upper: number } | null = null;
 
@@ -38,6 +54,7 @@ export class Pane {
   ) {
     this.id = `pane-${index}`;
     this.canvas = h("div", { class: "canvas" });
+    this.sheet = h("canvas", { class: "sheet", "aria-hidden": "true" });
     this.element = h(
       "div",
       {
@@ -48,10 +65,15 @@ export class Pane {
         "aria-label": `Viewport ${index + 1}`,
       },
       this.canvas,
+      this.sheet,
     );
     this.overlay = new Overlay(this);
     this.canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-    const redraw = () => this.overlay.refresh();
+    const redraw = () => {
+      this.overlay.refresh();
+      this.drawLayers();
+    };
+    layers.addEventListener("change", () => this.drawLayers());
     for (const name of [
       Enums.Events.IMAGE_RENDERED,
       Enums.Events.STACK_NEW_IMAGE,
@@ -131,6 +153,29 @@ export class Pane {
     return true;
   }
 
+  /** Show a plane through the volume with another in colour over it. */
+  async showFused(set: DisplaySet, over: DisplaySet, plane: PlaneName, blend: Blend): Promise<boolean> {
+    const mine = ++this.generation;
+    this.stop();
+    this.enable("plane", Enums.ViewportType.ORTHOGRAPHIC, "planes", orientVolume(plane));
+    this.set = set;
+    this.plane = plane;
+    await showFused(this, over, blend, (done, all) =>
+      this.overlay.say(done < all ? `Loading ${done} of ${all}` : ""),
+    );
+    if (mine !== this.generation) return false;
+    this.sent = this.range();
+    return true;
+  }
+
+  blend(over: DisplaySet, blend: Blend): void {
+    if (this.kind === "plane") blendOver(this, over, blend);
+  }
+
+  clip(share: number): void {
+    if (this.kind === "solid") clipFront(this, share);
+  }
+
   /** Show the volume as a solid. */
   async showSolid(set: DisplaySet, preset: string): Promise<boolean> {
     const mine = ++this.generation;
@@ -148,6 +193,17 @@ export class Pane {
     if (this.kind === "plane") setSlab(this, mode, thicknessMm);
   }
 
+  private drawLayers(): void {
+    drawLayers(this.sheet, this.stack, this.kind === "stack" ? this.picture : null, layers.list);
+  }
+
+  /** Show something that is no image, in place of one. */
+  showDocument(shown: HTMLElement): void {
+    this.clear();
+    this.document = shown;
+    this.element.append(shown);
+  }
+
   /** Show nothing, and say why. */
   clear(message = ""): void {
     this.generation += 1;
@@ -158,6 +214,9 @@ export class Pane {
     }
     this.kind = "empty";
     this.set = null;
+    this.document?.remove();
+    this.document = null;
+    this.drawLayers();
     this.overlay.say(message);
     this.overlay.refresh();
   }
@@ -177,6 +236,8 @@ export class Pane {
       this.engine.disableElement(this.id);
     }
     this.kind = kind;
+    this.document?.remove();
+    this.document = null;
     this.engine.enableElement({
       viewportId: this.id,
       type,
@@ -303,6 +364,114 @@ export class Pane {
     this.fit();
   }
 
+  // --- How it is shown, as a value ---------------------------------------------------------------
+
+  /** Where a place of the viewport is in the image: column and row from 0 at the outer corner. */
+  private pixelAt(x: number, y: number): [number, number] | null {
+    const { stack } = this;
+    const image = latticeOf(stack);
+    if (!stack || !image) return null;
+    const [column, row] = image.worldToIndex(stack.canvasToWorld([x, y]));
+    return [(column ?? 0) + 0.5, (row ?? 0) + 0.5];
+  }
+
+  private turn(): { rotation: number; flipped: boolean } | null {
+    const [origin, right, down] = [this.pixelAt(0, 0), this.pixelAt(100, 0), this.pixelAt(0, 100)];
+    if (!origin || !right || !down) return null;
+    return turnOf([right[0] - origin[0], right[1] - origin[1]], [down[0] - origin[0], down[1] - origin[1]]);
+  }
+
+  /** How the image is shown: what a presentation state can say of it. */
+  shown(): ShownView | null {
+    const { clientWidth, clientHeight } = this.canvas;
+    const [first, last] = [this.pixelAt(0, 0), this.pixelAt(clientWidth, clientHeight)];
+    const turn = this.turn();
+    if (!first || !last || !turn) return null;
+    const range = this.range();
+    const properties = this.stack?.getProperties();
+    const { toWindowLevel } = core.utilities.windowLevel;
+    const level = range && !this.set?.coloured ? toWindowLevel(range.lower, range.upper) : null;
+    // Pixels that begin inside of the viewport, counted from 1.
+    const pixels = (a: number, b: number): [number, number] =>
+      a <= b ? [Math.round(a) + 1, Math.round(b)] : [Math.round(a), Math.round(b) + 1];
+    const [left, right] = pixels(first[0], last[0]);
+    const [top, bottom] = pixels(first[1], last[1]);
+    return {
+      window: level ? [level.windowCenter, level.windowWidth] : null,
+      inverted: properties?.invert ?? false,
+      ...turn,
+      area: [
+        [left, top],
+        [right, bottom],
+      ],
+    };
+  }
+
+  /** Show the image as somebody showed it. */
+  present(view: ShownView): void {
+    const { stack } = this;
+    if (!stack) return;
+    if (view.window) {
+      const [centre, width] = view.window;
+      stack.setProperties({ voiRange: core.utilities.windowLevel.toLowHighRange(width, centre) });
+    }
+    stack.setProperties({ invert: view.inverted });
+    this.turnTo(view.rotation, view.flipped);
+    this.zoomTo(view.area);
+    stack.render();
+  }
+
+  private turnTo(rotation: number, flipped: boolean): void {
+    const wanted = directionsOf(rotation, flipped);
+    const goal = turnOf(wanted.right, wanted.down);
+    for (const flipHorizontal of [false, true])
+      for (const degrees of [0, 90, 180, 270]) {
+        this.stack?.setViewPresentation({ rotation: degrees, flipHorizontal, flipVertical: false });
+        const found = this.turn();
+        if (found?.rotation === goal.rotation && found.flipped === goal.flipped) return;
+      }
+  }
+
+  private zoomTo([[left, top], [right, bottom]]: ShownView["area"]): void {
+    const { stack } = this;
+    const image = latticeOf(stack);
+    if (!stack || !image || (left === right && top === bottom)) return;
+    const middle = image.indexToWorld([(left + right) / 2 - 1, (top + bottom) / 2 - 1, 0]);
+    const spacing = image.getSpacing();
+    const size = [Math.abs(right - left) + 1, Math.abs(bottom - top) + 1].map(
+      (each, axis) => each * (spacing[axis] ?? 1),
+    );
+    if ((this.turn()?.rotation ?? 0) % 180) size.reverse();
+    const [width = 1, height = 1] = size;
+    const { clientWidth, clientHeight } = this.canvas;
+    const camera = stack.getCamera();
+    const [focal, position] = [camera.focalPoint, camera.position];
+    if (!focal || !position) return;
+    const away = focal.map((each, axis) => (position[axis] ?? 0) - each);
+    stack.setCamera({
+      focalPoint: middle,
+      position: middle.map((each, axis) => each + (away[axis] ?? 0)) as core.Types.Point3,
+      parallelScale: Math.max(height, (width * clientHeight) / clientWidth) / 2,
+    });
+  }
+
+  /** All that decides how it looks, to be put back by `look`; null where nothing is shown. */
+  looks(): Look | null {
+    if (this.kind === "empty" || !this.viewport) return null;
+    const properties = (this.viewport as unknown as { getProperties(): Look["properties"] }).getProperties();
+    return structuredClone({
+      properties: { voiRange: properties.voiRange, invert: properties.invert },
+      camera: this.viewport.getCamera(),
+    });
+  }
+
+  look(given: Look): void {
+    if (this.kind === "empty" || !this.viewport) return;
+    if (this.kind !== "solid") this.properties(given.properties);
+    this.viewport.setCamera(given.camera);
+    this.viewport.render();
+  }
+
   // --- Cine --------------------------------------------------------------------------------------
 
   play(framesPerSecond?: number): void {
@@ -319,6 +488,11 @@ export class Pane {
     this.playing = false;
     this.overlay.refresh();
   }
+}
+
+export interface Look {
+  properties: { voiRange?: { lower: number; upper: number }; invert?: boolean };
+  camera: core.Types.ICamera;
 }
 
 /** Whether the image says how bright it is to be shown. PS3.3 C.11.2 */

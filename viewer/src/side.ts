@@ -2,7 +2,8 @@
 
 import { h, the } from "./dom.ts";
 import { ask } from "./engine.ts";
-import { date, plural, sentence, summary, TOOL_NAMES } from "./format.ts";
+import { date, isMark, nameOf, plural, sentence, summary } from "./format.ts";
+import { layers } from "./layers.ts";
 import type { Measurement, Measurements } from "./measurements.ts";
 
 export interface Prior {
@@ -18,7 +19,7 @@ export interface Prior {
   report_state: string | null;
 }
 
-const TABS = ["report", "measurements", "history"] as const;
+const TABS = ["report", "measurements", "layers", "history"] as const;
 export type Tab = (typeof TABS)[number];
 
 export function startTabs(): void {
@@ -63,6 +64,7 @@ export function insertIntoReport(text: string): boolean {
 
 interface ListActions {
   jump(id: string): void;
+  archive(): void;
   where(measurement: Measurement): string;
   mayChange: boolean;
 }
@@ -75,15 +77,24 @@ export function showMeasurements(measurements: Measurements, actions: ListAction
     the("measurement-count").textContent = list.length ? String(list.length) : "";
     if (host.contains(document.activeElement) && document.activeElement?.matches("input")) return; // someone is naming one
     const rows = list.map((each) => row(each, measurements, actions, writing));
+    const drawn = list.filter((each) => !isMark(each.tool));
     const all =
-      writing && rows.length > 1
+      writing && drawn.length > 1
         ? h(
             "button",
             {
               type: "button",
-              onclick: () => insertIntoReport(list.map((each) => told(each, actions)).join("\n")),
+              onclick: () => insertIntoReport(drawn.map((each) => told(each, actions)).join("\n")),
             },
             "Insert all into the report",
+          )
+        : null;
+    const archive =
+      actions.mayChange && rows.length
+        ? h(
+            "button",
+            { type: "button", title: "Save to archive (Shift+S)", onclick: () => actions.archive() },
+            "Save to archive",
           )
         : null;
     const empty = h(
@@ -102,6 +113,7 @@ export function showMeasurements(measurements: Measurements, actions: ListAction
       ...(measurements.error ? [h("p", { class: "notice problem", role: "alert" }, measurements.error)] : []),
       ...(rows.length ? [h("ol", { class: "measurements" }, ...rows)] : [empty]),
       ...(all ? [all] : []),
+      ...(archive ? [archive, h("p", { class: "quiet small", id: "archived" })] : []),
     );
   };
   measurements.addEventListener("change", render);
@@ -123,7 +135,7 @@ function row(
   actions: ListActions,
   writing: boolean,
 ): HTMLElement {
-  const name = TOOL_NAMES[each.tool] ?? each.tool;
+  const name = nameOf(each.tool);
   const label = h("input", {
     value: each.label,
     placeholder: name,
@@ -150,7 +162,7 @@ function row(
         { type: "button", class: "small", onclick: () => actions.jump(each.measurement_id) },
         "Show",
       ),
-      writing
+      writing && !isMark(each.tool)
         ? h(
             "button",
             { type: "button", class: "small", onclick: () => void insertIntoReport(told(each, actions)) },
@@ -171,6 +183,50 @@ function row(
         : null,
     ),
   );
+}
+
+// --- Layers ---------------------------------------------------------------------------------------
+
+/** The list of what is drawn over images, each to be hidden or seen through. */
+export function showLayers(): void {
+  const host = the("side-layers");
+  const render = () => {
+    const { list } = layers;
+    const others = list.filter((each) => each.group !== "overlays").length;
+    the("layer-count").textContent = others ? String(others) : "";
+    if (host.contains(document.activeElement) && host.childElementCount) return; // someone moves a slider
+    host.replaceChildren(
+      h(
+        "ul",
+        { class: "layers" },
+        ...list.map((each) => {
+          const shown = h("input", { type: "checkbox", checked: each.visible, "data-layer": each.id });
+          shown.addEventListener("change", () => layers.set(each.id, { visible: shown.checked }));
+          const opacity = h("input", {
+            type: "range",
+            min: 0,
+            max: 100,
+            value: Math.round(each.opacity * 100),
+            "aria-label": `Opacity of ${each.label}`,
+          });
+          opacity.addEventListener("input", () =>
+            layers.set(each.id, { opacity: Number(opacity.value) / 100 }),
+          );
+          const swatch = h("i", { class: "swatch", "aria-hidden": "true" });
+          swatch.style.background = each.colour;
+          return h("li", {}, h("label", {}, shown, swatch, each.label), opacity);
+        }),
+      ),
+      h(
+        "p",
+        { class: "quiet small" },
+        "Open a series of segmentations, structures or presentation states to add it.",
+      ),
+    );
+  };
+  layers.addEventListener("change", render);
+  host.addEventListener("focusout", () => setTimeout(render));
+  render();
 }
 
 // --- Priors ---------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 import type { SeriesFacts } from "./displaysets.ts";
 import { h } from "./dom.ts";
 import { date, plural } from "./format.ts";
+import { hasImages } from "./hanging.ts";
 
 export interface StudyFacts {
   study_instance_uid: string;
@@ -53,6 +54,7 @@ export class Strip {
       width: 120,
       height: 120,
     });
+    const pictured = hasImages(series) || series.modality === "SEG";
     image.addEventListener("error", () => image.replaceWith(h("span", {}, series.modality || "No preview")));
     const button = h(
       "button",
@@ -67,9 +69,14 @@ export class Strip {
         ondragstart: (event: DragEvent) =>
           event.dataTransfer?.setData("text/plain", series.seriesInstanceUid),
       },
-      h("span", { class: "frame" }, image, h("i", { class: "progress" })),
+      h(
+        "span",
+        { class: "frame" },
+        pictured ? image : h("span", {}, series.modality),
+        h("i", { class: "progress" }),
+      ),
       h("span", { class: "label" }, series.label),
-      h("span", { class: "quiet" }, plural(series.numberOfInstances, "image")),
+      h("span", { class: "quiet" }, plural(series.numberOfInstances, pictured ? "image" : "object")),
     );
     this.buttons.set(series.seriesInstanceUid, button);
     return button;

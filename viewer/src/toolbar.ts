@@ -2,7 +2,7 @@
 
 import { h } from "./dom.ts";
 import { presetsFor } from "./presets.ts";
-import { SOLID_PRESETS, type SlabMode } from "./volumes.ts";
+import { FUSION_COLOURS, SOLID_PRESETS, type SlabMode } from "./volumes.ts";
 
 export interface Commands {
   tool(name: string): void;
@@ -21,6 +21,14 @@ export interface Commands {
   link(): void;
   lines(): void;
   side(): void;
+  fuse(): void;
+  blend(opacity: number): void;
+  colour(name: string): void;
+  clip(share: number): void;
+  keyImage(): void;
+  saveView(): void;
+  archive(): void;
+  step(again: boolean): void;
 }
 
 interface ToolButton {
@@ -107,6 +115,8 @@ export class Toolbar {
   private readonly layouts: HTMLSelectElement;
   private readonly slabs: HTMLElement;
   private readonly solids: HTMLSelectElement;
+  private readonly clips: HTMLInputElement;
+  private readonly fusion: HTMLElement;
   private modality: string | null = null;
   private mode = "";
 
@@ -131,6 +141,17 @@ export class Toolbar {
       onchange: () => commands.solid(this.solids.value),
     });
     this.slabs = this.slab(commands);
+    this.fusion = this.blending(commands);
+    this.clips = h("input", {
+      type: "range",
+      min: 0,
+      max: 95,
+      value: 0,
+      "aria-label": "Cut away from the front, in percent",
+      title: "Cut away from the front",
+      hidden: true,
+      oninput: () => commands.clip(Number(this.clips.value) / 100),
+    });
     const looks = h(
       "span",
       { class: "group", role: "group", "aria-label": "Appearance" },
@@ -173,11 +194,62 @@ export class Toolbar {
           () => commands.solid(),
         ),
       ),
+      this.toggle(
+        "fusion",
+        button(
+          "PET over CT",
+          "Shift+F",
+          "M6 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8zM10 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8z",
+          commands.fuse,
+        ),
+      ),
       this.solids,
+      this.clips,
+      this.fusion,
       this.slabs,
     );
+    const kept = mayMeasure
+      ? [
+          h(
+            "span",
+            { class: "group", role: "group", "aria-label": "Keep" },
+            this.toggle(
+              "key",
+              button(
+                "Key image",
+                "g",
+                "M8 2l1.800 4 4.200.500-3.100 2.900.800 4.300L8 11.500l-3.700 2.200.800-4.300L2 6.500 6.200 6z",
+                commands.keyImage,
+              ),
+            ),
+            button(
+              "Save this view",
+              "Shift+G",
+              "M2 4h3l1-2h4l1 2h3v9H2zM8 6a2.500 2.500 0 1 0 0 5 2.500 2.500 0 0 0 0-5z",
+              commands.saveView,
+            ),
+            button("Save to archive", "Shift+S", "M2 2h12v4H2zM3 6v8h10V6M6 9h4", commands.archive),
+          ),
+        ]
+      : [];
+    const back = h(
+      "span",
+      { class: "group", role: "group", "aria-label": "Steps" },
+      button("Undo", "Ctrl+Z", "M6 3 2 7l4 4M2 7h7a4 4 0 0 1 0 7", () => commands.step(false)),
+      button("Redo", "Ctrl+Y", "M10 3l4 4-4 4M14 7H7a4 4 0 0 0 0 7", () => commands.step(true)),
+    );
     const side = button("Panel", "\\", "M2 2h12v12H2zM10 2v12", commands.side, { class: "tool end" });
-    host.replaceChildren(pointing, ...measuring, this.windows, looks, this.layouts, together, side);
+    host.replaceChildren(
+      pointing,
+      ...measuring,
+      this.windows,
+      looks,
+      this.layouts,
+      together,
+      ...kept,
+      back,
+      side,
+    );
   }
 
   private group(label: string, given: ToolButton[], commands: Commands): HTMLElement {
@@ -227,6 +299,21 @@ export class Toolbar {
     );
   }
 
+  private blending(commands: Commands): HTMLElement {
+    const opacity = h("input", {
+      type: "range",
+      min: 0,
+      max: 100,
+      value: 50,
+      "aria-label": "Opacity of the PET",
+    });
+    opacity.addEventListener("input", () => commands.blend(Number(opacity.value) / 100));
+    const colours = h("select", { "aria-label": "Colours of the PET" });
+    for (const [value, label] of FUSION_COLOURS) colours.append(h("option", { value }, label));
+    colours.addEventListener("change", () => commands.colour(colours.value));
+    return h("span", { class: "group fusion", hidden: true }, colours, opacity);
+  }
+
   private window(commands: Commands): void {
     const { value } = this.windows;
     if (value === "auto") commands.auto();
@@ -237,7 +324,12 @@ export class Toolbar {
     for (const [each, made] of this.tools) made.setAttribute("aria-pressed", String(each === name));
   }
 
-  set(name: "link" | "lines" | "cine" | "planes" | "solid", on: boolean, enabled = true, why = ""): void {
+  set(
+    name: "link" | "lines" | "cine" | "planes" | "solid" | "fusion" | "key",
+    on: boolean,
+    enabled = true,
+    why = "",
+  ): void {
     const made = this.toggles.get(name);
     if (!made) return;
     made.setAttribute("aria-pressed", String(on));
@@ -250,9 +342,10 @@ export class Toolbar {
   }
 
   /** Offer what fits the active viewport's images. */
-  offer(modality: string, mode: "" | "planes" | "solid"): void {
-    this.slabs.hidden = mode !== "planes";
-    this.solids.hidden = mode !== "solid";
+  offer(modality: string, mode: "" | "planes" | "solid" | "fusion"): void {
+    this.slabs.hidden = mode !== "planes" && mode !== "fusion";
+    this.solids.hidden = this.clips.hidden = mode !== "solid";
+    this.fusion.hidden = mode !== "fusion";
     if (modality === this.modality && mode === this.mode) return;
     [this.modality, this.mode] = [modality, mode];
     this.windows.replaceChildren(

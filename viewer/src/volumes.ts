@@ -2,6 +2,7 @@
 // the geometry gate come here; a volume of others would be sheared or torn without anybody seeing it.
 
 import * as core from "@cornerstonejs/core";
+import vtkPlane from "@kitware/vtk.js/Common/DataModel/Plane.js";
 import type { DisplaySet } from "./displaysets.ts";
 import type { Pane } from "./pane.ts";
 
@@ -23,17 +24,29 @@ const BLENDS: Record<SlabMode, core.Enums.BlendModes> = {
 export const SOLID_PRESETS: Record<string, [string, string][]> = {
   CT: [
     ["CT-Bone", "Bone"],
-    ["CT-AAA", "Vessels"],
+    ["CT-Coronary-Arteries-3", "Vessels"],
+    ["CT-AAA", "Aorta"],
     ["CT-Soft-Tissue", "Soft tissue"],
+    ["CT-Fat", "Skin and fat"],
     ["CT-Lung", "Lung"],
     ["CT-MIP", "MIP"],
   ],
   MR: [
     ["MR-Default", "MR"],
     ["MR-Angio", "MR angiography"],
+    ["MR-T2-Brain", "Brain, T2"],
     ["MR-MIP", "MIP"],
   ],
 };
+
+/** Colour maps for PET over CT, by Cornerstone's names. */
+export const FUSION_COLOURS: [string, string][] = [
+  ["hsv", "Hot to cold"],
+  ["Black-Body Radiation", "Hot metal"],
+  ["Inferno (matplotlib)", "Inferno"],
+  ["Rainbow Desaturated", "Rainbow"],
+  ["X Ray", "Grey"],
+];
 
 export type Progress = (done: number, all: number) => void;
 
@@ -133,6 +146,87 @@ function windowOf(set: DisplaySet): { lower: number; upper: number } | null {
   const width = [image?.windowWidth].flat()[0];
   if (centre === undefined || !width || set.series.modality === "PT") return null;
   return core.utilities.windowLevel.toLowHighRange(width, centre);
+}
+
+export interface Blend {
+  colour: string;
+  opacity: number; // 0 to 1, of the hottest
+  most: number; // the value that is the hottest
+}
+
+/** Show PET in colour over CT in grey, both in the places that they state. */
+export async function showFused(
+  pane: Pane,
+  over: DisplaySet,
+  blend: Blend,
+  progress: Progress,
+): Promise<void> {
+  const { set } = pane;
+  if (!set) return;
+  try {
+    const under = await volumeOf(set, progress);
+    const upper = await volumeOf(over, progress);
+    if (pane.set !== set) return;
+    await setVolumesForViewports(pane.engine, [{ volumeId: under }, { volumeId: upper }], [pane.id]);
+  } catch (error) {
+    pane.say(error instanceof Error ? error.message : "The volumes could not be loaded.");
+    return;
+  }
+  const viewport = pane.viewport as unknown as core.VolumeViewport;
+  const range = windowOf(set);
+  if (range) viewport.setProperties({ voiRange: range }, volumeId(set));
+  blendOver(pane, over, blend);
+}
+
+/** Change colours and opacity of what lies over the pane's volume: cold is seen through, hot is not. */
+export function blendOver(pane: Pane, over: DisplaySet, { colour, opacity, most }: Blend): void {
+  const viewport = pane.viewport as unknown as core.VolumeViewport;
+  viewport.setProperties(
+    {
+      voiRange: { lower: 0, upper: most },
+      colormap: {
+        name: colour,
+        opacity: [
+          { value: 0, opacity: 0 },
+          { value: most * 0.15, opacity: opacity * 0.35 },
+          { value: most * 0.4, opacity: opacity * 0.9 },
+          { value: most, opacity },
+        ],
+      },
+    },
+    volumeId(over),
+  );
+  viewport.render();
+}
+
+/** Cut away what lies in front, seen from where the camera is now: `share` of the volume's depth. */
+export function clipFront(pane: Pane, share: number): void {
+  const viewport = pane.viewport as unknown as core.VolumeViewport3D;
+  const actor = viewport.getDefaultActor()?.actor as unknown as {
+    getMapper(): { removeAllClippingPlanes(): void; addClippingPlane(plane: unknown): void };
+    getBounds(): number[];
+  } | null;
+  const { position, focalPoint } = viewport.getCamera();
+  if (!actor || !position || !focalPoint) return;
+  const mapper = actor.getMapper();
+  mapper.removeAllClippingPlanes();
+  if (share > 0) {
+    const [x0 = 0, x1 = 0, y0 = 0, y1 = 0, z0 = 0, z1 = 0] = actor.getBounds();
+    const way = focalPoint.map((each, axis) => each - (position[axis] ?? 0));
+    const size = Math.hypot(...way) || 1;
+    const normal = way.map((each) => each / size);
+    const depths = [x0, x1].flatMap((x) =>
+      [y0, y1].flatMap((y) =>
+        [z0, z1].map((z) => x * (normal[0] ?? 0) + y * (normal[1] ?? 0) + z * (normal[2] ?? 0)),
+      ),
+    );
+    const [near, far] = [Math.min(...depths), Math.max(...depths)];
+    const at = near + share * (far - near);
+    mapper.addClippingPlane(
+      vtkPlane.newInstance({ normal, origin: normal.map((each) => each * at) } as never),
+    );
+  }
+  viewport.render();
 }
 
 export async function showSolid(pane: Pane, preset: string, progress: Progress): Promise<void> {

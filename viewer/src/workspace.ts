@@ -4,19 +4,32 @@ import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
 import type { DisplaySet, SeriesFacts } from "./displaysets.ts";
 import { the } from "./dom.ts";
-import { ask, contentsOf, SignedOut } from "./engine.ts";
+import { ask, contentsOf, SignedOut, uptakeOfImage } from "./engine.ts";
 import { date } from "./format.ts";
 import { Grid } from "./grid.ts";
-import { fill, hang } from "./hanging.ts";
-import { type Measurement, Measurements } from "./measurements.ts";
+import { fill, hang, hasImages } from "./hanging.ts";
+import { History } from "./history.ts";
+import { layers } from "./layers.ts";
+import { KEY_IMAGE, type Measurement, Measurements, VIEW } from "./measurements.ts";
+import { type Host, showObjects } from "./objects.ts";
+import { overlayLayer } from "./overlayplanes.ts";
+import { names, type State } from "./presentation.ts";
+import type { ImageLink } from "./srtree.ts";
 import { seriesOfStudy } from "./nextcase.ts";
-import type { Pane } from "./pane.ts";
+import type { Look, Pane } from "./pane.ts";
 import { presetsFor } from "./presets.ts";
-import { type Prior, showMeasurements, showPriors } from "./side.ts";
+import { type Prior, showLayers, showMeasurements, showPriors } from "./side.ts";
 import { Strip, type StudyFacts } from "./strip.ts";
 import { type Commands, Toolbar } from "./toolbar.ts";
 import { ToolGroups } from "./toolgroups.ts";
-import { type PlaneName, refusal, type SlabMode, SOLID_PRESETS } from "./volumes.ts";
+import {
+  type Blend,
+  FUSION_COLOURS,
+  type PlaneName,
+  refusal,
+  type SlabMode,
+  SOLID_PRESETS,
+} from "./volumes.ts";
 
 export interface PageFacts {
   accession_number: string;
@@ -35,13 +48,28 @@ interface Layout {
 
 const PLANES: PlaneName[] = ["Axial", "Sagittal", "Coronal"];
 
-export class Workspace implements Commands {
+interface Fusion {
+  over: DisplaySet;
+  blend: Blend;
+}
+
+const ARCHIVE_POLL_MS = 700;
+const ARCHIVE_POLLS_MAX = 40;
+
+interface Archived {
+  request: { done_at: string | null; failure: string } | null;
+  objects: { kind: string }[];
+}
+
+export class Workspace implements Commands, Host {
   readonly grid: Grid;
   readonly strip: Strip;
   readonly measurements: Measurements;
+  readonly root: string;
   private readonly groups = new ToolGroups();
   private readonly toolbar: Toolbar;
-  private readonly root: string;
+  private readonly history = new History();
+  private fusion: Fusion | null = null;
   private before: { rows: number; columns: number; sets: (DisplaySet | null)[] } | null = null;
   private priors: Prior[] = [];
   private preferences: Record<string, unknown> = {};
@@ -53,7 +81,7 @@ export class Workspace implements Commands {
     this.root = location.origin + facts.dicomweb;
     this.grid = new Grid(the("panes"), engine, this.groups);
     this.strip = new Strip(the("series"), this.root, (series) => void this.open(series));
-    this.measurements = new Measurements(facts.may_measure);
+    this.measurements = new Measurements(facts.may_measure, this.history);
     this.toolbar = new Toolbar(the("tools"), this, facts.may_measure);
     this.toolbar.chosenTool(this.groups.active);
     for (const study of facts.studies)
@@ -80,8 +108,12 @@ export class Workspace implements Commands {
       grid.activate(pane.index);
       if (found) this.open(found, pane);
     });
+    layers.add([overlayLayer()]);
+    showLayers();
+    this.rememberDrags();
     showMeasurements(this.measurements, {
-      jump: (id) => void this.jump(id),
+      jump: (id) => void this.jumpTo(id),
+      archive: () => void this.archive(),
       where: (each) => this.where(each),
       mayChange: this.facts.may_measure,
     });
@@ -148,11 +180,13 @@ export class Workspace implements Commands {
       const { sets, others } = await contentsOf(this.root, series);
       for (const set of sets) this.measurements.know(set);
       const set = sets.find((each) => each.id === setId) ?? this.following(sets, pane);
+      if (!set && (await showObjects(this, series, others, pane))) {
+        for (const each of this.grid.panes) each.viewport?.render();
+        return this.refresh();
+      }
       if (!set) {
         pane.clear(
-          others.length
-            ? "This series holds no images that can be shown (for example a report, a presentation state or a segmentation)."
-            : "This series is empty.",
+          others.length ? "This series holds nothing that can be shown here." : "This series is empty.",
         );
         return this.refresh();
       }
@@ -204,6 +238,15 @@ export class Workspace implements Commands {
     const why = set ? refusal(set) : "Nothing is shown.";
     this.toolbar.set("planes", volume === "planes", volume !== "" || !why, why);
     this.toolbar.set("solid", volume === "solid", volume !== "" || !why, why);
+    this.toolbar.set(
+      "fusion",
+      volume === "fusion",
+      volume === "fusion" || this.fusible() !== null,
+      "PET over CT (Shift+F)",
+    );
+    const { picture } = pane;
+    const marked = picture && pane.kind === "stack" && this.measurements.marked(KEY_IMAGE, picture);
+    this.toolbar.set("key", Boolean(marked), pane.kind === "stack", "Key image (g)");
     this.toolbar.set("cine", pane.playing, pane.kind === "stack" && pane.slices > 1);
     this.toolbar.set("link", this.grid.linked, this.grid.panes.length > 1);
     this.toolbar.set("lines", this.grid.lines, this.grid.panes.length > 1);
@@ -250,32 +293,34 @@ export class Workspace implements Commands {
     const pane = this.grid.active;
     const preset = presetsFor(pane?.presets ?? "")[index];
     if (!pane || (index >= 0 && !preset)) return;
-    for (const each of this.inVolume() ? this.grid.panes : [pane]) each.window(preset ?? null);
+    this.changing("Window", () => {
+      for (const each of this.inVolume() ? this.grid.panes : [pane]) each.window(preset ?? null);
+    });
     this.toolbar.window_(String(preset ? index : -1));
   }
 
   auto(): void {
-    this.grid.active?.autoWindow();
+    this.changing("Window", () => this.grid.active?.autoWindow());
   }
 
   invert(): void {
-    this.grid.active?.invert();
+    this.changing("Inversion", () => this.grid.active?.invert());
   }
 
   flip(direction: "flipHorizontal" | "flipVertical"): void {
-    this.grid.active?.flip(direction);
+    this.changing("Flip", () => this.grid.active?.flip(direction));
   }
 
   rotate(): void {
-    this.grid.active?.rotate(90);
+    this.changing("Turn", () => this.grid.active?.rotate(90));
   }
 
   fit(): void {
-    this.grid.active?.fit();
+    this.changing("Fit", () => this.grid.active?.fit());
   }
 
   reset(): void {
-    this.grid.active?.reset();
+    this.changing("Reset", () => this.grid.active?.reset());
     this.toolbar.window_("-1");
   }
 
@@ -303,15 +348,236 @@ export class Workspace implements Commands {
     the("workspace").classList.toggle("alone");
   }
 
+  // --- Steps ---------------------------------------------------------------------------------------
+
+  /** Do something to how images are shown, so that it can be taken back. */
+  private changing(name: string, change: () => void): void {
+    const before = this.grid.panes.map((each) => ({ pane: each, set: each.set, look: each.looks() }));
+    change();
+    this.remember(name, before);
+  }
+
+  private remember(name: string, before: { pane: Pane; set: DisplaySet | null; look: Look | null }[]): void {
+    const moved = before.flatMap(({ pane, set, look }) => {
+      const after = pane.looks();
+      const same = JSON.stringify(look) === JSON.stringify(after);
+      return look && after && !same ? [{ pane, set, before: look, after }] : [];
+    });
+    if (!moved.length) return;
+    const put = (which: "before" | "after") => {
+      for (const each of moved) if (each.pane.set === each.set) each.pane.look(each[which]);
+    };
+    this.history.push({ name, undo: () => put("before"), redo: () => put("after") });
+  }
+
+  /** A drag with a tool that moves, zooms or brightens is one step as well. */
+  private rememberDrags(): void {
+    let before: { pane: Pane; set: DisplaySet | null; look: Look | null }[] = [];
+    the("panes").addEventListener(
+      "pointerdown",
+      () => {
+        before = this.grid.panes.map((each) => ({ pane: each, set: each.set, look: each.looks() }));
+      },
+      true,
+    );
+    addEventListener("pointerup", () => {
+      const started = before;
+      before = [];
+      setTimeout(() => this.remember("Drag", started));
+    });
+  }
+
+  step(again: boolean): void {
+    const name = again ? this.history.redo() : this.history.undo();
+    this.tell(
+      name === null
+        ? `There is nothing to ${again ? "do again" : "undo"}.`
+        : `${again ? "Again" : "Undone"}: ${name}`,
+    );
+    this.render();
+    this.refresh();
+  }
+
+  // --- What is kept beside measurements ------------------------------------------------------------
+
+  keyImage(): void {
+    const { active } = this.grid;
+    const { set, picture } = active;
+    if (!this.facts.may_measure || active.kind !== "stack" || !set || !picture) return;
+    const known = this.measurements.marked(KEY_IMAGE, picture);
+    if (known) this.measurements.remove(known.measurement_id);
+    else this.measurements.mark(KEY_IMAGE, { set, picture, index: active.position });
+    this.tell(known ? "No key image any more." : "Marked as key image.");
+    this.refresh();
+  }
+
+  saveView(): void {
+    const { active } = this.grid;
+    const { set, picture } = active;
+    const view = active.shown();
+    if (!this.facts.may_measure || active.kind !== "stack" || !set || !picture || !view) return;
+    this.measurements.mark(VIEW, { set, picture, index: active.position }, { view });
+    this.tell("This view is saved.");
+  }
+
+  /** Have measurements, key images and views written as DICOM objects, and say when they are. */
+  async archive(): Promise<void> {
+    if (!this.facts.may_measure) return;
+    const studies = new Set(this.measurements.list.map((each) => each.study));
+    if (!studies.size) return this.tell("Nothing is measured or marked yet.");
+    const say = (words: string) => {
+      this.tell(words);
+      const place = document.getElementById("archived");
+      if (place) place.textContent = words;
+    };
+    try {
+      await this.measurements.settle();
+      say("Saving to the archive…");
+      for (const study of studies) {
+        const path = `/api/studies/${study}/archived-findings`;
+        await ask(path, { method: "POST" });
+        const done = await this.written(path);
+        const count = done?.objects.length ?? 0;
+        const missing = done?.request?.failure ? ` ${done.request.failure}` : "";
+        say(
+          done
+            ? `In the archive: ${count} ${count === 1 ? "object" : "objects"}.${missing}`
+            : "The archive is still at it.",
+        );
+      }
+    } catch (error) {
+      this.tell(error);
+    }
+  }
+
+  private async written(path: string): Promise<Archived | null> {
+    for (let poll = 0; poll < ARCHIVE_POLLS_MAX; poll++) {
+      const found = await ask<Archived>(path);
+      if (found.request?.done_at) return found;
+      await new Promise((resolve) => setTimeout(resolve, ARCHIVE_POLL_MS));
+    }
+    return null;
+  }
+
+  /** Show an image that an object names, wherever its series is; false when it is not here. */
+  async jump(link: ImageLink): Promise<boolean> {
+    for (const series of this.strip.series.filter(hasImages)) {
+      const contents = await contentsOf(this.root, series).catch(() => null);
+      for (const set of contents?.sets ?? []) {
+        const index = set.pictures.findIndex(
+          (each) => each.sopInstanceUid === link.sopInstanceUid && each.frame === link.frame,
+        );
+        if (index < 0) continue;
+        this.leaveVolume();
+        this.measurements.know(set);
+        // The object that was clicked in stays beside its image where there is room.
+        const free = this.grid.panes.find((each) => each.set?.id === set.id) ?? this.besides();
+        this.grid.activate(free.index);
+        await this.grid.show(free, set, index);
+        this.refresh();
+        return true;
+      }
+    }
+    return false;
+  }
+
+  private besides(): Pane {
+    const { active } = this.grid;
+    if (active.kind !== "empty") return active;
+    if (this.grid.panes.length === 1) this.grid.layout(1, 2);
+    return this.grid.panes.find((each) => each !== active) ?? active;
+  }
+
+  /** Show the first image of a presentation state as it says. */
+  async present(state: State): Promise<boolean> {
+    for (const each of state.images) {
+      const frame = each.frames[0] ?? 1;
+      if (!(await this.jump({ sopInstanceUid: each.sopInstanceUid, frame }))) continue;
+      const own = state.areas.find((one) =>
+        names(one.images, { sopInstanceUid: each.sopInstanceUid, frame }),
+      );
+      this.changing("Presentation state", () =>
+        this.grid.active.present(own ? { ...state.view, area: own.area } : state.view),
+      );
+      return true;
+    }
+    return false;
+  }
+
+  // --- Fusion --------------------------------------------------------------------------------------
+
+  /** The CT that is shown and the PET of the same place, or the other way round; null where there are none. */
+  private fusible(): { under: SeriesFacts; over: SeriesFacts } | null {
+    const { series } = this;
+    const shown = this.grid.active?.set?.series;
+    const of = (modality: string) =>
+      shown?.modality === modality ? shown : series.find((each) => each.modality === modality);
+    const [under, over] = [of("CT") ?? of("MR"), of("PT")];
+    return under && over && shown && (shown === under || shown === over) ? { under, over } : null;
+  }
+
+  async fuse(): Promise<void> {
+    if (this.inVolume() === "fusion") {
+      this.leaveVolume();
+      return;
+    }
+    const found = this.fusible();
+    if (!found) return this.tell("PET over CT needs a PET and a CT series, one of them shown.");
+    const largest = async (series: SeriesFacts) =>
+      [...(await contentsOf(this.root, series)).sets].sort(
+        (a, b) => b.pictures.length - a.pictures.length,
+      )[0];
+    const [under, over] = await Promise.all([largest(found.under), largest(found.over)]);
+    if (!under || !over) return this.tell("There are no images to lay over each other.");
+    const why = refusal(under) || refusal(over);
+    if (why) return this.tell(why);
+    if (!under.frameOfReferenceUid || under.frameOfReferenceUid !== over.frameOfReferenceUid)
+      return this.tell("The series have different frames of reference: they are not laid over each other.");
+    if (!this.enterVolume()) return;
+    const suv = uptakeOfImage(over.pictures[0]?.imageId ?? "") !== null;
+    this.grid.layout(2, 2, PLANES.length);
+    this.fusion = {
+      over,
+      blend: { colour: FUSION_COLOURS[0]?.[0] ?? "hsv", opacity: 0.5, most: suv ? 10 : 30_000 },
+    };
+    const { blend } = this.fusion;
+    await Promise.all(
+      PLANES.map((plane, index) => this.grid.panes[index]?.showFused(under, over, plane, blend)),
+    );
+    this.tool("Crosshairs");
+    this.grid.activate(0);
+    this.refresh();
+  }
+
+  blend(opacity: number): void {
+    this.blending({ opacity });
+  }
+
+  colour(name: string): void {
+    this.blending({ colour: name });
+  }
+
+  private blending(given: Partial<Blend>): void {
+    if (!this.fusion) return;
+    Object.assign(this.fusion.blend, given);
+    for (const each of this.grid.panes) each.blend(this.fusion.over, this.fusion.blend);
+  }
+
+  clip(share: number): void {
+    for (const each of this.grid.panes) each.clip(share);
+  }
+
   // --- Volumes -------------------------------------------------------------------------------------
 
-  private inVolume(): "" | "planes" | "solid" {
+  private inVolume(): "" | "planes" | "solid" | "fusion" {
+    if (this.fusion) return "fusion";
     if (this.grid.panes.some((each) => each.kind === "plane")) return "planes";
     return this.grid.panes.some((each) => each.kind === "solid") ? "solid" : "";
   }
 
   private leaveVolume(): boolean {
     if (!this.inVolume()) return false;
+    this.fusion = null;
     const { before } = this;
     for (const each of this.grid.panes) each.clear();
     if (before) this.grid.layout(before.rows, before.columns);
@@ -338,6 +604,7 @@ export class Workspace implements Commands {
         columns: this.grid.columns,
         sets: this.grid.panes.map((each) => each.set),
       };
+    this.fusion = null;
     for (const each of this.grid.panes) each.clear();
     return set;
   }
@@ -382,7 +649,7 @@ export class Workspace implements Commands {
     return place ? `${named}, image ${place.index + 1} of ${place.set.pictures.length}` : named;
   }
 
-  private async jump(id: string): Promise<void> {
+  private async jumpTo(id: string): Promise<void> {
     this.leaveVolume();
     const each = this.measurements.list.find((candidate) => candidate.measurement_id === id);
     const series = each && this.strip.find(each.series_instance_uid);
@@ -395,6 +662,10 @@ export class Workspace implements Commands {
     this.grid.activate(showing.index);
     if (showing.set?.id === place.set.id) await showing.go(place.index);
     else await this.grid.show(showing, place.set, place.index);
+    if (each.content.view) {
+      const { view } = each.content;
+      this.changing("Saved view", () => showing.present(view));
+    }
     if (tools.annotation.state.getAnnotation(id))
       tools.annotation.selection.setAnnotationSelected(id, true, false);
     this.render();

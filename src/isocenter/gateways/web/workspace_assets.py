@@ -15,12 +15,14 @@ import msgspec
 FOLDER = "viewer"
 _MANIFEST = "manifest.json"
 _ENTRY = "src/main.ts"
-# Decoders are WebAssembly in workers; some workers start from a blob. Nothing else is widened.
+# Decoders are WebAssembly in workers; some workers start from a blob, and documents of the archive
+# are shown in a frame from one. Nothing else is widened.
 CONTENT_SECURITY_POLICY = "; ".join((
     "default-src 'self'",
     "script-src 'self' 'wasm-unsafe-eval'",
     "worker-src 'self' blob:",
     "img-src 'self' blob: data:",
+    "frame-src blob:",
     "object-src 'none'",
     "base-uri 'none'",
     "form-action 'self'",
