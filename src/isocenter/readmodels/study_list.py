@@ -3,7 +3,8 @@
 Rows carry every attribute that the archive indexes, also those of the levels above, with what is
 known of patient and order now where that is not what the images say. Turning them
 into DICOM JSON or data sets, and leaving out what was not asked for, is the gateway's work.
-Attributes that are not indexed do not restrict a search.
+Attributes that are not indexed do not restrict a search. What an administrator had indexed comes as
+``more`` columns, see ``indexed_attributes``.
 
 Standard: PS3.18 10.6, PS3.4 C.6.2
 """
@@ -15,7 +16,7 @@ from typing import Final, LiteralString, TypeVar
 
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.infra.db import Tx
-from isocenter.infra.db.where import Clause, Column, Items, supported, where
+from isocenter.infra.db.where import Clause, Column, Columns, Items, supported, where
 from isocenter.standards.dicom.matching import Condition
 
 ROWS_MAX: Final = 5000
@@ -229,37 +230,57 @@ _BY_STUDY: Final[LiteralString] = """
 _BY_SERIES: Final[LiteralString] = ", series.series_number nulls last, series.series_key"
 _BY_INSTANCE: Final[LiteralString] = ", instance.instance_number nulls last, instance.instance_key"
 
+_NO_MORE: Final[Columns] = {}
+
 RowT = TypeVar("RowT", bound=StudyRow)
 
 
 def search_studies(
-    tx: Tx, viewer: Viewer, conditions: Iterable[Condition], *, limit: int = 100, offset: int = 0
+    tx: Tx,
+    viewer: Viewer,
+    conditions: Iterable[Condition],
+    *,
+    more: Columns = _NO_MORE,
+    limit: int = 100,
+    offset: int = 0,
 ) -> list[StudyRow]:
     """Studies that fulfil all ``conditions``, newest first.
 
     Standard: PS3.18 10.6.1, PS3.18 Table 10.6.3-3
     """
-    return _rows(tx, viewer, StudyRow, studies_statement(conditions), (limit, offset))
+    return _rows(tx, viewer, StudyRow, studies_statement(conditions, more), (limit, offset))
 
 
 def search_series(
-    tx: Tx, viewer: Viewer, conditions: Iterable[Condition], *, limit: int = 100, offset: int = 0
+    tx: Tx,
+    viewer: Viewer,
+    conditions: Iterable[Condition],
+    *,
+    more: Columns = _NO_MORE,
+    limit: int = 100,
+    offset: int = 0,
 ) -> list[SeriesRow]:
     """Series that fulfil all ``conditions``: newest study first, then by series number.
 
     Standard: PS3.18 10.6.1, PS3.18 Table 10.6.3-4
     """
-    return _rows(tx, viewer, SeriesRow, series_statement(conditions), (limit, offset))
+    return _rows(tx, viewer, SeriesRow, series_statement(conditions, more), (limit, offset))
 
 
 def search_instances(
-    tx: Tx, viewer: Viewer, conditions: Iterable[Condition], *, limit: int = 100, offset: int = 0
+    tx: Tx,
+    viewer: Viewer,
+    conditions: Iterable[Condition],
+    *,
+    more: Columns = _NO_MORE,
+    limit: int = 100,
+    offset: int = 0,
 ) -> list[InstanceRow]:
     """Instances that fulfil all ``conditions``: by study and series, then by instance number.
 
     Standard: PS3.18 10.6.1, PS3.18 Table 10.6.3-5
     """
-    return _rows(tx, viewer, InstanceRow, instances_statement(conditions), (limit, offset))
+    return _rows(tx, viewer, InstanceRow, instances_statement(conditions, more), (limit, offset))
 
 
 def patients_statement(conditions: Iterable[Condition], *, patients_max: int) -> Clause:
@@ -290,16 +311,16 @@ def patients_statement(conditions: Iterable[Condition], *, patients_max: int) ->
     return "".join(parts), [*params, patients_max]
 
 
-def studies_statement(conditions: Iterable[Condition]) -> Clause:
+def studies_statement(conditions: Iterable[Condition], more: Columns = _NO_MORE) -> Clause:
     """The statement whose rows are the studies that fulfil all ``conditions``."""
-    clause, params = where(supported(conditions, _STUDY_COLUMNS), _STUDY_COLUMNS)
+    clause, params = _where(conditions, _STUDY_COLUMNS, more)
     parts: tuple[LiteralString, ...] = (_OF_STUDY, " from archive.study where ", clause, _BY_STUDY)
     return "".join(parts), params
 
 
-def series_statement(conditions: Iterable[Condition]) -> Clause:
+def series_statement(conditions: Iterable[Condition], more: Columns = _NO_MORE) -> Clause:
     """The statement whose rows are the series that fulfil all ``conditions``."""
-    clause, params = where(supported(conditions, _SERIES_COLUMNS), _SERIES_COLUMNS)
+    clause, params = _where(conditions, _SERIES_COLUMNS, more)
     parts: tuple[LiteralString, ...] = (
         _OF_STUDY,
         _OF_SERIES,
@@ -311,15 +332,15 @@ def series_statement(conditions: Iterable[Condition]) -> Clause:
     return "".join(parts), params
 
 
-def instances_statement(conditions: Iterable[Condition]) -> Clause:
+def instances_statement(conditions: Iterable[Condition], more: Columns = _NO_MORE) -> Clause:
     """The statement whose rows are the instances that fulfil all ``conditions``."""
-    found, params = matching_instances(conditions)
+    found, params = matching_instances(conditions, more)
     return _OF_STUDY + _OF_SERIES + _OF_INSTANCE + found, params
 
 
-def matching_instances(conditions: Iterable[Condition]) -> Clause:
+def matching_instances(conditions: Iterable[Condition], more: Columns = _NO_MORE) -> Clause:
     """The rest of a statement, from its ``from`` on, over study, series and instance."""
-    clause, params = where(supported(conditions, _INSTANCE_COLUMNS), _INSTANCE_COLUMNS)
+    clause, params = _where(conditions, _INSTANCE_COLUMNS, more)
     parts: tuple[LiteralString, ...] = (
         " from archive.study join archive.series using (study_key)"
         " join archive.instance using (series_key) where ",
@@ -329,6 +350,11 @@ def matching_instances(conditions: Iterable[Condition]) -> Clause:
         _BY_INSTANCE,
     )
     return "".join(parts), params
+
+
+def _where(conditions: Iterable[Condition], own: Columns, more: Columns) -> Clause:
+    columns = {**more, **own}
+    return where(supported(conditions, columns), columns)
 
 
 def _bounded(limit: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable
 
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.infra.db import Tx
+from isocenter.infra.db.where import Columns
 from isocenter.readmodels.study_list import (
     INSTANCE_TAGS,
     PATIENT_TAGS,
@@ -36,7 +37,13 @@ MATCHED = {
 
 
 def stream(
-    tx: Tx, viewer: Viewer, level: Level, conditions: Iterable[Condition], *, limit: int
+    tx: Tx,
+    viewer: Viewer,
+    level: Level,
+    conditions: Iterable[Condition],
+    *,
+    more: Columns,
+    limit: int,
 ) -> Generator[Row, None, None]:
     """The first ``limit`` entities of ``level`` that fulfil all ``conditions``."""
     viewer.require(Action.STUDY_READ)
@@ -45,11 +52,11 @@ def stream(
             statement, params = patients_statement(conditions, patients_max=limit)
             yield from tx.stream(PatientRow, statement, params)
         case Level.STUDY:
-            statement, params = studies_statement(conditions)
+            statement, params = studies_statement(conditions, more)
             yield from tx.stream(StudyRow, statement + " limit %s", [*params, limit])
         case Level.SERIES:
-            statement, params = series_statement(conditions)
+            statement, params = series_statement(conditions, more)
             yield from tx.stream(SeriesRow, statement + " limit %s", [*params, limit])
         case Level.IMAGE:
-            statement, params = instances_statement(conditions)
+            statement, params = instances_statement(conditions, more)
             yield from tx.stream(InstanceRow, statement + " limit %s", [*params, limit])

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from isocenter.app.cli import exit_codes, session
+from isocenter.app.cli.attribute_commands import attributes
 from isocenter.app.cli.config_commands import config
 from isocenter.app.cli.hl7_commands import hl7
 from isocenter.app.cli.import_command import import_files
@@ -37,6 +38,7 @@ peer.command("move")(move)
 app.add_typer(route, name="route")
 app.add_typer(config, name="config")
 app.add_typer(storage, name="storage")
+app.add_typer(attributes, name="attributes")
 app.add_typer(keys, name="keys")
 app.command("migrate")(migrate)
 app.command("doctor")(doctor)

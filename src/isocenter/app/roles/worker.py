@@ -14,6 +14,7 @@ from isocenter.app.jobs import Job, run_jobs
 from isocenter.app.keeping import Keeper
 from isocenter.app.noting import NoteWriter
 from isocenter.app.outgoing_dicom import outgoing_thread
+from isocenter.app.reindexing import Reindexer
 from isocenter.app.renditions import ProcessorShare, RenditionMaker
 from isocenter.app.runtime import Runtime, opened, say_ready
 from isocenter.app.scrubbing import Scrubber, repair_all
@@ -100,8 +101,8 @@ def run(settings: Settings) -> None:
         slow.start()
         rendering = threading.Thread(
             target=run_jobs,
-            args=([Job("make_renditions", _RENDITIONS_S, renderer.run)], stop),
-            name="renditions",
+            args=(_patient_jobs(runtime, renderer, stop), stop),
+            name="patient-jobs",
             daemon=True,
         )
         rendering.start()
@@ -200,6 +201,14 @@ def _slow_jobs(runtime: Runtime, stop: threading.Event) -> list[Job]:
 
     # What readers found missing need not wait for the next pass.
     return [Job("scrub", _SCRUB_S, scrubber.run), Job("repair", _REPAIR_S, repair)]
+
+
+def _patient_jobs(runtime: Runtime, renderer: RenditionMaker, stop: threading.Event) -> list[Job]:
+    reindexer = Reindexer(runtime.db, runtime.blobs, _ACTOR, runtime.clock, stop.is_set)
+    return [
+        Job("reindex", _RENDITIONS_S, reindexer.run),
+        Job("make_renditions", _RENDITIONS_S, renderer.run),
+    ]
 
 
 def _rendition_maker(runtime: Runtime, stop: threading.Event) -> RenditionMaker:

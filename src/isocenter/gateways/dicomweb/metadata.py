@@ -15,6 +15,7 @@ import msgspec
 from isocenter.domain.access.model import Actor, Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import InstanceLocation, Series, SeriesMetadata
+from isocenter.domain.archive.service import attributes
 from isocenter.gateways.dicomweb.pictures import read_head
 from isocenter.infra.blobs import BlobMissing, BlobStore
 from isocenter.infra.db import Database
@@ -31,6 +32,14 @@ _STUDY_INSTANCE_UID: Final = "0020000D"
 _SERIES_INSTANCE_UID: Final = "0020000E"
 _TIMEZONE_OFFSET_FROM_UTC: Final = "00080201"
 _REQUEST_ATTRIBUTES: Final = "00400275"
+_KNOWN_KEYS: Final = frozenset({
+    _AVAILABLE_TRANSFER_SYNTAX_UID,
+    _SOP_CLASS_UID,
+    _SOP_INSTANCE_UID,
+    _STUDY_INSTANCE_UID,
+    _SERIES_INSTANCE_UID,
+})
+_ACTOR: Final = Actor.system("metadata")
 _REQUEST_IDS: Final = {
     "requested_procedure_id": "00401001",
     "scheduled_procedure_step_id": "00400009",
@@ -48,7 +57,7 @@ def series_metadata(db: Database, blobs: BlobStore, viewer: Viewer, series: Seri
         )
     models = [instance_metadata(blobs, each) for each in locations]
     made = msgspec.json.encode(models)
-    _keep(db, blobs, series, _described(blobs.put(made).key, models))
+    _keep(db, blobs, series, models, _described(blobs.put(made).key, models))
     return made
 
 
@@ -85,16 +94,22 @@ def _text(model: JsonObject, tag: str) -> str:
     return str(values[0] or "").strip() if values else ""
 
 
-def _keep(db: Database, blobs: BlobStore, series: Series, made: SeriesMetadata) -> None:
-    """Name the object for those who ask later; the one before is left to the sweeper."""
+def _keep(
+    db: Database,
+    blobs: BlobStore,
+    series: Series,
+    models: Sequence[JsonObject],
+    made: SeriesMetadata,
+) -> None:
+    """Name the object for those who ask later; the one before is left to the sweeper.
+
+    What is indexed beyond the archive's own attributes is taken from it at the same time.
+    """
+    actor, uids = _ACTOR, (series.study_instance_uid, series.series_instance_uid)
     with db.transaction() as tx:
-        kept = archive.set_series_metadata(
-            tx,
-            Actor.system("metadata"),
-            series.study_instance_uid,
-            series.series_instance_uid,
-            made,
-        )
+        kept = archive.set_series_metadata(tx, actor, *uids, made)
+        if kept:
+            attributes.index_series(tx, actor, *uids, models)
     if not kept:
         blobs.delete(made.blob_key)
 
@@ -112,6 +127,11 @@ def instance_metadata(blobs: BlobStore, location: InstanceLocation) -> JsonObjec
         model = _known(location)
     model[_AVAILABLE_TRANSFER_SYNTAX_UID] = {"vr": "UI", "Value": [location.transfer_syntax_uid]}
     return model
+
+
+def is_unreadable(model: JsonObject) -> bool:
+    """Whether this is all that is known of an instance whose header cannot be read."""
+    return model.keys() <= _KNOWN_KEYS
 
 
 def with_root(metadata: bytes, root: str) -> bytes:

@@ -29,7 +29,8 @@ from isocenter.gateways.dicomweb.context import (
 from isocenter.gateways.dicomweb.errors import NotAcceptable
 from isocenter.gateways.dicomweb.retrieve import accepted
 from isocenter.infra.db import Tx
-from isocenter.readmodels import study_list
+from isocenter.readmodels import indexed_attributes, study_list
+from isocenter.readmodels.indexed_attributes import Beyond
 from isocenter.standards.dicom import dictionary
 from isocenter.standards.dicom.json_model import JsonObject
 from isocenter.standards.dicom.matching import ListOfUid, Query, tags_of
@@ -99,8 +100,10 @@ async def _answer(request: Request, search: Search, level: Level) -> Response:
     most = context.options.search_results_max
     limit = min(query.limit if query.limit is not None else most, most)
     asked = _Asked(query, level, limit, service_root(request))
-    objects, more = await context.pool.call(_found, request, search, asked, viewer)
-    warnings = _warnings(query, level, truncated=more and query.limit != limit)
+    found = await context.pool.call(_found, request, search, asked, viewer)
+    objects = found.objects
+    truncated = found.has_more and query.limit != limit
+    warnings = _warnings(found.ignored, truncated=truncated)
     headers: dict[str, str] = {}
     if warnings:
         headers["Warning"] = ", ".join(f'299 {request.url.netloc} "{w}"' for w in warnings)
@@ -122,21 +125,46 @@ class _Asked:
     root: str
 
 
-def _found(
-    request: Request, search: Search, asked: _Asked, viewer: Viewer
-) -> tuple[list[JsonObject], bool]:
-    """The answers, and whether there are more: all in one hop to a thread."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The answers, whether there are more, and attributes that did not restrict the search."""
+
+    objects: list[JsonObject]
+    has_more: bool
+    ignored: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows, what they were searched by beyond the archive's attributes, and its values."""
+
+    rows: Sequence[Any]
+    beyond: Beyond
+    values: Sequence[Mapping[int, Sequence[str]]]
+
+
+def _found(request: Request, search: Search, asked: _Asked, viewer: Viewer) -> _Found:
+    """The answers: all in one hop to a thread."""
     context = context_of(request)
-    rows = context.pool.each_here(lambda tx: _search(tx, request, search, asked))
-    objects = _objects(context, viewer, rows[: asked.limit], asked)
-    return objects, len(rows) > asked.limit
+    searched = context.pool.each_here(lambda tx: _search(tx, request, search, asked))
+    tags = tags_of(searched.beyond.conditions)
+    return _Found(
+        _objects(context, viewer, searched, asked),
+        len(searched.rows) > asked.limit,
+        tags - _MATCHED[asked.level] - searched.beyond.columns.keys(),
+    )
 
 
-def _search(tx: Tx, request: Request, search: Search, asked: _Asked) -> Sequence[Any]:
+def _search(tx: Tx, request: Request, search: Search, asked: _Asked) -> _Rows:
     """One row more than the limit where there are more, and the search on record."""
-    context, actor = context_of(request), actor_of(request)
+    context, actor, viewer = context_of(request), actor_of(request), viewer_of(request)
     query, level, limit = asked.query, asked.level, asked.limit
-    found = search(tx, viewer_of(request), query.conditions, limit=limit + 1, offset=query.offset)
+    more = indexed_attributes.beyond(
+        tx, viewer, level, query.conditions, returned=query.returned, own=_RETURNED[level]
+    )
+    found = search(
+        tx, viewer, more.conditions, more=more.columns, limit=limit + 1, offset=query.offset
+    )
     entry = AuditEntry(
         action=f"{level}.search",
         actor=actor.name,
@@ -150,21 +178,26 @@ def _search(tx: Tx, request: Request, search: Search, asked: _Asked) -> Sequence
         },
     )
     record(tx, entry, now=context.clock())
-    return found
+    values = indexed_attributes.values_of(tx, viewer, more.asked, found[:limit])
+    return _Rows(found, more, values)
 
 
-def _objects(
-    context: Dicomweb, viewer: Viewer, rows: Sequence[Any], asked: _Asked
-) -> list[JsonObject]:
-    """The rows as DICOM JSON, with what was asked for beyond the index."""
+def _objects(context: Dicomweb, viewer: Viewer, searched: _Rows, asked: _Asked) -> list[JsonObject]:
+    """The rows as DICOM JSON, with what was asked for beyond the archive's attributes."""
+    rows = searched.rows[: asked.limit]
     objects = [_object(row, asked.root) for row in rows]
-    is_wanted = search_fields.wanted(asked.query, asked.level, _RETURNED[asked.level])
+    indexed = searched.beyond.asked
+    if indexed:
+        for known, values in zip(objects, searched.values, strict=True):
+            known |= search_fields.indexed_fields(searched.beyond, values)
+    own = _RETURNED[asked.level] | indexed.keys() | searched.beyond.creators.keys()
+    is_wanted = search_fields.wanted(asked.query, asked.level, own)
     if is_wanted is not None:
         more = search_fields.stored_fields(context, viewer, rows, asked.level, is_wanted)
-        objects = [
-            dict(sorted({**known, **stored}.items()))
-            for known, stored in zip(objects, more, strict=True)
-        ]
+        for known, stored in zip(objects, more, strict=True):
+            known |= stored
+    if indexed or is_wanted is not None:
+        objects = [dict(sorted(each.items())) for each in objects]
     return objects
 
 
@@ -180,12 +213,11 @@ async def _xml_answer(
     return Response(content, HTTPStatus.OK, headers, content_type(DICOM_XML, boundary))
 
 
-def _warnings(query: Query, level: Level, *, truncated: bool) -> list[str]:
+def _warnings(ignored: frozenset[int], *, truncated: bool) -> list[str]:
     """What the client should know of the answer.
 
     Standard: PS3.18 8.3.4.4, 10.6.3
     """
-    ignored = tags_of(query.conditions) - _MATCHED[level]
     warnings: list[str] = []
     if ignored:
         names = " ".join(f"{tag:08X}" for tag in sorted(ignored))

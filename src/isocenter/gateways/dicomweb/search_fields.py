@@ -6,7 +6,7 @@ metadata object of their series. Attributes below the level of the search are le
 Standard: PS3.18 8.3.4.3, 10.6.1.2.3
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -17,8 +17,10 @@ from isocenter.gateways.dicomweb.context import Dicomweb
 from isocenter.gateways.dicomweb.metadata import instance_metadata, series_metadata
 from isocenter.infra.blobs import BlobMissing
 from isocenter.readmodels import representatives
-from isocenter.standards.dicom.json_model import JsonObject
+from isocenter.readmodels.indexed_attributes import Beyond, creator_tag, element_of
+from isocenter.standards.dicom.json_model import JsonObject, to_json
 from isocenter.standards.dicom.matching import Query
+from isocenter.standards.dicom.values_model import DataSet
 from isocenter.standards.dicomweb.attribute_levels import Level, is_at
 
 _SPECIFIC_CHARACTER_SET: Final = 0x0008_0005
@@ -33,6 +35,19 @@ def wanted(query: Query, level: Level, indexed: frozenset[int]) -> Callable[[int
     asked = {tag for tag in query.returned - indexed if is_at(tag, level)}
     asked.discard(_SPECIFIC_CHARACTER_SET)  # answers are in UTF-8
     return asked.__contains__ if asked else None
+
+
+def indexed_fields(beyond: Beyond, values: Mapping[int, Sequence[str]]) -> JsonObject:
+    """What an administrator had indexed of one row, as DICOM JSON."""
+    if not values:
+        return {}
+    dataset = DataSet()
+    for tag, texts in values.items():
+        dataset[tag] = element_of(beyond.asked[tag].vr, texts)
+        creator = creator_tag(tag)
+        if creator in beyond.creators:
+            dataset.put(creator, beyond.creators[creator])
+    return to_json(dataset)
 
 
 def stored_fields(

@@ -7,9 +7,10 @@ status of each answer says so.
 Standard: PS3.4 C.4.1, C.6.1, C.6.2
 """
 
-from collections.abc import Generator, Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import date, datetime, time
+from itertools import islice
 from typing import ClassVar, Final
 
 from isocenter.domain.access.model import Action, Actor, Viewer
@@ -20,9 +21,17 @@ from isocenter.gateways.dimse.ports import QueryRequest
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Tx
 from isocenter.infra.pools import Pool
+from isocenter.readmodels.indexed_attributes import (
+    Beyond,
+    beyond,
+    element_of,
+    values_of,
+)
+from isocenter.readmodels.indexed_attributes import Level as IndexedLevel
 from isocenter.readmodels.study_list_stream import Row, stream
 from isocenter.standards.dicom import character_sets
 from isocenter.standards.dicom.dictionary import vr_of
+from isocenter.standards.dicom.matching import tags_of
 from isocenter.standards.dicom.matching_keys import NOT_KEYS
 from isocenter.standards.dicom.query_retrieve import (
     QUERY_RETRIEVE_LEVEL,
@@ -88,6 +97,14 @@ _REQUEST_TAGS: Final[Mapping[str, int]] = {
     "requested_procedure_id": 0x00401001,
 }
 _ALWAYS: Final = frozenset({QUERY_RETRIEVE_LEVEL, _RETRIEVE_AE_TITLE, _INSTANCE_AVAILABILITY})
+_OWN: Final = _ALWAYS | NOT_KEYS | frozenset(_TAGS.values())
+_LEVELS: Final[Mapping[Level, IndexedLevel]] = {
+    Level.STUDY: "study",
+    Level.SERIES: "series",
+    Level.IMAGE: "instance",
+}
+# Values of the side index are looked up for so many answers together.
+_ROWS_AT_ONCE: Final = 200
 
 
 class TooManyMatches(IsocenterError):
@@ -114,11 +131,7 @@ class StudyQuery:
             TooManyMatches: after the first ``matches_max``.
         """
         asked = parse_query(request.identifier, request.sop_class_uid, request.extensions)
-        actor = Actor.dicom_peer(
-            request.grant.peer_name,
-            request.caller.address,
-            [each.value for each in request.grant.services],
-        )
+        actor = _actor(request)
         viewer = Viewer.of(actor, Action.STUDY_READ)
         self._pool.each_here(lambda tx: _audit(tx, actor, asked, now=self._clock()))
         return self._matches(viewer, asked, request.identifier)
@@ -128,7 +141,13 @@ class StudyQuery:
 
         Standard: PS3.4 C.4.1.1.4 (status FF01)
         """
-        known = _ALWAYS | NOT_KEYS | frozenset(_TAGS.values())
+        if _OWN.issuperset(request.identifier):
+            return False
+        asked = parse_query(request.identifier, request.sop_class_uid, request.extensions)
+        viewer = Viewer.of(_actor(request), Action.STUDY_READ)
+        with self._pool.db.read() as tx:
+            more = _beyond(tx, viewer, asked)
+        known = _OWN | more.asked.keys() | more.creators.keys()
         return not known.issuperset(request.identifier)
 
     def _matches(
@@ -136,18 +155,61 @@ class StudyQuery:
     ) -> Generator[DataSet, None, None]:
         limit = self._matches_max
         with self._pool.db.read() as tx:
-            rows = stream(tx, viewer, asked.level, asked.conditions, limit=limit + 1)
-            for number, row in enumerate(rows):
-                if number == limit:
+            more = _beyond(tx, viewer, asked)
+            rows = stream(
+                tx, viewer, asked.level, more.conditions, more=more.columns, limit=limit + 1
+            )
+            number = 0
+            while lot := list(islice(rows, _ROWS_AT_ONCE)):
+                values = values_of(tx, viewer, more.asked, lot)
+                for row, beside in zip(lot, values, strict=True):
+                    number += 1
+                    if number > limit:
+                        break
+                    found = _Beside(more, beside)
+                    yield answer(row, asked, identifier, found, self._ae_title)
+                if number > limit:
                     rows.close()
                     break
-                yield answer(row, asked, identifier, retrieve_ae_title=self._ae_title)
             else:
                 return
         raise TooManyMatches(f"more than {limit} matches: ask for less")
 
 
-def answer(row: Row, asked: LevelQuery, identifier: DataSet, *, retrieve_ae_title: str) -> DataSet:
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What an administrator had indexed of one row."""
+
+    beyond: Beyond
+    values: Mapping[int, Sequence[str]]
+
+    def add_to(self, found: DataSet) -> None:
+        """Put it into the answer; what the row has none of is empty there."""
+        for tag, each in self.beyond.asked.items():
+            found[tag] = element_of(each.vr, self.values.get(tag, ()))
+        for tag, creator in self.beyond.creators.items():
+            found.put(tag, creator)
+
+
+def _actor(request: QueryRequest) -> Actor:
+    return Actor.dicom_peer(
+        request.grant.peer_name,
+        request.caller.address,
+        [each.value for each in request.grant.services],
+    )
+
+
+def _beyond(tx: Tx, viewer: Viewer, asked: LevelQuery) -> Beyond:
+    """What the identifier asks for that is indexed beyond the archive's own attributes."""
+    level = _LEVELS.get(asked.level)
+    if level is None or (asked.returned | tags_of(asked.conditions)) <= _OWN:
+        return Beyond(tuple(asked.conditions), {}, {}, {})
+    return beyond(tx, viewer, level, asked.conditions, returned=asked.returned, own=_OWN)
+
+
+def answer(
+    row: Row, asked: LevelQuery, identifier: DataSet, beside: _Beside, retrieve_ae_title: str
+) -> DataSet:
     """The identifier of the answer that stands for a row.
 
     It is in the character set of the question if that holds all of it.
@@ -162,6 +224,7 @@ def answer(row: Row, asked: LevelQuery, identifier: DataSet, *, retrieve_ae_titl
         tag = _TAGS.get(field.name)
         if tag in asked.returned:
             found[tag] = _element(tag, getattr(row, field.name))
+    beside.add_to(found)
     terms = character_sets.choose(found.all_texts(), identifier.specific_character_set)
     if terms:
         found.put(SPECIFIC_CHARACTER_SET, *terms)

@@ -74,7 +74,23 @@ class Items:
     source: LiteralString | None = None
 
 
-Columns: TypeAlias = Mapping[int, Column | Items]
+@dataclass(frozen=True, slots=True)
+class SideValues:
+    """An attribute whose values are rows of another table: any of them may match.
+
+    Attributes:
+        source: a ``from`` item with the condition that picks the rows, so that a further condition
+            may follow behind ``and``.
+        parameters: of ``source``.
+        column: of a row.
+    """
+
+    source: LiteralString
+    parameters: tuple[Any, ...]
+    column: Column
+
+
+Columns: TypeAlias = Mapping[int, Column | Items | SideValues]
 
 
 def where(conditions: Iterable[Condition], columns: Columns) -> Clause:
@@ -104,12 +120,28 @@ def supported(conditions: Iterable[Condition], columns: Columns) -> tuple[Condit
                 inside = supported(condition.conditions, items.columns)
                 if inside:
                     found.append(SequenceMatch(condition.tag, inside))
-        elif all(isinstance(columns.get(tag), Column) for tag in tags_of([condition])):
+        elif _is_held(condition, columns):
             found.append(condition)
     return tuple(found)
 
 
+def _is_held(condition: Condition, columns: Columns) -> bool:
+    if isinstance(condition, CombinedDateTimeRange):
+        kinds: tuple[type, ...] = (Column,)
+    else:
+        kinds = (Column, SideValues)
+    return all(isinstance(columns.get(tag), kinds) for tag in tags_of([condition]))
+
+
 def _compiled(condition: Condition, columns: Columns) -> Clause:
+    if not isinstance(condition, CombinedDateTimeRange | AnyOf | Universal):
+        side = columns.get(condition.tag)
+        if isinstance(side, SideValues):
+            return _beside(condition, side)
+    return _in_columns(condition, columns)
+
+
+def _in_columns(condition: Condition, columns: Columns) -> Clause:
     match condition:
         case Universal():
             return "true", []
@@ -129,6 +161,15 @@ def _compiled(condition: Condition, columns: Columns) -> Clause:
             return _name(condition, _column(condition.tag, columns, "person_name"))
         case FuzzyName():
             return _fuzzy(condition, _column(condition.tag, columns, "person_name"))
+
+
+def _beside(condition: Condition, side: SideValues) -> Clause:
+    picked: LiteralString = "exists (select from " + side.source
+    if isinstance(condition, EmptyValue):
+        return "not " + picked + ")", list(side.parameters)
+    (tag,) = tags_of([condition])
+    inside, values = _compiled(condition, {tag: side.column})
+    return picked + " and " + inside + ")", [*side.parameters, *values]
 
 
 def _column(tag: int, columns: Columns, kind: ColumnKind | None = None) -> Column:

@@ -5,7 +5,7 @@ constraint answers with other people's studies. Levels and required keys are not
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Final
@@ -120,8 +120,17 @@ def _condition(tag: int, element: Element, *, fuzzy: bool, combined: bool) -> Co
         conditions = _conditions(item, fuzzy=fuzzy, combined=inside)
         return SequenceMatch(tag, conditions) if conditions else Universal(tag)
     vr = dictionary.vr_of(tag) if element.vr == "UN" else element.vr
-    values = [str(v) for v in element.values if isinstance(v, str | int | float)]
-    return _of_values(tag, vr, values, fuzzy=fuzzy)
+    return _of_values(tag, vr, list(_texts(element)), fuzzy=fuzzy)
+
+
+def _texts(element: Element) -> Iterator[str]:
+    """The values of a key; of one whose VR nobody tells (UN), what its bytes say as text."""
+    for value in element.values:
+        if isinstance(value, bytes):
+            if element.vr == "UN":
+                yield from value.decode("ascii", "replace").split("\\")
+        elif isinstance(value, str | int | float):
+            yield str(value)
 
 
 def _of_values(tag: int, vr: str, values: Sequence[str], *, fuzzy: bool) -> Condition:
@@ -165,6 +174,22 @@ def _of_value(tag: int, vr: str, value: str, *, fuzzy: bool) -> Condition:
             if vr in _WILDCARD_VRS and ("*" in value or "?" in value):
                 return Wildcard(tag, vr, value)
             return SingleValue(tag, vr, value)
+
+
+def with_vr(condition: Condition, vr: str) -> Condition:
+    """The same condition on an attribute of which it is known now that it has this VR.
+
+    For private attributes, whose VR no dictionary tells. Raises ``UnmatchableKeyError``.
+    """
+    match condition:
+        case SingleValue(tag, known, value) if known != vr:
+            return _of_value(tag, vr, value, fuzzy=False)
+        case Wildcard(tag, known, pattern) if known != vr:
+            return _of_value(tag, vr, pattern, fuzzy=False)
+        case AnyOf(tag, options):
+            return AnyOf(tag, tuple(with_vr(each, vr) for each in options))
+        case _:
+            return condition
 
 
 def _number(tag: int, vr: str, value: str) -> Condition:

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from isocenter.gateways.web.api import (
     access,
+    attributes,
     audit,
     deliveries,
     events,
@@ -39,5 +40,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     access.router,
     audit.router,
     storage.router,
+    attributes.router,
     events.router,
 )
