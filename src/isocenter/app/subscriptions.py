@@ -52,7 +52,12 @@ from isocenter.domain.scheduling.events import (
     StepStatusChanged,
 )
 from isocenter.domain.worklist import handlers as worklist
-from isocenter.domain.worklist.events import StepForwardDue, StepPerformed, WorkitemReportDue
+from isocenter.domain.worklist.events import (
+    StepForwardDue,
+    StepNotificationDue,
+    StepPerformed,
+    WorkitemReportDue,
+)
 from isocenter.infra.db import Tx
 from isocenter.infra.outbox import BatchHandler, GiveUp, Handler, Router, Subscription
 
@@ -121,6 +126,7 @@ class WorkerParts(TypedDict, total=False):
     carry_objects: Handler
     want_renditions: Handler
     forward_step: Handler
+    notify_step: Handler
     report_workitem: Handler
     write_note: Handler
     write_findings: Handler
@@ -228,6 +234,13 @@ def _outside(parts: WorkerParts) -> list[Subscription]:
             "worklist.forward_step",
             StepForwardDue,
             parts.get("forward_step", only_in_the_worker),
+            200,
+            600.0,
+        ),
+        (
+            "worklist.notify_step",
+            StepNotificationDue,
+            parts.get("notify_step", only_in_the_worker),
             200,
             600.0,
         ),

@@ -3,7 +3,10 @@
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
-from pynetdicom.sop_class import ModalityPerformedProcedureStep
+from pynetdicom.sop_class import (
+    ModalityPerformedProcedureStep,
+    ModalityPerformedProcedureStepNotification,
+)
 
 from isocenter.app.subscriptions import router
 from isocenter.domain.peers import service as peers
@@ -11,7 +14,7 @@ from isocenter.domain.peers.model import DicomPeer
 from isocenter.domain.worklist import service as worklist
 from isocenter.domain.worklist.model import ScheduledReference
 from isocenter.gateways.dimse.mpps import step_start, step_update
-from isocenter.gateways.dimse.mpps_forwarding import StepForwarder
+from isocenter.gateways.dimse.mpps_forwarding import StepForwarder, StepNotifier
 from isocenter.infra.outbox import Dispatcher
 from isocenter.standards.dicom.json_model import from_json
 from tests.builders import SYSTEM
@@ -101,3 +104,64 @@ def test_another_system_is_told_in_order_and_once_it_is_back(make_database, mana
             "select detail ->> 'status' from audit.record where action = 'performed_step.forward'"
             " order by record_key"
         ) == ["IN PROGRESS", "COMPLETED"]
+
+
+class Listener:
+    """Another system that hears of events, and asks for more as it likes."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[int, str]] = []
+        self.status = 0x0000
+        self.ae = AE("PACS2")
+        # It is the SCU of the class, although we open the association.
+        self.ae.add_supported_context(
+            ModalityPerformedProcedureStepNotification, scu_role=False, scp_role=True
+        )
+        handlers = [(evt.EVT_N_EVENT_REPORT, self._event)]
+        self.server = self.ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
+        self.port = int(self.server.server_address[1])
+
+    def _event(self, event):
+        assert len(event.event_information) == 0
+        self.heard.append((event.event_type, event.request.AffectedSOPInstanceUID))
+        return self.status, None
+
+
+def test_another_system_hears_that_something_was_said(make_database):
+    clock = FixedClock()
+    table = router(notify_step=StepNotifier(ae_title="ISOCENTER"))
+    database = make_database(router=table)
+    dispatcher = Dispatcher(database, table, clock=clock, workers=1, external_workers=1)
+    listener = Listener()
+    try:
+        with database.transaction() as tx:
+            for name in ("pacs2", "ct1"):
+                peer = DicomPeer(
+                    name, name.upper(), "127.0.0.1", listener.port, steps_notified=True
+                )
+                peers.add_dicom_peer(tx, SYSTEM, peer, now=clock())
+            for uid in ("2.25.1", "2.25.2"):
+                start = step_start(uid, say(created(None)), clock().tzinfo, latest=clock())
+                worklist.start(tx, MODALITY, start, now=clock())
+        dispatcher.run_once()
+        assert listener.heard == [(1, "2.25.1"), (1, "2.25.2")]
+        listener.status = 0x0110  # it cannot now
+        for uid, status in (("2.25.1", ""), ("2.25.1", "COMPLETED"), ("2.25.2", "DISCONTINUED")):
+            said = ended(status or "COMPLETED")
+            if not status:
+                said = {"PerformedProcedureStepDescription": "two more"}
+            with database.transaction() as tx:
+                update = step_update(say(said), clock().tzinfo)
+                worklist.update(tx, MODALITY, uid, update, now=clock())
+        dispatcher.run_once()
+        listener.heard.clear()
+        listener.status = 0x0000
+        for _ in range(4):
+            clock.advance(minutes=20)
+            dispatcher.run_once()
+    finally:
+        listener.ae.shutdown()
+    assert listener.heard == [(4, "2.25.1"), (2, "2.25.1"), (3, "2.25.2")]
+    with database.read() as tx:
+        told = tx.values("select detail from audit.record where action = 'performed_step.notify'")
+    assert told == [{"recipient": "pacs2"}] * 5

@@ -51,6 +51,9 @@ def add_dicom(  # noqa: PLR0913 options of a command, given by name
     forward_steps: Annotated[
         bool, typer.Option("--forward-steps", help="Tell it what scanners say they did (MPPS).")
     ] = False,
+    notify_steps: Annotated[
+        bool, typer.Option("--notify-steps", help="Tell it that they said something (N-EVENT).")
+    ] = False,
 ) -> None:
     """Add a DICOM peer.
 
@@ -65,6 +68,7 @@ def add_dicom(  # noqa: PLR0913 options of a command, given by name
         tls,
         identity_required=identity_required,
         steps_forwarded=forward_steps,
+        steps_notified=notify_steps,
     )
     with session.database(session.settings()) as db, db.transaction() as tx:
         peers.add_dicom_peer(tx, session.actor(), described, now=utc_now())

@@ -32,7 +32,7 @@ from isocenter.domain.identity import service as identity
 from isocenter.domain.monitoring import service as monitoring
 from isocenter.domain.worklist import service as worklist
 from isocenter.gateways.dicomweb.metadata import series_metadata
-from isocenter.gateways.dimse.mpps_forwarding import StepForwarder
+from isocenter.gateways.dimse.mpps_forwarding import StepForwarder, StepNotifier
 from isocenter.gateways.dimse.ups_reports import WorkitemReporter
 from isocenter.infra import outbox
 from isocenter.infra.db import Database, Tx
@@ -68,6 +68,9 @@ def run(settings: Settings) -> None:
             ),
             want_renditions=renderer.on_study_completed,
             forward_step=StepForwarder(
+                ae_title=settings.ae_title, tls=dicom_client_context(settings)
+            ),
+            notify_step=StepNotifier(
                 ae_title=settings.ae_title, tls=dicom_client_context(settings)
             ),
             write_findings=EvidenceWriter(

@@ -24,6 +24,7 @@ class DicomPeerRow:
     enabled: bool
     identity_required: bool
     steps_forwarded: bool
+    steps_notified: bool
 
     def peer(self) -> DicomPeer:
         """The row as the model's peer."""
@@ -37,6 +38,7 @@ class DicomPeerRow:
             enabled=self.enabled,
             identity_required=self.identity_required,
             steps_forwarded=self.steps_forwarded,
+            steps_notified=self.steps_notified,
         )
 
 
@@ -89,9 +91,10 @@ def insert_dicom_peer(tx: Tx, peer: DicomPeer, now: datetime) -> int:
         """
         insert into peers.dicom_peer
                (name, ae_title, host, port, allow, tls, enabled, identity_required,
-                steps_forwarded, added_at)
+                steps_forwarded, steps_notified, added_at)
         values (%(name)s, %(ae_title)s, %(host)s, %(port)s, %(allow)s::text[], %(tls)s,
-                %(enabled)s, %(identity_required)s, %(steps_forwarded)s, %(now)s)
+                %(enabled)s, %(identity_required)s, %(steps_forwarded)s,
+                %(steps_notified)s, %(now)s)
             on conflict do nothing
         """,
         {**asdict(peer), "allow": sorted(peer.allow), "now": now},
@@ -133,7 +136,8 @@ def dicom_peers(tx: Tx) -> list[DicomPeer]:
     rows = tx.all(
         DicomPeerRow,
         """
-        select name, ae_title, host, port, allow, tls, enabled, identity_required, steps_forwarded
+        select name, ae_title, host, port, allow, tls, enabled, identity_required, steps_forwarded,
+               steps_notified
           from peers.dicom_peer order by name
         """,
     )
@@ -145,7 +149,8 @@ def dicom_peer_by_title(tx: Tx, ae_title: str) -> DicomPeer | None:
     row = tx.maybe(
         DicomPeerRow,
         """
-        select name, ae_title, host, port, allow, tls, enabled, identity_required, steps_forwarded
+        select name, ae_title, host, port, allow, tls, enabled, identity_required, steps_forwarded,
+               steps_notified
           from peers.dicom_peer where ae_title = %s
         """,
         (ae_title,),

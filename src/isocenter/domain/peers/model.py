@@ -15,7 +15,7 @@ from isocenter.errors import IsocenterError, Kind
 
 DICOM_PERMISSIONS = frozenset({"store", "find", "move", "get", "worklist", "mpps", "ups"})
 HL7_SENT = frozenset({"oru", "orm", "adt"})
-HL7_RECEIVED = frozenset({"adt", "orm", "oru", "siu"})
+HL7_RECEIVED = frozenset({"adt", "orm", "oru", "siu", "qbp"})
 AE_TITLE_LENGTH_MAX = 16
 PENDING_CALLERS_MAX = 1000
 DICOM_PORT_USUAL = 104
@@ -66,6 +66,7 @@ class DicomPeer:
         allow: what it may do to us, of ``DICOM_PERMISSIONS``.
         identity_required: each of its associations must prove which user is behind it.
         steps_forwarded: it is told what other peers say that they did (MPPS).
+        steps_notified: it is told that they said something (MPPS notification).
     """
 
     name: str
@@ -77,6 +78,7 @@ class DicomPeer:
     enabled: bool = True
     identity_required: bool = False
     steps_forwarded: bool = False
+    steps_notified: bool = False
 
 
 @dataclass(frozen=True, slots=True)

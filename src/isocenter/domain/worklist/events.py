@@ -82,12 +82,33 @@ class StepForwardDue:
 
 
 @dataclass(frozen=True, slots=True)
+class StepNotificationDue:
+    """A peer is to be told that a performed step began, changed or ended, and nothing else.
+
+    Attributes:
+        event_type_id: of PS3.4 Table F.9.2-1.
+    """
+
+    name: ClassVar[str] = "worklist.step_notification_due"
+
+    recipient: str
+    sop_instance_uid: str
+    event_type_id: int
+
+    @property
+    def subject(self) -> str:
+        """The recipient: it is told everything in order."""
+        return f"step_listener/{self.recipient}"
+
+
+@dataclass(frozen=True, slots=True)
 class StepPerformed:
     """A modality said that it began, goes on or has ended; ``status`` is where it is now.
 
     Attributes:
         study_instance_uids: of the studies that it says it made.
         accession_numbers: of the exams whose steps it means; empty for an unscheduled one.
+        is_new: nobody had heard of it before.
     """
 
     name: ClassVar[str] = "worklist.step_performed"
@@ -96,6 +117,7 @@ class StepPerformed:
     status: str
     study_instance_uids: list[str]
     accession_numbers: list[str]
+    is_new: bool = False
 
     @property
     def subject(self) -> str:

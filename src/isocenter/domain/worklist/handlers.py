@@ -66,5 +66,6 @@ def on_step_performed(tx: Tx, event: StepPerformed, *, now: datetime) -> None:
 
 
 def on_step_to_be_told(tx: Tx, event: StepPerformed, *, now: datetime) -> None:
-    """Queue what the modality said for the peers that are told it."""
+    """Queue what the modality said for the peers that are told it, or told of it."""
     service.route_step(tx, _ACTOR, event.sop_instance_uid, now=now)
+    service.announce_step(tx, _ACTOR, event, now=now)

@@ -1,9 +1,10 @@
 """Modality Performed Procedure Step as SCU: tells other systems what modalities said to us.
 
 It is told in the words of the modality, under the same SOP Instance UID. A system that was away
-learns all in one association: that the step began, and where it is now.
+learns all in one association: that the step began, and where it is now. Who only wants to know that
+something was said is told by an event, and asks for the rest (``mpps``, N-GET).
 
-Standard: PS3.4 F.7; IHE RAD TF-2 4.6, 4.7 (Performed Procedure Step Manager)
+Standard: PS3.4 F.7, F.9; IHE RAD TF-2 4.6, 4.7 (Performed Procedure Step Manager)
 """
 
 import asyncio
@@ -14,9 +15,9 @@ from typing import Any, ClassVar, Final
 
 from isocenter.domain.access.model import Actor
 from isocenter.domain.peers import service as peers
-from isocenter.domain.peers.model import PeerUnknown
+from isocenter.domain.peers.model import DicomPeer, PeerUnknown
 from isocenter.domain.worklist import service as worklist
-from isocenter.domain.worklist.events import StepForwardDue
+from isocenter.domain.worklist.events import StepForwardDue, StepNotificationDue
 from isocenter.domain.worklist.service import Untold
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.dimse import scu
@@ -26,10 +27,14 @@ from isocenter.standards.dicom import performed_step as standard
 from isocenter.standards.dicom.dimse import messages as dimse
 from isocenter.standards.dicom.dimse.status import Category, Status, category_of
 from isocenter.standards.dicom.json_model import from_json
+from isocenter.standards.dicom.ul.items import RoleSelection
 from isocenter.standards.dicom.values import DataSet
 
 _ACTOR: Final = Actor.system("mpps")
 _CLASS: Final = standard.MODALITY_PERFORMED_PROCEDURE_STEP
+_NOTIFICATION: Final = standard.MODALITY_PERFORMED_PROCEDURE_STEP_NOTIFICATION
+# We tell events: in this association the SCP is the one that asks for it.
+_AS_SCP: Final = (RoleSelection(_NOTIFICATION, scu=False, scp=True),)
 _MAY_NO_LONGER_BE_UPDATED: Final = 0xA710
 _TIMEOUT_S: Final = 15.0
 _EMPTY_AT_FIRST: Final[Mapping[int, str]] = {
@@ -67,16 +72,57 @@ class StepForwarder:
         untold = worklist.untold(tx, _ACTOR, event.recipient, event.sop_instance_uid)
         if untold is None:
             return
-        called = scu.Peer(
-            host=peer.host,
-            port=peer.port,
-            called_ae_title=peer.ae_title,
-            calling_ae_title=self._ae_title,
-            tls=self._tls if peer.tls else None,
-            timeout_s=_TIMEOUT_S,
-        )
+        called = _call_to(peer, self._ae_title, self._tls)
         asyncio.run(_tell(called, untold))
         worklist.told(tx, _ACTOR, event.recipient, untold.step, now=now)
+
+
+class StepNotifier:
+    """Tells a peer that something was said; a reaction that acts outside the database.
+
+    Args:
+        ae_title: ours.
+        tls: used for the peers that want TLS.
+    """
+
+    def __init__(self, *, ae_title: str, tls: ssl.SSLContext | None = None) -> None:
+        self._ae_title = ae_title
+        self._tls = tls
+
+    def __call__(self, tx: Tx, event: StepNotificationDue, /, *, now: datetime) -> None:
+        """Notify; an ``IsocenterError`` is tried again later."""
+        try:
+            peer = peers.dicom_peer(tx, event.recipient)
+        except PeerUnknown as error:
+            raise GiveUp(f"there is no DICOM peer {event.recipient} any more") from error
+        asyncio.run(_notify(_call_to(peer, self._ae_title, self._tls), event))
+        worklist.announced(tx, _ACTOR, event.recipient, event.sop_instance_uid, now=now)
+
+
+def _call_to(peer: DicomPeer, ae_title: str, tls: ssl.SSLContext | None) -> scu.Peer:
+    return scu.Peer(
+        host=peer.host,
+        port=peer.port,
+        called_ae_title=peer.ae_title,
+        calling_ae_title=ae_title,
+        tls=tls if peer.tls else None,
+        timeout_s=_TIMEOUT_S,
+    )
+
+
+async def _notify(called: scu.Peer, event: StepNotificationDue) -> None:
+    """Standard: PS3.4 F.9.2 (the event's information has no attributes)."""
+    contexts = [(_NOTIFICATION, scu.UNCOMPRESSED)]
+    async with scu.associate(called, contexts, roles=_AS_SCP) as association:
+        request = dimse.NEventReportRequest(
+            message_id=association.next_message_id(),
+            affected_sop_class_uid=_NOTIFICATION,
+            affected_sop_instance_uid=event.sop_instance_uid,
+            event_type_id=event.event_type_id,
+        )
+        response, _ = await association.request(_NOTIFICATION, request)
+    if category_of(response.status) is Category.FAILURE:
+        raise StepRefused(f"status {response.status:04X}H")
 
 
 async def _tell(called: scu.Peer, untold: Untold) -> None:

@@ -87,3 +87,8 @@ def hl7_recipients(tx: Tx, kind: str) -> list[Hl7Peer]:
 def step_recipients(tx: Tx) -> list[DicomPeer]:
     """The enabled DICOM peers that are told what scanners did, by name."""
     return [each for each in store.dicom_peers(tx) if each.enabled and each.steps_forwarded]
+
+
+def step_listeners(tx: Tx) -> list[DicomPeer]:
+    """The enabled DICOM peers that are told that scanners did something, by name."""
+    return [each for each in store.dicom_peers(tx) if each.enabled and each.steps_notified]

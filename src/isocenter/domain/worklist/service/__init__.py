@@ -8,7 +8,14 @@ from isocenter.domain.worklist.service.entries import (
     record_query,
     withdraw,
 )
-from isocenter.domain.worklist.service.forwarding import Untold, route_step, told, untold
+from isocenter.domain.worklist.service.forwarding import (
+    Untold,
+    announce_step,
+    announced,
+    route_step,
+    told,
+    untold,
+)
 from isocenter.domain.worklist.service.performed import (
     book_again,
     confirm_series,
@@ -44,6 +51,8 @@ from isocenter.domain.worklist.service.workitems import (
 __all__ = [
     "Found",
     "Untold",
+    "announce_step",
+    "announced",
     "announcements",
     "book_again",
     "change_workitem_state",

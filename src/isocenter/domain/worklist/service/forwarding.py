@@ -8,10 +8,13 @@ from isocenter.domain.audit import service as audit
 from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.peers import service as peers
 from isocenter.domain.worklist._store import performed as store
-from isocenter.domain.worklist.events import StepForwardDue
+from isocenter.domain.worklist.events import StepForwardDue, StepNotificationDue, StepPerformed
 from isocenter.domain.worklist.model import PerformedStep, PerformedStepUnknown
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
+
+# PS3.4 Table F.9.2-1; a step in progress is 1 (In Progress) when it is new, else 4 (Updated).
+_EVENT_TYPES = {"COMPLETED": 2, "DISCONTINUED": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,41 @@ def route_step(tx: Tx, actor: Actor, sop_instance_uid: str, *, now: datetime) ->
     for peer in peers.step_recipients(tx):
         if peer.name != step.peer:
             outbox.append(tx, StepForwardDue(peer.name, sop_instance_uid), now=now)
+
+
+def announce_step(tx: Tx, actor: Actor, event: StepPerformed, *, now: datetime) -> None:
+    """Queue word of what became of a step for every peer that wants it, but not for who said it.
+
+    Raises ``PerformedStepUnknown``.
+
+    Standard: PS3.4 F.9.2
+    """
+    authorize(actor, Action.SCHEDULE_WRITE)
+    step = _required(tx, event.sop_instance_uid)
+    kind = _EVENT_TYPES.get(event.status, 1 if event.is_new else 4)
+    for peer in peers.step_listeners(tx):
+        if peer.name != step.peer:
+            due = StepNotificationDue(peer.name, event.sop_instance_uid, kind)
+            outbox.append(tx, due, now=now)
+
+
+def announced(
+    tx: Tx, actor: Actor, recipient: str, sop_instance_uid: str, *, now: datetime
+) -> None:
+    """Put on record that a peer was told of a step. Raises ``PerformedStepUnknown``."""
+    authorize(actor, Action.SCHEDULE_WRITE)
+    step = _required(tx, sop_instance_uid)
+    entry = AuditEntry(
+        action="performed_step.notify",
+        actor=actor.name,
+        actor_kind=actor.kind,
+        source=actor.source,
+        object_type="performed_step",
+        object_id=sop_instance_uid,
+        patient_id=step.patient_id,
+        detail={"recipient": recipient},
+    )
+    audit.record(tx, entry, now=now)
 
 
 def untold(tx: Tx, actor: Actor, recipient: str, sop_instance_uid: str) -> Untold | None:

@@ -38,6 +38,8 @@ from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 from isocenter.standards.dicom.performed_step import FIXED, required_at_end
 
+_STARTED = "performed_step.start"
+
 
 def start(tx: Tx, actor: Actor, step: StepStart, *, now: datetime) -> None:
     """Note that a modality has begun, whatever it says that it is doing, even nothing.
@@ -52,7 +54,7 @@ def start(tx: Tx, actor: Actor, step: StepStart, *, now: datetime) -> None:
         raise PerformedStepExists("a performed procedure step with this UID exists already")
     store.insert_references(tx, key, step.references)
     store.replace_series(tx, key, step.series)
-    _told(tx, actor, "performed_step.start", _required(tx, step.sop_instance_uid), now=now)
+    _told(tx, actor, _STARTED, _required(tx, step.sop_instance_uid), now=now)
 
 
 def update(
@@ -133,7 +135,8 @@ def _told(tx: Tx, actor: Actor, action: str, step: PerformedStep, *, now: dateti
     references = store.references_of(tx, step.performed_key)
     numbers = _settle(tx, actor, step.performed_key, now=now)
     studies = sorted({each.study_instance_uid for each in references})
-    event = StepPerformed(step.sop_instance_uid, step.status, studies, numbers)
+    is_new = action == _STARTED
+    event = StepPerformed(step.sop_instance_uid, step.status, studies, numbers, is_new)
     outbox.append(tx, event, now=now)
     entry = AuditEntry(
         action=action,

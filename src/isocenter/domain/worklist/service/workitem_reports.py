@@ -113,7 +113,7 @@ class Subject(NamedTuple):
 
 def audited(
     tx: Tx,
-    actor: Actor,
+    who: Actor,
     action: str,
     subject: Subject,
     *,
@@ -123,9 +123,9 @@ def audited(
     """Put on record what was done with a workitem."""
     entry = AuditEntry(
         action=action,
-        actor=actor.name,
-        actor_kind=actor.kind,
-        source=actor.source,
+        actor=who.name,
+        actor_kind=who.kind,
+        source=who.source,
         object_type="workitem",
         object_id=subject.sop_instance_uid,
         patient_id=subject.patient_id,

@@ -20,7 +20,8 @@ class DicomPeerShape(Shape):
     """A DICOM application entity and what it may do here.
 
     With ``identity_required`` its associations must prove which user is behind them; with
-    ``steps_forwarded`` it is told what scanners say that they did (MPPS).
+    ``steps_forwarded`` it is told what scanners say that they did (MPPS), with ``steps_notified``
+    that they said something.
     """
 
     name: str
@@ -32,6 +33,7 @@ class DicomPeerShape(Shape):
     enabled: bool = True
     identity_required: bool = False
     steps_forwarded: bool = False
+    steps_notified: bool = False
 
 
 class Hl7PeerShape(Shape):

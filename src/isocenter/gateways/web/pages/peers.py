@@ -55,6 +55,7 @@ class DicomForm(BaseModel):
     allow: list[str] = []
     identity_required: bool = False
     steps_forwarded: bool = False
+    steps_notified: bool = False
 
 
 class Hl7Form(BaseModel):
@@ -157,6 +158,7 @@ async def add_dicom(web: InWeb, actor: SignedIn, form: Annotated[DicomForm, Form
         allow=frozenset(form.allow),
         identity_required=form.identity_required,
         steps_forwarded=form.steps_forwarded,
+        steps_notified=form.steps_notified,
     )
     await web.pool.run(peers.add_dicom_peer, actor, peer, now=web.clock())
     return seen_after("/peers", "peer_added")
