@@ -27,7 +27,7 @@ from isocenter.gateways.dimse.retrieve import RetrieveService
 from isocenter.gateways.dimse.services import EchoService, MessageService
 from isocenter.gateways.dimse.storage import StoreService
 from isocenter.infra.clock import utc_now
-from isocenter.standards.dicom import uids
+from isocenter.standards.dicom import uids, unified_procedure_step
 from isocenter.standards.dicom.dimse.status import Status
 from isocenter.standards.dicom.performed_step import MODALITY_PERFORMED_PROCEDURE_STEP
 from isocenter.standards.dicom.query_retrieve import (
@@ -47,6 +47,8 @@ _CALLED: Final = frozenset({
     uids.STUDY_ROOT_FIND,
     uids.STUDY_ROOT_MOVE,
 })
+# Of which we are the SCP on associations that we ask for.
+_TOLD: Final = frozenset({unified_procedure_step.EVENT})
 _KINDS: Final[Mapping[Kind, str]] = {
     Kind.INCORRECT: "the request itself is wrong",
     Kind.NOT_FOUND: "what it names is not there",
@@ -94,6 +96,7 @@ def overview() -> str:
         if not _is_storage(each.uid)
     ]
     rows += [(_named(uid), uid, "yes", "no") for uid in sorted(_CALLED - {row[1] for row in rows})]
+    rows += [(_named(uid), uid, "no", "yes") for uid in sorted(_TOLD)]
     count = len(uids.storage_classes())
     everything = f"All {count} storage classes of PS3.6 (Annex A below), unknown and private ones"
     return table(["SOP class", "UID", "SCU", "SCP"], [*rows, (everything, "", "yes", "yes")])

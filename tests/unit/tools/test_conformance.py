@@ -27,7 +27,13 @@ def test_what_is_offered_needs_its_permission():
 
 def test_no_class_is_offered_that_has_no_service():
     named = {row[0] for row in rows(services.overview())}
-    assert not any("Print" in name or "Unified Procedure Step" in name for name in named)
+    assert not any("Print" in name or "Hanging Protocol" in name for name in named)
+
+
+def test_an_event_class_is_one_in_which_we_tell():
+    by_name = {row[0]: row[2:] for row in rows(services.overview())}
+    assert by_name["Unified Procedure Step - Push"] == ["no", "yes"]
+    assert by_name["Unified Procedure Step - Event"] == ["no", "yes"]
 
 
 def test_keys_stand_at_their_level_with_their_matching(keys):

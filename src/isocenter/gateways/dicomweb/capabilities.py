@@ -44,8 +44,10 @@ _ANSWERS: Final[dict[str, tuple[str, ...]]] = {
     "frames": (OCTET_STREAM, JPEG, "image/jls", "image/jp2", "image/jphc", "image/dicom-rle"),
     "pixeldata": (OCTET_STREAM,),
     "bulkdata": (OCTET_STREAM,),
+    "workitems": (DICOM_JSON, DICOM_XML),
 }
 _SEARCHES: Final = frozenset({"studies", "series", "instances"})
+_NO_SEARCHES: Final = ("metadata", "{workitem}")
 _SEARCH_PARAMETERS: Final = ("includefield", "fuzzymatching", "limit", "offset")
 
 
@@ -111,7 +113,11 @@ def _wadl(base: str, resources: Sequence[dict[str, Any]]) -> bytes:
         lines.append(f"<resource path={quoteattr(path)}>")
         for method in each["methods"]:
             lines.append(f"<method name={quoteattr(method)}>")
-            if method == "GET" and DICOM_JSON in each["answers"] and "metadata" not in path:
+            if (
+                method == "GET"
+                and DICOM_JSON in each["answers"]
+                and not path.endswith(_NO_SEARCHES)
+            ):
                 lines.append("<request>")
                 lines.extend(f'<param name="{name}" style="query"/>' for name in _SEARCH_PARAMETERS)
                 lines.append("</request>")
