@@ -23,10 +23,13 @@ from isocenter.gateways.hl7.apply_orders import (
 )
 from isocenter.gateways.hl7.apply_patients import apply_patients, record_visits
 from isocenter.gateways.hl7.apply_patients import what_came_of as patient_outcome
+from isocenter.gateways.hl7.apply_queries import QueryAnswer, answer
 from isocenter.gateways.hl7.refusal import refused
 from isocenter.gateways.hl7.translate_adt import PatientChange, patient_changes
 from isocenter.gateways.hl7.translate_orders import MESSAGE_TYPES, OrderChange, order_changes
 from isocenter.gateways.hl7.translate_patient import Reading
+from isocenter.gateways.hl7.translate_queries import MESSAGE_TYPES as QUERY_TYPES
+from isocenter.gateways.hl7.translate_queries import Query, query_of
 from isocenter.infra.db import Tx
 from isocenter.standards.hl7v2.ack import AckCode, ErrorCode
 from isocenter.standards.hl7v2.er7 import Message
@@ -60,17 +63,19 @@ class Effect:
     Attributes:
         text: one line without patient data.
         answers: what may be answered about its orders.
+        query_answer: what its sender asked for.
     """
 
     text: str
     patient_id: str | None = None
     accession_number: str | None = None
     answers: tuple[OrderAnswer, ...] = ()
+    query_answer: QueryAnswer | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a message asks for: changes of patients, or of orders, in its order.
+    """What a message asks for: changes of patients or orders, in its order, or an answer.
 
     Attributes:
         answered: its sender wants to know what became of each order.
@@ -80,6 +85,7 @@ class Intent:
     patients: tuple[PatientChange, ...] = ()
     orders: tuple[OrderChange, ...] = ()
     answered: bool = False
+    query: Query | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -140,6 +146,8 @@ def intent_of(
         )
     actor = Actor.hl7_peer(peer.name, address, peer.receive)
     reading = Reading(options.zone, peer.assigning_authority, now, options.trusted_authorities)
+    if kind == "qbp":
+        return Intent(actor, query=query_of(message, trigger, reading))
     if kind == "adt":
         return Intent(actor, patients=tuple(patient_changes(message, trigger, reading)))
     orders = tuple(order_changes(message, reading))
@@ -150,6 +158,8 @@ def apply(tx: Tx, intent: Intent, options: ReceiveOptions, *, now: datetime) -> 
     """Do what a message asks for. Raises what the services raise."""
     if intent.is_plain:
         return apply_all(tx, [intent], options, now=now)[0]
+    if intent.query is not None:
+        return _answer(tx, intent.actor, intent.query, now=now)
     if not (intent.orders or intent.patients):
         return Effect("sequence numbers agreed on")
     if intent.orders:
@@ -220,6 +230,8 @@ def _kind_of(message_code: str, trigger: str) -> str:
     """Return the kind of message as peers' permissions name it."""
     if message_code == "ADT":
         return "adt"
+    if (message_code, trigger) in QUERY_TYPES:
+        return "qbp"
     if (message_code, trigger) in MESSAGE_TYPES:
         return "orm"
     if message_code in {known for known, _ in MESSAGE_TYPES}:
@@ -232,6 +244,12 @@ def _kind_of(message_code: str, trigger: str) -> str:
         "MSH^1^9^1^1",
         "message type is not applied here",
     )
+
+
+def _answer(tx: Tx, actor: Actor, query: Query, *, now: datetime) -> Effect:
+    told = answer(tx, actor, query, now=now)
+    text = f"asked for {query.kind.name.lower()}: {told.found} patients told"
+    return Effect(text, query.identifier[0] or None, query_answer=told)
 
 
 def _apply_patients(

@@ -148,7 +148,7 @@ def receive(
         expected = _take_sequence_number(tx, received, now=now)
         if expected is not None:
             content = replace(content, expected_sequence_number=expected)
-        said = _Said(AckCode.AA, effect.text, content=content)
+        said = _said_of(effect, content)
         reply = _reply(received.origin, said, received, now=now)
         replies.append(reply)
         records.append(_record_of(received, reply, effect))
@@ -157,6 +157,15 @@ def receive(
     for reply in replies:
         _queue(tx, reply, now=now)
     return replies
+
+
+def _said_of(effect: Effect, content: Content) -> "_Said":
+    told = effect.query_answer
+    if told is None:
+        return _Said(AckCode.AA, effect.text, content=content)
+    content = replace(content, message_type=told.message_type, segments=told.segments)
+    first, more = (told.problems[0], told.problems[1:]) if told.problems else (None, ())
+    return _Said(told.code, effect.text, first, content, more)
 
 
 def refuse(
@@ -304,6 +313,7 @@ class _Said:
     effect: str
     problem: Problem | None = None
     content: Content = field(default_factory=Content)
+    more: tuple[Problem, ...] = ()
 
 
 def _reply(
@@ -324,7 +334,7 @@ def _reply(
         code,
         control_id=new_control_id(),
         timestamp=format_dtm(now),
-        problems=(problem,) if problem else (),
+        problems=(problem, *said.more) if problem else (),
         content=content,
     )
     return Reply(
@@ -360,7 +370,7 @@ def _reply_apart(received: _Received, said: _Said, *, now: datetime) -> Reply:
         said.code,
         control_id=control_id,
         timestamp=format_dtm(now),
-        problems=(said.problem,) if said.problem else (),
+        problems=(said.problem, *said.more) if said.problem else (),
         content=replace(said.content, accept=ack.Condition.ALWAYS.value),
     )
     return replace(

@@ -47,9 +47,12 @@ class Candidate:
 def candidates(
     tx: Tx, actor: Actor, person: Person, *, limit: int = CANDIDATES_MAX, now: datetime
 ) -> list[Candidate]:
-    """Who may be this person, best first, each surviving patient once."""
+    """Who may be this person, best first, each surviving patient once.
+
+    Whoever agrees less than two people do by chance is left out.
+    """
     authorize(actor, Action.PATIENT_READ)
-    found = _compared(tx, person, without=[])
+    found = [each for each in _compared(tx, person, without=[]) if each[1].weight > 0]
     entry = AuditEntry(
         action="patient.match",
         actor=actor.name,
