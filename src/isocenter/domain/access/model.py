@@ -122,6 +122,9 @@ HL7_PERMISSION_ACTIONS: Mapping[str, frozenset[Action]] = {
     "orm": frozenset({Action.PATIENT_WRITE, Action.ORDER_WRITE, Action.SCHEDULE_WRITE}),
     "siu": frozenset({Action.PATIENT_WRITE, Action.SCHEDULE_WRITE}),
     "oru": frozenset({Action.PATIENT_WRITE, Action.REPORT_WRITE}),
+    "mdm": frozenset({Action.PATIENT_WRITE, Action.REPORT_WRITE}),
+    "dft": frozenset({Action.PATIENT_WRITE}),
+    "bar": frozenset({Action.PATIENT_WRITE}),
     "qbp": frozenset({Action.PATIENT_READ}),
 }
 

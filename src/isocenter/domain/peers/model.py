@@ -15,7 +15,7 @@ from isocenter.errors import IsocenterError, Kind
 
 DICOM_PERMISSIONS = frozenset({"store", "find", "move", "get", "worklist", "mpps", "ups"})
 HL7_SENT = frozenset({"oru", "orm", "adt"})
-HL7_RECEIVED = frozenset({"adt", "orm", "oru", "siu", "qbp"})
+HL7_RECEIVED = frozenset({"adt", "orm", "oru", "siu", "qbp", "mdm", "dft", "bar"})
 AE_TITLE_LENGTH_MAX = 16
 PENDING_CALLERS_MAX = 1000
 DICOM_PORT_USUAL = 104
