@@ -3,7 +3,7 @@
 Standard: HL7 v2.5.1 2.9.2, 2.15.9.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Final
@@ -24,16 +24,30 @@ from isocenter.gateways.hl7.apply_orders import (
 from isocenter.gateways.hl7.apply_patients import apply_patients, record_visits
 from isocenter.gateways.hl7.apply_patients import what_came_of as patient_outcome
 from isocenter.gateways.hl7.apply_queries import QueryAnswer, answer
+from isocenter.gateways.hl7.apply_results import apply_results
 from isocenter.gateways.hl7.refusal import refused
-from isocenter.gateways.hl7.translate_adt import PatientChange, patient_changes
+from isocenter.gateways.hl7.translate_adt import PatientChange, account_changes, patient_changes
 from isocenter.gateways.hl7.translate_orders import MESSAGE_TYPES, OrderChange, order_changes
 from isocenter.gateways.hl7.translate_patient import Reading
+from isocenter.gateways.hl7.translate_results import (
+    MDM_EVENTS,
+    ResultChange,
+    document_notice,
+    observation_results,
+)
 from isocenter.gateways.hl7.translate_queries import MESSAGE_TYPES as QUERY_TYPES
 from isocenter.gateways.hl7.translate_queries import Query, query_of
 from isocenter.infra.db import Tx
 from isocenter.standards.hl7v2.ack import AckCode, ErrorCode
 from isocenter.standards.hl7v2.er7 import Message
 
+# What else is applied: MSH-9.1 in lower case is how peers' permissions name it.
+_OTHERS: Final[Mapping[str, Collection[str]]] = {
+    "ORU": {"R01"},
+    "MDM": MDM_EVENTS,
+    "DFT": {"P03", "P11"},
+    "BAR": {"P01", "P02", "P05", "P06", "P10", "P12"},
+}
 _PROCESSING_IDS: Final = frozenset({"", "P", "T", "D"})
 
 
@@ -85,6 +99,7 @@ class Intent:
     patients: tuple[PatientChange, ...] = ()
     orders: tuple[OrderChange, ...] = ()
     answered: bool = False
+    results: tuple[ResultChange, ...] = ()
     query: Query | None = None
 
     @property
@@ -148,6 +163,12 @@ def intent_of(
     reading = Reading(options.zone, peer.assigning_authority, now, options.trusted_authorities)
     if kind == "qbp":
         return Intent(actor, query=query_of(message, trigger, reading))
+    if kind == "oru":
+        return Intent(actor, results=tuple(observation_results(message, reading)))
+    if kind == "mdm":
+        return Intent(actor, results=tuple(document_notice(message, trigger, reading)))
+    if kind in {"dft", "bar"}:
+        return Intent(actor, patients=tuple(account_changes(message, kind, reading)))
     if kind == "adt":
         return Intent(actor, patients=tuple(patient_changes(message, trigger, reading)))
     orders = tuple(order_changes(message, reading))
@@ -160,6 +181,9 @@ def apply(tx: Tx, intent: Intent, options: ReceiveOptions, *, now: datetime) -> 
         return apply_all(tx, [intent], options, now=now)[0]
     if intent.query is not None:
         return _answer(tx, intent.actor, intent.query, now=now)
+    if intent.results:
+        texts = apply_results(tx, intent.actor, intent.results, now=now)
+        return Effect("; ".join(texts), intent.results[0].patient.identifiers[0].value)
     if not (intent.orders or intent.patients):
         return Effect("sequence numbers agreed on")
     if intent.orders:
@@ -234,7 +258,9 @@ def _kind_of(message_code: str, trigger: str) -> str:
         return "qbp"
     if (message_code, trigger) in MESSAGE_TYPES:
         return "orm"
-    if message_code in {known for known, _ in MESSAGE_TYPES}:
+    if trigger in _OTHERS.get(message_code, ()):
+        return message_code.lower()
+    if message_code in {*_OTHERS, *(known for known, _ in MESSAGE_TYPES)}:
         raise refused(
             AckCode.AR, ErrorCode.UNSUPPORTED_EVENT_CODE, "MSH^1^9^1^2", "event is not applied here"
         )

@@ -27,6 +27,7 @@ from isocenter.domain.orders.model import (
     StudyInstanceUidFixed,
 )
 from isocenter.domain.peers.service import OutOfSequence
+from isocenter.domain.reporting.model_external import ResultGoesBack
 from isocenter.errors import IsocenterError, Kind
 from isocenter.standards.hl7v2.ack import AckCode, ErrorCode, Problem
 
@@ -80,6 +81,7 @@ BY_SITUATION: Final[Mapping[type[IsocenterError], Answer]] = {
     LinkUnknown: Answer(AckCode.AE, ErrorCode.UNKNOWN_KEY_IDENTIFIER, "PID^2^3"),
     IdentifierUnknown: Answer(AckCode.AE, ErrorCode.UNKNOWN_KEY_IDENTIFIER, "MRG^1^1"),
     IdentifierTaken: Answer(AckCode.AE, ErrorCode.DUPLICATE_KEY_IDENTIFIER, "PID^1^3"),
+    ResultGoesBack: Answer(AckCode.AE, ErrorCode.TABLE_VALUE_NOT_FOUND, "OBR^1^25"),
     OutOfSequence: Answer(AckCode.AE, ErrorCode.SEGMENT_SEQUENCE_ERROR, "MSH^1^13"),
     OrderUnidentified: Answer(AckCode.AE, ErrorCode.REQUIRED_FIELD_MISSING, "ORC^1^2"),
     OrderUnknown: Answer(AckCode.AE, ErrorCode.UNKNOWN_KEY_IDENTIFIER, "ORC^1^2"),

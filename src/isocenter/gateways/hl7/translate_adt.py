@@ -167,6 +167,33 @@ def patient_changes(message: Message, trigger: str, reading: Reading) -> list[Pa
     return [_with_mrg(message, event, group, reading) for group in groups or [[]]]
 
 
+# Of what is charged and of accounts we keep the message, and what it says of patient and visit.
+_ACCOUNTS: Final = {
+    "dft": AdtEvent(_REGISTER, "charges noted"),
+    "bar": AdtEvent(_REGISTER, "account noted"),
+}
+
+
+def account_changes(message: Message, kind: str, reading: Reading) -> list[PatientChange]:
+    """Return what a DFT or BAR message says of patients; ``kind`` is dft or bar.
+
+    Raises:
+        MessageRefused: the PID segment or its identifier is missing.
+
+    Standard: HL7 v2.5.1 6.4
+    """
+    event = _ACCOUNTS[kind]
+    groups: list[list[Segment]] = list(message.groups("PID")) or [[]]
+    return [
+        PatientChange(
+            event,
+            patient_facts(message, group[0] if group else None, reading),
+            visit=_visit(message, event, [group], reading),
+        )
+        for group in groups
+    ]
+
+
 def _visit(
     message: Message, event: AdtEvent, groups: Sequence[Sequence[Segment]], reading: Reading
 ) -> VisitFacts | None:
