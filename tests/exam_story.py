@@ -18,6 +18,7 @@ from isocenter.domain.identity.model import PatientFacts, PatientIdentifier
 from isocenter.domain.orders import events as order_events
 from isocenter.domain.orders.model import OrderFacts, OrderReference, ProcedureFacts, StepFacts
 from isocenter.domain.reconcile import handlers as reconcile_handlers
+from isocenter.domain.reconcile.events import StudyCorrected
 from isocenter.domain.reporting.events import ReportSigned
 from isocenter.domain.scheduling import events as scheduling_events
 from isocenter.domain.scheduling import service as scheduling
@@ -55,6 +56,9 @@ def router() -> Router:
         (reconcile_handlers.on_images_changed, archive_events.InstancesAdmitted),
         (reconcile_handlers.on_images_changed, archive_events.ConflictingInstanceKept),
         (reconcile_handlers.on_images_changed, archive_events.StudyCompleted),
+        (reconcile_handlers.on_images_changed, archive_events.InstancesRejected),
+        (reconcile_handlers.on_images_changed, archive_events.InstancesRestored),
+        (reconcile_handlers.on_step_moved, scheduling_events.StepMoved),
         (reconcile_handlers.on_order_changed, order_events.OrderPlaced),
         (reconcile_handlers.on_order_changed, order_events.OrderRevised),
         (reconcile_handlers.on_order_changed, order_events.OrderCancelled),
@@ -63,6 +67,7 @@ def router() -> Router:
         (reconcile_handlers.on_patient_changed, identity_events.PatientUpdated),
         (reconcile_handlers.on_patient_changed, identity_events.PatientMerged),
         (reconcile_handlers.on_patient_changed, identity_events.PatientUnmerged),
+        (reconcile_handlers.on_patient_changed, identity_events.IdentifierMoved),
         (worklist_handlers.on_step_booked, scheduling_events.StepBooked),
         (worklist_handlers.on_step_cancelled, scheduling_events.StepCancelled),
         (worklist_handlers.on_step_status_changed, scheduling_events.StepStatusChanged),
@@ -71,6 +76,7 @@ def router() -> Router:
         (worklist_handlers.on_step_performed, StepPerformed),
         (reconcile_handlers.on_step_performed, StepPerformed),
         (distribution_handlers.on_report_signed, ReportSigned),
+        (distribution_handlers.on_study_corrected, StudyCorrected),
     ]
     return Router(
         Subscription(

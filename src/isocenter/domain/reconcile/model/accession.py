@@ -43,11 +43,9 @@ def accession_keys(value: str | None, prefixes: Collection[str]) -> frozenset[st
     number = normalised_accession_number(value)
     if not number or _WILDCARDS.search(number):
         return frozenset()
-    forms = {number}
-    for prefix in map(normalised_accession_number, prefixes):
-        forms.add(prefix + number)
-        if number.startswith(prefix):
-            forms.add(number.removeprefix(prefix))
+    known = [normalised_accession_number(each) for each in prefixes]
+    bare = {number, *(number.removeprefix(each) for each in known)}
+    forms = bare | {prefix + each for prefix in known for each in bare}
     return frozenset(key for key in map(accession_key, forms) if key)
 
 
@@ -69,7 +67,7 @@ def compare_accession_numbers(
     Standard: PS3.3 C.4.11, HL7 v2.5.1 4.5 (OBR-18), PS3.3 10.5.1 (issuer of the accession number)
     """
     number = normalised_accession_number(said)
-    if not number or not normalised_accession_number(ordered):
+    if not accession_key(number) or not accession_key(ordered):
         return NumberAgreement.UNKNOWN
     if _WILDCARDS.search(number) or _WILDCARDS.search(ordered):
         return NumberAgreement.DIFFERENT

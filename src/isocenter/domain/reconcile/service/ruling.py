@@ -42,7 +42,7 @@ class RuleNotBorneOut(IsocenterError):
 
 
 class BadPrefix(IsocenterError):
-    """A prefix is a few letters or digits that site puts before accession numbers."""
+    """A prefix is what a site puts before accession numbers; it does not end in a digit."""
 
     kind: ClassVar[Kind] = Kind.INCORRECT
 
@@ -150,12 +150,16 @@ def add_prefix(tx: Tx, actor: Actor, prefix: str, *, now: datetime) -> None:
     """Have numbers with and without the prefix be the same number. Raises ``BadPrefix``."""
     authorize(actor, Action.PEER_WRITE)
     wanted = normalised_accession_number(prefix)
+    # Behind a digit nobody could tell the zeros of the number from those of the prefix.
     if (
         not 0 < len(wanted) <= PREFIX_LENGTH_MAX
         or not wanted.isprintable()
+        or wanted[-1].isdigit()
         or set(wanted) & set("*?\\")
     ):
-        raise BadPrefix(f"a prefix has 1 to {PREFIX_LENGTH_MAX} letters or digits")
+        raise BadPrefix(
+            f"a prefix has at most {PREFIX_LENGTH_MAX} characters and does not end in a digit"
+        )
     decisions.add_prefix(tx, wanted, by=actor.name, now=now)
     _audit(tx, actor, "accession_prefix.add", wanted, now)
     match(tx, decisions.studies_with_open_cases(tx, limit=STUDIES_AT_ONCE_MAX), now=now)
