@@ -6,9 +6,13 @@ from isocenter.app.jobs import Job
 from isocenter.app.runtime import Runtime
 from isocenter.domain.access.model import Actor
 from isocenter.domain.archive import service as archive
+from isocenter.domain.reconcile.service.correcting import correct_due_studies
 
 _ACTOR: Final = Actor.system("worker")
 _AWAITED_S: Final = 10.0
+# After an upgrade there may be many, later there are none.
+_CORRECTED_S: Final = 600.0
+_CORRECTED_AT_ONCE: Final = 20
 
 
 def archive_jobs(runtime: Runtime) -> list[Job]:
@@ -18,4 +22,16 @@ def archive_jobs(runtime: Runtime) -> list[Job]:
         now = runtime.clock()
         return runtime.pool.run_here(lambda tx: archive.settle_awaited(tx, _ACTOR, now=now))
 
-    return [Job("settle_awaited_rejections", _AWAITED_S, settle_awaited)]
+    def correct() -> int:
+        corrected = 0
+        now = runtime.clock()
+        while count := runtime.pool.run_here(
+            lambda tx: correct_due_studies(tx, _ACTOR, limit=_CORRECTED_AT_ONCE, now=now)
+        ):
+            corrected += count
+        return corrected
+
+    return [
+        Job("settle_awaited_rejections", _AWAITED_S, settle_awaited),
+        Job("correct_due_studies", _CORRECTED_S, correct),
+    ]

@@ -4,9 +4,10 @@ from datetime import date
 
 import pytest
 
-from isocenter.domain.access.model import Action
+from isocenter.domain.access.model import Action, Actor
 from isocenter.domain.archive.service import modifications_of
 from isocenter.domain.identity import service as identity
+from isocenter.domain.reconcile.service.correcting import correct_due_studies
 from isocenter.readmodels.study_list import search_studies
 from isocenter.standards.dicom.matching_keys import parse_params
 from tests.builders import PERSON, viewer
@@ -93,3 +94,33 @@ def test_spelling_alone_corrects_nothing(department):
     department.receive(an_instance(patient_name="PHANTOM^ADA^^", accession_number=""))
     department.register(a_patient("P-1"))
     assert said(department) == {}
+
+
+def test_what_was_matched_before_corrections_were_kept_is_decided_once_more(department):
+    department.order(a_patient("P-1", person_name="Phantom^Eva"), an_order("A1"))
+    for study in ("1.2.3", "1.2.4"):
+        department.receive(an_instance(study=study, series=f"{study}.1", accession_number="A1"))
+    expected = [said(department, "1.2.3"), said(department, "1.2.4")]
+    assert NAME in expected[0]
+    with department.database.transaction() as tx:  # as an installation of before was
+        tx.run(
+            "update archive.study set corrected_patient_name = null,"
+            " corrected_patient_name_normalised = null, corrected_patient_name_phonetic = null,"
+            " corrected_at = null"
+        )
+        tx.run(_THE_MIGRATION)
+    taken = []
+    while not taken or taken[-1]:
+        with department.database.transaction() as tx:
+            actor = Actor.system("worker")
+            taken.append(correct_due_studies(tx, actor, limit=1, now=department.now))
+    assert taken == [1, 1, 0]
+    again = [said(department, "1.2.3"), said(department, "1.2.4")]
+    assert [each[NAME] for each in again] == [each[NAME] for each in expected]
+
+
+_THE_MIGRATION = (
+    "insert into reconcile.correction_due"
+    " select study_instance_uid from reconcile.link join archive.study using (study_instance_uid)"
+    "  where corrected_at is null"
+)
