@@ -17,6 +17,7 @@ from isocenter.infra.blobs.filesystem import FileStore
 from isocenter.infra.blobs.s3 import S3Store
 from isocenter.infra.blobs.several import SeveralStores, UnknownStore, store_of
 from isocenter.infra.clock import utc_now
+from tests.component.infra.cut_line import Line
 from tests.component.infra.s3_server import S3Server
 
 SIZES = [0, 1, 4096, 525_000, 9 * 1024 * 1024 + 1]  # the last is above S3's size of one part
@@ -195,6 +196,33 @@ def test_an_s3_server_that_is_away_is_unavailable() -> None:
     )
     with pytest.raises(StorageUnavailable):
         store.put(b"x")
+
+
+@pytest.mark.parametrize("size", SIZES[-2:])
+def test_a_bucket_that_goes_away_in_the_middle_of_an_object(s3_server: S3Server, size: int) -> None:
+    line = Line(s3_server.gateway_port)
+    prefix = f"cut-{random.getrandbits(64):x}"
+    options = {"endpoint": f"http://127.0.0.1:{line.port}", "region": "default"}
+    store = S3Store(
+        s3_server.bucket,
+        prefix,
+        options=options,
+        credentials=s3_server.credentials,
+        retry_timeout=timedelta(seconds=0.5),
+    )
+    before = store.put(b"acknowledged before")
+    line.cut_after(size * 2 // 3)
+    with pytest.raises(StorageUnavailable):
+        store.put(bytes(size))
+    assert line.is_cut
+    with pytest.raises(StorageUnavailable):
+        store.read(before.key)
+    line.mend()
+    after = store.put(bytes(size))
+    assert set(store.keys()) == {before.key, after.key}
+    assert store.read(before.key) == b"acknowledged before"
+    assert store.read(after.key) == bytes(size)
+    line.close()
 
 
 def test_blobs_are_read_where_they_are_whichever_store_is_current(tmp_path: Path) -> None:
