@@ -13,10 +13,13 @@ from isocenter.domain.access.model import Action, Viewer
 from isocenter.domain.archive.model import Series
 from isocenter.domain.archive.service import location as archive
 from isocenter.domain.identity import service as identity
+from isocenter.domain.identity.model_visits import Visit
 from isocenter.domain.orders import service as orders
 from isocenter.domain.orders.model import Exam
 from isocenter.domain.reporting import service as reporting
+from isocenter.domain.reporting import service_external as external
 from isocenter.domain.reporting.model import Report, ReportVersion
+from isocenter.domain.reporting.model_external import ExternalDocument, Observation
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.web.audited import opened_exam, opened_exam_of_study
 from isocenter.gateways.web.formats import person_name
@@ -88,6 +91,9 @@ class ExamContents:
     report: Report | None
     versions: list[ReportVersion]
     hops: list[HopView]
+    documents: list[ExternalDocument]
+    observations: list[Observation]
+    visit: Visit | None
 
     @property
     def done_count(self) -> int:
@@ -142,6 +148,8 @@ def _contents(tx: Tx, viewer: Viewer, exam: ExamLedger | None, dicomweb_path: st
     order = None if exam.study_instance_uid else orders.exam(tx, exam.accession_number)
     birth_date, sex = _person(tx, viewer, exam, order)
     report, versions = _report(tx, viewer, exam)
+    may_read = order is not None and Action.REPORT_READ in viewer.actor.actions
+    key = order.order.patient_key if order is not None and may_read else None
     return ExamContents(
         exam=exam,
         birth_date=birth_date,
@@ -151,7 +159,19 @@ def _contents(tx: Tx, viewer: Viewer, exam: ExamLedger | None, dicomweb_path: st
         report=report,
         versions=versions,
         hops=hop_views(exam.hops),
+        documents=external.documents_of(tx, viewer, key) if key is not None else [],
+        observations=external.observations_of(tx, viewer, key) if key is not None else [],
+        visit=_visit(tx, order),
     )
+
+
+def _visit(tx: Tx, order: Exam | None) -> Visit | None:
+    """The visit that the order names, as the registration tells it."""
+    if order is None or order.order.admission_id is None:
+        return None
+    visits = identity.visits_of(tx, order.order.patient_key)
+    number = order.order.admission_id
+    return next((each for each in visits if each.visit_number == number), None)
 
 
 def _person(
