@@ -29,14 +29,14 @@ from isocenter.gateways.hl7.refusal import refused
 from isocenter.gateways.hl7.translate_adt import PatientChange, account_changes, patient_changes
 from isocenter.gateways.hl7.translate_orders import MESSAGE_TYPES, OrderChange, order_changes
 from isocenter.gateways.hl7.translate_patient import Reading
+from isocenter.gateways.hl7.translate_queries import MESSAGE_TYPES as QUERY_TYPES
+from isocenter.gateways.hl7.translate_queries import Query, query_of
 from isocenter.gateways.hl7.translate_results import (
     MDM_EVENTS,
     ResultChange,
     document_notice,
     observation_results,
 )
-from isocenter.gateways.hl7.translate_queries import MESSAGE_TYPES as QUERY_TYPES
-from isocenter.gateways.hl7.translate_queries import Query, query_of
 from isocenter.infra.db import Tx
 from isocenter.standards.hl7v2.ack import AckCode, ErrorCode
 from isocenter.standards.hl7v2.er7 import Message
