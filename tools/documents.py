@@ -110,6 +110,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "dicom-study-keys": attributes.study_keys,
     "dicom-worklist-keys": attributes.worklist_keys,
     "dicom-performed-step": attributes.performed_step_attributes,
+    "dicom-procedure-step-keys": attributes.procedure_step_keys,
     "dicom-identification": web.identification,
     "dicom-association-limits": web.association_limits,
     "dicom-settings": _dicom_settings,

@@ -10,6 +10,7 @@ from functools import cache
 from types import NoneType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
+from isocenter.domain.worklist import service as worklist
 from isocenter.gateways.dicomweb import search
 from isocenter.gateways.dimse.find import answer
 from isocenter.gateways.dimse.worklist import worklist_response
@@ -85,6 +86,22 @@ def worklist_keys() -> str:
     response = worklist_response(WorklistItem(**made), _everything(), calling_ae_title="X")
     rows = _worklist_rows(response, modality_worklist.COLUMNS)
     return table(["attribute", "tag", "VR", "matching", "returned"], rows)
+
+
+def procedure_step_keys() -> str:
+    """What searches for Unified Procedure Steps match; everything that is kept is returned.
+
+    Standard: PS3.4 CC.2.8.3, Table CC.2.5-3
+    """
+    rows = _procedure_step_rows(worklist.WORKITEM_KEYS)
+    return table(["attribute", "tag", "VR", "matching"], rows)
+
+
+def _procedure_step_rows(columns: Columns, within: str = "") -> Iterator[Sequence[object]]:
+    for tag, column in sorted(columns.items()):
+        name, *rest = _attribute(tag)
+        yield (within + name, *rest, _matching(tag))
+        yield from _procedure_step_rows(_columns_of(column), f"{within}&gt; ")
 
 
 def performed_step_attributes() -> str:

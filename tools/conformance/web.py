@@ -67,7 +67,7 @@ def association_limits() -> str:
 
 def web_limits() -> str:
     """Limits and choices of DICOMweb."""
-    return _limits(DicomwebOptions, exclude={"public_url"})
+    return _limits(DicomwebOptions, exclude={"public_url", "time_zone"})
 
 
 def identification() -> str:

@@ -167,7 +167,9 @@ class StudyQuery:
                     if number > limit:
                         break
                     found = _Beside(more, beside)
-                    yield answer(row, asked, identifier, found, self._ae_title)
+                    yield answer(
+                        row, asked, identifier, retrieve_ae_title=self._ae_title, beside=found
+                    )
                 if number > limit:
                     rows.close()
                     break
@@ -208,7 +210,12 @@ def _beyond(tx: Tx, viewer: Viewer, asked: LevelQuery) -> Beyond:
 
 
 def answer(
-    row: Row, asked: LevelQuery, identifier: DataSet, beside: _Beside, retrieve_ae_title: str
+    row: Row,
+    asked: LevelQuery,
+    identifier: DataSet,
+    *,
+    retrieve_ae_title: str,
+    beside: _Beside | None = None,
 ) -> DataSet:
     """The identifier of the answer that stands for a row.
 
@@ -224,7 +231,8 @@ def answer(
         tag = _TAGS.get(field.name)
         if tag in asked.returned:
             found[tag] = _element(tag, getattr(row, field.name))
-    beside.add_to(found)
+    if beside is not None:
+        beside.add_to(found)
     terms = character_sets.choose(found.all_texts(), identifier.specific_character_set)
     if terms:
         found.put(SPECIFIC_CHARACTER_SET, *terms)

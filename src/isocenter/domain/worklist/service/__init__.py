@@ -26,7 +26,11 @@ from isocenter.domain.worklist.service.performed import (
     studies_in_progress,
     update,
 )
-from isocenter.domain.worklist.service.workitem_reports import unmatched_keys, zone_of
+from isocenter.domain.worklist.service.workitem_reports import (
+    WORKITEM_KEYS,
+    unmatched_keys,
+    zone_of,
+)
 from isocenter.domain.worklist.service.workitem_subscriptions import (
     announcements,
     channel_reached,
@@ -49,6 +53,7 @@ from isocenter.domain.worklist.service.workitems import (
 )
 
 __all__ = [
+    "WORKITEM_KEYS",
     "Found",
     "Untold",
     "announce_step",

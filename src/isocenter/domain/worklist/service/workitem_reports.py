@@ -22,6 +22,8 @@ from isocenter.standards.dicom.values import DataSet
 from isocenter.standards.dicom.values_temporal import parse_offset
 
 _TIMEZONE_OFFSET = 0x00080201
+WORKITEM_KEYS = COLUMNS
+"""What can be matched of workitems."""
 
 
 def zone_of(attributes: DataSet, zone: tzinfo) -> tzinfo:
