@@ -207,7 +207,25 @@ def test_moving_pictures(server):
     two = picture(server.get(f"{FRAMES}/frames/1,3/rendered?window=324,48", "image/gif"))
     assert two.n_frames == 2
     assert picture(server.get(f"{INSTANCE}/rendered", "image/gif")).n_frames == 1
-    assert server.get(f"{FRAMES}/rendered", "video/mp4").status_code == 406
+
+
+def test_several_frames_are_a_video_and_one_is_none(server):
+    answer = server.get(f"{FRAMES}/rendered?viewport=64,64&window=324,48", "video/mp4")
+    assert answer.headers["content-type"] == "video/mp4"
+    assert answer.content[4:12] == b"ftypisom"
+    assert answer.content.find(b"moov") < answer.content.find(b"mdat")  # plays while it comes
+    piece = server.get(
+        f"{FRAMES}/rendered?viewport=64,64&window=324,48",
+        "video/mp4",
+        headers={"Range": "bytes=4-7"},
+    )
+    assert (piece.status_code, piece.content) == (206, b"ftyp")
+    two = server.get(f"{FRAMES}/frames/1,3/rendered?viewport=64,64", "video/mp4")
+    assert two.status_code == 200
+    for path in (f"{FRAMES}/frames/1/rendered", f"{INSTANCE}/rendered", "/studies/1.2.1/rendered"):
+        refused = server.get(path, "video/mp4")
+        assert refused.status_code == 406
+        assert "image/gif" in refused.json()["detail"]
 
 
 def test_parameters_of_pictures(server):

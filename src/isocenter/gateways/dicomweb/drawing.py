@@ -28,10 +28,11 @@ from isocenter.imaging.render import (
     to_srgb,
 )
 from isocenter.imaging.thumbnails import thumbnail as small_picture
+from isocenter.imaging.video import encode_mp4
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.coercion import Modification
 from isocenter.standards.dicom.values_model import DataSet
-from isocenter.standards.dicomweb.media_types import GIF, JPEG, PNG
+from isocenter.standards.dicomweb.media_types import GIF, JPEG, MP4, PNG
 from isocenter.standards.dicomweb.params import Viewport, Window
 from isocenter.standards.dicomweb.wado_uri import Region
 
@@ -77,13 +78,18 @@ def draw(context: Dicomweb, location: InstanceLocation, frames: Sequence[int], w
     picture = open_picture(context.blobs, location)
     wish = replace(wish, viewport=_viewport(picture, wish))
     pixels_max = context.options.rendered_pixels_max
-    _check_size(picture, wish, pixels_max // len(frames) if wish.media_type == GIF else pixels_max)
+    moves = wish.media_type in {GIF, MP4}
+    _check_size(picture, wish, pixels_max // len(frames) if moves else pixels_max)
     try:
         if wish.is_small and wish.media_type == JPEG:
             return _small(context, picture, frames[0], wish)
         if wish.media_type == GIF:
             images = _images(context, picture, frames, wish)
             return encode_gif(images, frame_time_ms=_frame_time_ms(picture.header))
+        if wish.media_type == MP4:
+            images = _images(context, picture, frames, wish)
+            time_ms = _frame_time_ms(picture.header)
+            return encode_mp4(images, frame_time_ms=time_ms, quality=wish.quality)
         image = next(_images(context, picture, frames, wish))
     except RemoteProtocolError as error:
         raise NothingThere(f"the frame cannot be shown: {error}") from error

@@ -1,8 +1,8 @@
 """WADO-RS rendered resources and thumbnails: what is stored as a browser can show it.
 
 A frame or instance is one picture; several frames, a series or a study are the parts of a body, or
-of a moving GIF. A client that accepts only a picture of a study or series gets the middle one.
-Videos and documents are sent as what is inside them. Moving pictures are not encoded as video.
+of a moving GIF or a video. A client that accepts only a picture of a study or series gets the
+middle one. Videos and documents are sent as what is inside them.
 
 Standard: PS3.18 8.3.5, 8.7.4, 10.4.1.1.3, 10.4.1.1.4
 """
@@ -25,8 +25,9 @@ from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
 from isocenter.gateways.dicomweb.metadata import instance_path
 from isocenter.gateways.dicomweb.retrieve import accepted, found, modification_for
 from isocenter.imaging.render import JPEG_QUALITY
+from isocenter.imaging.video import can_encode_video
 from isocenter.standards.dicomweb import media_types, multipart, params
-from isocenter.standards.dicomweb.media_types import GIF, JPEG, PNG, Offer
+from isocenter.standards.dicomweb.media_types import GIF, JPEG, MP4, PNG, Offer
 from isocenter.standards.dicomweb.params import Viewport
 
 _KEEP: Final = "private, max-age=3600"
@@ -45,18 +46,22 @@ async def rendered(request: Request) -> Response:
         if content is not None:
             return await _send_content(request, context, locations[0], content)
     subjects = _subjects(request, locations)
-    chosen = media_types.select(accepted(request), _offers(single=single, count=len(subjects)))
+    moving = range(0)
+    if single:
+        moving = _frames(request, locations[0], default=range(1, _count(locations[0]) + 1))
+    offers = _offers(single=single, count=len(subjects), has_video=len(moving) > 1)
+    chosen = media_types.select(accepted(request), offers)
     if chosen is None:
-        raise NotAcceptable(f"rendered images are sent as {JPEG}, {PNG} or {GIF}")
+        names = ", ".join(dict.fromkeys(each.name for each in offers))
+        raise NotAcceptable(f"this is rendered as {names}")
     wish = _wish(request, chosen.name)
     if wish.annotation:
         wish = replace(wish, modification=await modification_for(request, locations[0]))
     await context.record_opening(actor_of(request), locations[0].study_instance_uid)
     if chosen.multipart:
         return await _send_all(request, context, subjects, wish)
-    if chosen.name == GIF and single:
-        frames = _frames(request, locations[0], default=range(1, _count(locations[0]) + 1))
-        return await _send_one(request, context, locations[0], frames, wish)
+    if chosen.name in {GIF, MP4} and single:
+        return await _send_one(request, context, locations[0], moving, wish)
     location, frame = subjects[len(subjects) // 2] if not single else subjects[0]
     return await _send_one(request, context, location, [frame], wish)
 
@@ -76,8 +81,10 @@ async def thumbnail(request: Request) -> Response:
     return await _send_one(request, context, location, frames[:1], wish)
 
 
-def _offers(*, single: bool, count: int) -> list[Offer]:
+def _offers(*, single: bool, count: int, has_video: bool) -> list[Offer]:
     pictures = [Offer(JPEG), Offer(PNG), Offer(GIF)]
+    if has_video and can_encode_video():
+        pictures.append(Offer(MP4))
     parts = [Offer(JPEG, multipart=True), Offer(PNG, multipart=True)]
     return [*pictures, *parts] if single and count == 1 else [*parts, *pictures]
 
