@@ -111,13 +111,17 @@ def _routes() -> list[BaseRoute]:
             ("/rendered", rendered.rendered),
             ("/thumbnail", rendered.thumbnail),
         )
-        if (path, tail) != (_INSTANCE, "/metadata")
+        if (path, tail) not in {(_INSTANCE, "/metadata"), (_SERIES, "/metadata")}
+    ]
+    # Routes are tried in turn: what is asked for most comes first.
+    hot = [
+        Route(_INSTANCE + "/frames/{frames}", frames.frames),
+        Route(_SERIES + "/metadata", describe.metadata),
     ]
     parts = [
         Route(_INSTANCE + "/metadata", describe.one_instance_metadata),
         Route(_INSTANCE + "/bulkdata/{path:path}", bulkdata.bulk_data),
         Route(_INSTANCE + "/pixeldata", frames.pixel_data),
-        Route(_INSTANCE + "/frames/{frames}", frames.frames),
         Route(_INSTANCE + "/frames/{frames}/rendered", rendered.rendered),
         Route(_INSTANCE + "/frames/{frames}/thumbnail", rendered.thumbnail),
     ]
@@ -135,4 +139,4 @@ def _routes() -> list[BaseRoute]:
         Route("/wado", uri.retrieve),
         Route("/", capabilities.root, methods=["GET", "OPTIONS"]),
     ]
-    return [*searches, *stores, *wholes, *parts, *rejections, *others, *_worklist()]
+    return [*hot, *searches, *stores, *wholes, *parts, *rejections, *others, *_worklist()]
