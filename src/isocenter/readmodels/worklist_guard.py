@@ -129,11 +129,11 @@ select station.ae_title, dicom_peer.name as peer, asked.last_queried_at, asked.l
          from (
            select extract(epoch from series.first_received_at
                           - ((series_date + series_time) at time zone
-                             case when timezone_offset_from_utc ~ '^[+-][0-9]{4}$'
-                                  then (case left(timezone_offset_from_utc, 1)
+                             case when series.timezone_offset_from_utc ~ '^[+-][0-9]{4}$'
+                                  then (case left(series.timezone_offset_from_utc, 1)
                                              when '+' then '-' else '+' end
-                                        || substr(timezone_offset_from_utc, 2, 2) || ':'
-                                        || substr(timezone_offset_from_utc, 4, 2))
+                                        || substr(series.timezone_offset_from_utc, 2, 2) || ':'
+                                        || substr(series.timezone_offset_from_utc, 4, 2))
                                   else %(zone)s end))::float8 as lag_s
              from archive.series join archive.study using (study_key)
             where study.first_received_at >= %(since)s
