@@ -19,6 +19,13 @@ from isocenter.standards.dicom import uids
 
 _SEGMENTS_MAX: Final = 15
 _RLE_HEADER: Final = struct.Struct("<16L")
+# Others without fragments hold no pixels at all (JPIP, SMPTE ST 2110) or are withdrawn (Papyrus 3).
+_NATIVE: Final = frozenset({
+    uids.IMPLICIT_VR_LITTLE_ENDIAN,
+    uids.EXPLICIT_VR_LITTLE_ENDIAN,
+    uids.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    uids.EXPLICIT_VR_BIG_ENDIAN,
+})
 _LOSSLESS_JPEG: Final = frozenset({uids.JPEG_LOSSLESS, uids.JPEG_LOSSLESS_FIRST_ORDER})
 _JPEG_2000: Final = frozenset({f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 92, 93)})
 _HTJ2K: Final = frozenset({uids.HTJ2K_LOSSLESS, uids.HTJ2K_LOSSLESS_RPCL, uids.HTJ2K})
@@ -39,10 +46,7 @@ class Decoded(NamedTuple):
 
 def can_decode(transfer_syntax_uid: str) -> bool:
     """Whether frames of this transfer syntax can become arrays."""
-    syntax = uids.transfer_syntaxes().get(transfer_syntax_uid)
-    if syntax is None:
-        return False
-    return not syntax.encapsulated or transfer_syntax_uid in _DECODERS
+    return transfer_syntax_uid in _NATIVE or transfer_syntax_uid in _DECODERS
 
 
 def decode_frame(
@@ -65,7 +69,7 @@ def decode_frame(
     Standard: PS3.5 8, Annex A, Annex G
     """
     syntax = pixels.transfer_syntax_uid
-    if not uids.transfer_syntax(syntax).encapsulated:
+    if syntax in _NATIVE:
         native = Decoded(native_array(frame, pixels), pixels.photometric_interpretation)
         return _as_stored(native) if keep_ybr else _to_rgb(*native)
     decoder = _DECODERS.get(syntax)

@@ -294,6 +294,10 @@ def test_targets_that_are_not_written():
             image_file(np.zeros((2, 2), np.uint8)), uids.EXPLICIT_VR_BIG_ENDIAN
         )
     assert not can_decode("1.2.840.10008.1.2.4.102")
+    for without_pixels in ("4.94", "4.95", "4.204", "4.205", "7.1", "7.2", "7.3"):
+        assert not can_decode(f"1.2.840.10008.1.2.{without_pixels}")
+    assert not can_decode("1.2.840.10008.1.20")  # Papyrus 3
+    assert all(can_decode(f"1.2.840.10008.1.2{each}") for each in ("", ".1", ".1.99", ".2"))
     assert can_decode(uids.JPEG_EXTENDED)
 
 
