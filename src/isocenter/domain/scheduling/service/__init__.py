@@ -1,5 +1,10 @@
 """The use cases of scheduling: orders become booked steps, and steps are done."""
 
+from isocenter.domain.scheduling.service.appointments import (
+    appointments_of,
+    bind_order,
+    keep_appointment,
+)
 from isocenter.domain.scheduling.service.ordering import (
     ACCESSION_FORMAT,
     PlacementRequest,
@@ -25,12 +30,15 @@ from isocenter.domain.scheduling.service.progress import (
 __all__ = [
     "ACCESSION_FORMAT",
     "PlacementRequest",
+    "appointments_of",
     "arrive",
+    "bind_order",
     "cancel_order",
     "complete",
     "discontinue_order",
     "forget_images",
     "hold_order",
+    "keep_appointment",
     "move",
     "perform",
     "place_order",
