@@ -1,7 +1,7 @@
 """The SQL of the log of HL7 messages, their words, and of those that wait to be processed again."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, LiteralString
 
@@ -98,8 +98,46 @@ select message_key, direction, peer, control_id, message_type, acknowledgement_c
 
 def messages(tx: Tx, wanted: MessageFilter, limit: int) -> list[ListedMessage]:
     """Messages that fit, newest first."""
+    if wanted.text is None and wanted.order_number is None:
+        return _listed(tx, wanted, limit, "", {})
+    words = [f"{_quoted(each)}:*" for each in sought_words(wanted.text or "")]
+    if wanted.order_number is not None:
+        words.append(_quoted(order_word(wanted.order_number)))
+    if not words:
+        return []  # nothing in it is a word
+    sought = {"words": " & ".join(words)}
+    # A common word is among the latest messages, a rare one in few: nobody can know before, and
+    # statistics do not say how many words begin with something.
+    newest = wanted.before or tx.value(
+        "select coalesce(max(message_key), 0) + 1 from peers.message"
+    )
+    latest = replace(wanted, before=newest)
+    within = {**sought, "oldest": newest - _LATEST}
+    found = _listed(tx, latest, limit, _AMONG_LATEST, within)
+    if len(found) < limit:
+        tx.run("set local enable_seqscan = off")
+        found = _listed(tx, wanted, limit, _BY_WORD, sought)
+        tx.run("set local enable_seqscan to default")
+    return found
+
+
+_LATEST = 2_000
+# "offset 0" has what is inside done first, and no further than rows are needed.
+_AMONG_LATEST: LiteralString = """
+  join (select message_key, words from peers.message_words
+         where message_key >= %(oldest)s and message_key < %(before)s
+         order by message_key desc offset 0) as found using (message_key)
+ where found.words @@ %(words)s::tsquery and """
+_BY_WORD: LiteralString = """
+ where message_key = any(array(
+           select message_key from peers.message_words where words @@ %(words)s::tsquery)) and """
+
+
+def _listed(
+    tx: Tx, wanted: MessageFilter, limit: int, joined: LiteralString, sought: Mapping[str, Any]
+) -> list[ListedMessage]:
     parts: list[LiteralString] = ["true"]
-    parameters: dict[str, Any] = {"limit": limit}
+    parameters: dict[str, Any] = {**sought, "limit": limit}
     for name, condition in _CONDITIONS.items():
         value = getattr(wanted, name)
         if value is not None:
@@ -107,20 +145,9 @@ def messages(tx: Tx, wanted: MessageFilter, limit: int) -> list[ListedMessage]:
             parameters[name] = value
     if wanted.with_error:
         parts.append("message.error is not null")
-    words = [f"{_quoted(each)}:*" for each in sought_words(wanted.text or "")]
-    if wanted.order_number:
-        words.append(_quoted(order_word(wanted.order_number)))
-    joined: LiteralString = ""
-    if words:
-        joined = "join peers.message_words as found using (message_key)"
-        parts.append("found.words @@ %(words)s::tsquery")
-        parameters["words"] = " & ".join(words)
-    elif wanted.text:
-        return []  # nothing in it is a word
     statement: LiteralString = "".join((
         _LISTED,
-        joined,
-        " where ",
+        joined or " where ",
         " and ".join(parts),
         " order by message_key desc limit %(limit)s",
     ))
