@@ -45,6 +45,7 @@ from isocenter.domain.reconcile import handlers as reconcile
 from isocenter.domain.reconcile.events import StudyCorrected
 from isocenter.domain.reporting import handlers as reporting
 from isocenter.domain.reporting.events import ReportSigned
+from isocenter.domain.scheduling import handlers as scheduling
 from isocenter.domain.scheduling.events import (
     StepBooked,
     StepCancelled,
@@ -150,6 +151,7 @@ def _reactions(parts: WorkerParts) -> list[Subscription]:
         ("worklist.withdraw", StepCancelled, worklist.on_step_cancelled),
         ("worklist.finish", StepStatusChanged, worklist.on_step_status_changed),
         ("worklist.order_revised", OrderRevised, worklist.on_exam_renamed),
+        ("scheduling.order_placed", OrderPlaced, scheduling.on_order_placed),
         ("orders.visit_moved", VisitMoved, orders.on_visit_moved),
         ("orders.visit_renumbered", VisitRenumbered, orders.on_visit_renumbered),
         ("worklist.hold", OrderHeld, worklist.on_order_held),

@@ -27,6 +27,11 @@ from isocenter.gateways.hl7.apply_queries import QueryAnswer, answer
 from isocenter.gateways.hl7.apply_results import apply_results
 from isocenter.gateways.hl7.refusal import refused
 from isocenter.gateways.hl7.translate_adt import PatientChange, account_changes, patient_changes
+from isocenter.gateways.hl7.translate_appointments import (
+    APPOINTMENT_EVENTS,
+    AppointmentChange,
+    appointment_change,
+)
 from isocenter.gateways.hl7.translate_orders import MESSAGE_TYPES, OrderChange, order_changes
 from isocenter.gateways.hl7.translate_patient import Reading
 from isocenter.gateways.hl7.translate_queries import MESSAGE_TYPES as QUERY_TYPES
@@ -43,6 +48,7 @@ from isocenter.standards.hl7v2.er7 import Message
 
 # What else is applied: MSH-9.1 in lower case is how peers' permissions name it.
 _OTHERS: Final[Mapping[str, Collection[str]]] = {
+    "SIU": APPOINTMENT_EVENTS,
     "ORU": {"R01"},
     "MDM": MDM_EVENTS,
     "DFT": {"P03", "P11"},
@@ -100,6 +106,7 @@ class Intent:
     orders: tuple[OrderChange, ...] = ()
     answered: bool = False
     results: tuple[ResultChange, ...] = ()
+    appointment: AppointmentChange | None = None
     query: Query | None = None
 
     @property
@@ -163,6 +170,8 @@ def intent_of(
     reading = Reading(options.zone, peer.assigning_authority, now, options.trusted_authorities)
     if kind == "qbp":
         return Intent(actor, query=query_of(message, trigger, reading))
+    if kind == "siu":
+        return Intent(actor, appointment=appointment_change(message, trigger, reading))
     if kind == "oru":
         return Intent(actor, results=tuple(observation_results(message, reading)))
     if kind == "mdm":
@@ -181,6 +190,8 @@ def apply(tx: Tx, intent: Intent, options: ReceiveOptions, *, now: datetime) -> 
         return apply_all(tx, [intent], options, now=now)[0]
     if intent.query is not None:
         return _answer(tx, intent.actor, intent.query, now=now)
+    if intent.appointment is not None:
+        return _apply_appointment(tx, intent.actor, intent.appointment, now=now)
     if intent.results:
         texts = apply_results(tx, intent.actor, intent.results, now=now)
         return Effect("; ".join(texts), intent.results[0].patient.identifiers[0].value)
@@ -289,6 +300,22 @@ def _apply_patients(
     inverse = options.accept_inverse_merges
     texts = apply_patients(tx, actor, changes, accept_inverse=inverse, now=now)
     return Effect("; ".join(texts), changes[0].patient.identifiers[0].value)
+
+
+def _apply_appointment(
+    tx: Tx, actor: Actor, change: AppointmentChange, *, now: datetime
+) -> Effect:
+    patient = change.patient
+    key = identity.register(tx, actor, patient, now=now).patient_key if patient else None
+    done = scheduling.keep_appointment(
+        tx, actor, change.facts, key, may_be_new=change.may_be_new, now=now
+    )
+    what = "created" if done.created else ", ".join(done.changed) or "nothing changed"
+    return Effect(
+        f"{change.event.title}: {what}",
+        patient.identifiers[0].value if patient else None,
+        next(iter(done.accession_numbers), None),
+    )
 
 
 def _apply_orders(

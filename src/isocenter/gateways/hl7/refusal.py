@@ -28,6 +28,10 @@ from isocenter.domain.orders.model import (
 )
 from isocenter.domain.peers.service import OutOfSequence
 from isocenter.domain.reporting.model_external import ResultGoesBack
+from isocenter.domain.scheduling.model_appointments import (
+    AppointmentUnidentified,
+    AppointmentUnknown,
+)
 from isocenter.errors import IsocenterError, Kind
 from isocenter.standards.hl7v2.ack import AckCode, ErrorCode, Problem
 
@@ -81,6 +85,8 @@ BY_SITUATION: Final[Mapping[type[IsocenterError], Answer]] = {
     LinkUnknown: Answer(AckCode.AE, ErrorCode.UNKNOWN_KEY_IDENTIFIER, "PID^2^3"),
     IdentifierUnknown: Answer(AckCode.AE, ErrorCode.UNKNOWN_KEY_IDENTIFIER, "MRG^1^1"),
     IdentifierTaken: Answer(AckCode.AE, ErrorCode.DUPLICATE_KEY_IDENTIFIER, "PID^1^3"),
+    AppointmentUnidentified: Answer(AckCode.AE, ErrorCode.REQUIRED_FIELD_MISSING, "SCH^1^2"),
+    AppointmentUnknown: Answer(AckCode.AE, ErrorCode.UNKNOWN_KEY_IDENTIFIER, "SCH^1^2"),
     ResultGoesBack: Answer(AckCode.AE, ErrorCode.TABLE_VALUE_NOT_FOUND, "OBR^1^25"),
     OutOfSequence: Answer(AckCode.AE, ErrorCode.SEGMENT_SEQUENCE_ERROR, "MSH^1^13"),
     OrderUnidentified: Answer(AckCode.AE, ErrorCode.REQUIRED_FIELD_MISSING, "ORC^1^2"),
