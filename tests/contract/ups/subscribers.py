@@ -1,11 +1,13 @@
 """pynetdicom at the other end: a performer that asks, and a subscriber that is told."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.sop_class import (
     UnifiedProcedureStepEvent,
     UnifiedProcedureStepPull,
@@ -162,11 +164,12 @@ class Subscriber:
     def __init__(self) -> None:
         self.told: list[tuple[int, str, Dataset]] = []
         self.status = 0x0000
+        self.hangs_up = False
         self.ae = AE("VIEWER")
         self.ae.add_supported_context(UnifiedProcedureStepEvent, scu_role=False, scp_role=True)
 
     def start(self, port: int = 0) -> int:
-        handlers = [(evt.EVT_N_EVENT_REPORT, self._hear)]
+        handlers = [(evt.EVT_N_EVENT_REPORT, self._hear), (evt.EVT_PDU_SENT, self._sent)]
         self.server = self.ae.start_server(("127.0.0.1", port), block=False, evt_handlers=handlers)
         return int(self.server.server_address[1])
 
@@ -176,6 +179,10 @@ class Subscriber:
         uid = request.AffectedSOPInstanceUID
         self.told.append((event.event_type, uid, event.event_information))
         return self.status, None
+
+    def _sent(self, event):
+        if self.hangs_up and isinstance(event.pdu, P_DATA_TF):
+            event.assoc.dul.socket.socket.shutdown(socket.SHUT_RDWR)
 
     def states(self) -> list[str]:
         """The states that it was told, in order."""

@@ -301,6 +301,18 @@ def test_a_subscriber_that_is_away_is_told_in_order_when_it_is_back(worklist, su
             assert tx.value("select count(*) from outbox.delivery where state = 'dead'") == 2
 
 
+def test_a_report_that_was_answered_is_not_repeated(worklist, subscriber):
+    worklist.add_peer("VIEWER", subscriber.start())
+    subscriber.hangs_up = True  # after its answer
+    with performer(worklist.port) as scu:
+        _, uid = scu.create(a_step())
+        assert scu.subscribe(uid, "VIEWER") == 0x0000
+    worklist.drain()
+    worklist.clock.advance(minutes=10)
+    assert worklist.drain() == 0
+    assert subscriber.states() == ["SCHEDULED"]
+
+
 def test_queries_match_as_others_do_and_have_a_limit(worklist):
     with performer(worklist.port) as scu:
         uids = [scu.create(a_step(PatientID=f"P{n}"))[1] for n in range(6)]

@@ -18,7 +18,7 @@ from itertools import count
 from typing import ClassVar, Final
 
 from isocenter.errors import IsocenterError, Kind
-from isocenter.standards import RemoteProtocolError
+from isocenter.standards import LocalProtocolError, RemoteProtocolError
 from isocenter.standards.dicom.dimse import messages as dimse
 from isocenter.standards.dicom.dimse.fragments import CommandReceived, MessageReader, send_message
 from isocenter.standards.dicom.dimse.status import Category, category_of
@@ -309,8 +309,14 @@ class ClientAssociation:
             raise _fault(event)
 
     async def release(self) -> None:
-        """Ends the association orderly; waits for the peer to agree."""
-        self._wire.connection.release()
+        """Ends the association orderly; waits for the peer to agree.
+
+        One that the peer has ended meanwhile needs no more: what it answered counts.
+        """
+        try:
+            self._wire.connection.release()
+        except LocalProtocolError:
+            return
         await self._flush()
         while True:
             event = await self._event()

@@ -27,6 +27,7 @@ from isocenter.standards.dicom.ul.items import RoleSelection
 TRIED_FOR: Final = timedelta(days=1)
 _TIMEOUT_S: Final = 10.0
 # We tell events: in this association the SCP is the one that asks for it.
+_CONTEXTS: Final = ((standard.EVENT, scu.UNCOMPRESSED),)
 _AS_SCP: Final = (RoleSelection(standard.EVENT, scu=False, scp=True),)
 # With which a peer says that it cannot now.
 _LATER: Final = frozenset({Status.PROCESSING_FAILURE, Status.RESOURCE_LIMITATION})
@@ -65,16 +66,22 @@ class WorkitemReporter:
 
 
 async def _tell(called: scu.Peer, event: WorkitemReportDue) -> int:
-    contexts = [(standard.EVENT, scu.UNCOMPRESSED)]
-    async with scu.associate(called, contexts, roles=_AS_SCP) as association:
-        request = dimse.NEventReportRequest(
-            message_id=association.next_message_id(),
-            # PS3.4 CC.2.4.3: workitems are instances of the Push SOP class.
-            affected_sop_class_uid=standard.PUSH,
-            affected_sop_instance_uid=event.sop_instance_uid,
-            event_type_id=event.event_type_id,
-            has_data_set=True,
-        )
-        information = from_json(event.information)
-        response, _ = await association.request(standard.EVENT, request, information)
-    return response.status
+    """The status that the peer answers with, however it ends the association after that."""
+    answered: list[int] = []
+    try:
+        async with scu.associate(called, _CONTEXTS, roles=_AS_SCP) as association:
+            request = dimse.NEventReportRequest(
+                message_id=association.next_message_id(),
+                # PS3.4 CC.2.4.3: workitems are instances of the Push SOP class.
+                affected_sop_class_uid=standard.PUSH,
+                affected_sop_instance_uid=event.sop_instance_uid,
+                event_type_id=event.event_type_id,
+                has_data_set=True,
+            )
+            information = from_json(event.information)
+            response, _ = await association.request(standard.EVENT, request, information)
+            answered.append(response.status)
+    except IsocenterError:
+        if not answered:
+            raise
+    return answered[0]
