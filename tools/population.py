@@ -157,7 +157,7 @@ class Population:
             birth = born + timedelta(days=8_000 + self._random.randrange(6_000))
             sex = self._pick(("F", "M"))
             if found and self._random.random() < self._rates.twins:
-                twin = self._individual(family, found[-1].sex or sex, found[-1].birth_date or birth)
+                twin = self._twin(family, found[-1], birth)
                 # Registration marks some of them, and some have like names.
                 marked = 2 if self._random.random() < 0.5 else None
                 found.append(replace(twin, birth_order=marked))
@@ -167,6 +167,13 @@ class Population:
                 child = replace(child, names=father.names)
             found.append(child)
         return found
+
+    def _twin(self, family: str, sibling: Person, birth: date) -> Person:
+        """Of one birth and sex, often alike in name, never of the same name."""
+        while True:
+            twin = self._individual(family, sibling.sex or "F", sibling.birth_date or birth)
+            if twin.names[0].split("^")[1] != sibling.names[0].split("^")[1]:
+                return twin
 
     def _individual(self, family: str, sex: str, born: date) -> Person:
         given = self._uneven(self._given[sex])

@@ -61,6 +61,7 @@ class MpiResult:
     """What was measured.
 
     Attributes:
+        processor_ms: that the client's own process spends on a search, at the median.
         linked_right: pairs that the system would link by itself and that are one person.
         twice: people looked for who are there twice.
         linked: of these, those that the system would link.
@@ -72,6 +73,7 @@ class MpiResult:
     median_ms: float
     p95_ms: float
     p99_ms: float
+    processor_ms: float
     linked_right: int
     linked_wrong: int
     twice: int
@@ -123,6 +125,8 @@ def _fill(database: Database, run: MpiRun, truth: dict[int, int]) -> list[tuple[
     once: list[tuple[int, Registered]] = []
     before: Registered | None = None
     numbered = enumerate(Population(SEED).records(run.records), start=1)
+    with database.transaction() as tx:  # an index is made faster at once than row by row
+        tx.run("drop index identity.match_profile_keys")
     for batch in _batches(numbered):
         with database.transaction() as tx:
             tx.run(_FILL, (jsonb([_row(key, each.person) for key, each in batch]),))
@@ -131,6 +135,11 @@ def _fill(database: Database, run: MpiRun, truth: dict[int, int]) -> list[tuple[
             again = before is not None and before.truth == record.truth
             (twice if again else once).append((key, record))
             before = record
+    with database.transaction() as tx:
+        tx.run(
+            "create index match_profile_keys on identity.match_profile using gin (keys)"
+            " with (fastupdate = off)"
+        )
     half = run.searches // 2
     return chance.sample(twice, min(half, len(twice))) + chance.sample(once, min(half, len(once)))
 
@@ -163,15 +172,19 @@ def _row(key: int, person: Person) -> dict[str, Any]:
 @dataclass(frozen=True, slots=True)
 class _Found:
     elapsed_s: float
+    processor_s: float
     candidates: Sequence[identity.Candidate]
 
 
 def _search(database: Database, key: int, person: Person) -> _Found:
-    began = time.perf_counter()
+    began, processor_began_s = time.perf_counter(), time.process_time()
     with database.transaction() as tx:
         found = identity.candidates(tx, _ACTOR, person, limit=11, now=utc_now())
     elapsed_s = time.perf_counter() - began
-    return _Found(elapsed_s, [each for each in found if each.patient.patient_key != key])
+    processor_s = time.process_time() - processor_began_s
+    return _Found(
+        elapsed_s, processor_s, [each for each in found if each.patient.patient_key != key]
+    )
 
 
 class _Tally:
@@ -180,6 +193,7 @@ class _Tally:
     def __init__(self, truth: dict[int, int]) -> None:
         self._truth = truth
         self._times_ms: list[float] = []
+        self._processor_ms: list[float] = []
         self._counts = dict.fromkeys(("right", "wrong", "twice", "linked", "asked", "questions"), 0)
         self._people: dict[int, int] = {}
         for person in truth.values():
@@ -188,6 +202,7 @@ class _Tally:
     def add(self, key: int, record: Registered, found: _Found) -> None:
         """Count one search."""
         self._times_ms.append(found.elapsed_s * 1000)
+        self._processor_ms.append(found.processor_s * 1000)
         is_twice = self._people[record.truth] > 1
         self._counts["twice"] += is_twice
         linked = asked = False
@@ -210,6 +225,7 @@ class _Tally:
             median_ms=median(self._times_ms),
             p95_ms=cuts[94],
             p99_ms=cuts[98],
+            processor_ms=median(self._processor_ms),
             linked_right=self._counts["right"],
             linked_wrong=self._counts["wrong"],
             twice=self._counts["twice"],

@@ -20,6 +20,7 @@ class Item:
 
 ITEMS = (
     Item("/", "Exams", "e", Action.EXAM_READ),
+    Item("/patients", "Patients", "n", Action.PATIENT_READ),
     Item("/reconciliation", "Reconciliation", "r", Action.STUDY_READ),
     Item("/stations", "Stations", "w", Action.WORKLIST_READ),
     Item("/deliveries", "Deliveries", "d", Action.DELIVERY_READ),

@@ -42,6 +42,10 @@ NOTICES: Mapping[str, str] = {
     "released": "The images rest no longer.",
     "claimed": "You look after these images.",
     "unclaimed": "Nobody looks after these images now.",
+    "patients_linked": "Linked. Both records stay, and are of one person.",
+    "patients_merged": "Merged. This record stands for both from now on.",
+    "patients_parted": "Kept apart. This is not asked again.",
+    "identity_undone": "Undone. Everything is as if it had never been said.",
     "decision_undone": "The decision is taken back.",
     "images_rejected": "Rejected. Nobody is shown these images from now on.",
     "rule_made": "The rule decides from now on. You can switch it off at any time.",
@@ -221,6 +225,7 @@ InWeb = Annotated[Web, Depends(_web)]
 SignedIn = Annotated[Actor, Depends(_actor)]
 ExamViewer = Annotated[Viewer, Depends(_viewer(Action.EXAM_READ))]
 StudyViewer = Annotated[Viewer, Depends(_viewer(Action.STUDY_READ))]
+PatientViewer = Annotated[Viewer, Depends(_viewer(Action.PATIENT_READ))]
 WorklistViewer = Annotated[Viewer, Depends(_viewer(Action.WORKLIST_READ))]
 ReportViewer = Annotated[Viewer, Depends(_viewer(Action.REPORT_READ))]
 DeliveryViewer = Annotated[Viewer, Depends(_viewer(Action.DELIVERY_READ))]

@@ -7,6 +7,7 @@ def test_every_page_of_an_empty_installation_says_what_to_do_next(hospital):
     browser = hospital.browser("root")
     for path, hint in {
         "/": "No exams yet.",
+        "/patients": "No two records look like one person.",
         "/reconciliation": "Everything has found its order.",
         "/deliveries": "Nothing has been sent yet.",
         "/messages": "No message yet.",

@@ -48,8 +48,8 @@ def _with(actions):
 @pytest.mark.parametrize(
     ("role", "labels"),
     [
-        (Role.FRONT_DESK, ["Exams", "Deliveries"]),
-        (Role.RADIOLOGIST, ["Exams", "Reconciliation", "Deliveries"]),
+        (Role.FRONT_DESK, ["Exams", "Patients", "Stations", "Deliveries"]),
+        (Role.RADIOLOGIST, ["Exams", "Patients", "Reconciliation", "Stations", "Deliveries"]),
     ],
 )
 def test_navigation_shows_only_what_the_role_may_open(role, labels):

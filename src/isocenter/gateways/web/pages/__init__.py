@@ -13,6 +13,7 @@ from isocenter.gateways.web.pages import (
     exams,
     interfaces,
     messages,
+    patients,
     peers,
     reading,
     reconciliation,
@@ -31,6 +32,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     reading.router,  # before the exam's own page: an accession number may hold a slash
     exam.router,
     exams.router,
+    patients.router,
     reconciliation.router,
     reconciliation_rules.router,
     reconciliation_actions.router,
