@@ -20,6 +20,8 @@ from isocenter.domain.reporting import service as reporting
 from isocenter.domain.reporting import service_external as external
 from isocenter.domain.reporting.model import Report, ReportVersion
 from isocenter.domain.reporting.model_external import ExternalDocument, Observation
+from isocenter.domain.scheduling import service as scheduling
+from isocenter.domain.scheduling.model_appointments import Appointment
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.web.audited import opened_exam, opened_exam_of_study
 from isocenter.gateways.web.formats import person_name
@@ -94,6 +96,7 @@ class ExamContents:
     documents: list[ExternalDocument]
     observations: list[Observation]
     visit: Visit | None
+    appointment: Appointment | None
 
     @property
     def done_count(self) -> int:
@@ -162,6 +165,7 @@ def _contents(tx: Tx, viewer: Viewer, exam: ExamLedger | None, dicomweb_path: st
         documents=external.documents_of(tx, viewer, key) if key is not None else [],
         observations=external.observations_of(tx, viewer, key) if key is not None else [],
         visit=_visit(tx, order),
+        appointment=next(iter(scheduling.appointments_of(tx, exam.accession_number)), None),
     )
 
 
