@@ -120,6 +120,8 @@ def test_an_edited_message_is_processed_and_says_why(hospital, interface):
     root = hospital.program("root")
     (found,) = root.get("/api/messages", params={"with_error": True}).json()["items"]
     path = f"/api/messages/{found['message_key']}/replay"
+    page = hospital.browser("root").get(f"/messages/{found['message_key']}").text
+    assert "We do not know a code that it uses" in page
 
     assert root.post(path, json={"reason": " "}).status_code == 422
     assert hospital.program("fay").post(path, json={"reason": "x"}).status_code == 403

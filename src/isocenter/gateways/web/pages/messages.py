@@ -21,6 +21,7 @@ from isocenter.domain.peers.model_meaning import Influence, Meaning
 from isocenter.domain.peers.model_replay import REPLAYS_AT_ONCE_MAX, Replay, ReplayWish
 from isocenter.gateways.web.api.messages import edited_bytes
 from isocenter.gateways.web.audited import searched_messages
+from isocenter.gateways.web.mending import mend_of
 from isocenter.gateways.web.paging import next_url, row_key
 from isocenter.gateways.web.web import InWeb, MessageViewer, SignedIn, seen_after
 from isocenter.infra.db import Tx
@@ -194,6 +195,7 @@ async def show_one(
         "before": opened.before,
         "replays": opened.replays,
         "meaning": told,
+        "mend": mend_of(message.acknowledgement) if message.error else None,
         "segments": segments_of(message.raw, {each.place: each for each in said}),
         "raw": readable(message.raw),
         "raw_size": len(message.raw),
