@@ -79,7 +79,9 @@ def keep_appointment(
         "asserted_at": asserted_at,
         "now": now,
     }
-    changed = sorted([*after.values, *(["exams"] if exams != bound else [])])
+    changed: list[str] = sorted(after.values)
+    if exams != bound:
+        changed.append("exams")
     if known is None:
         appointments.insert_appointment(tx, columns)
     elif after.newer or changed:
