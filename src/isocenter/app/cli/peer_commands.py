@@ -82,13 +82,21 @@ def add_hl7(  # noqa: PLR0913 options of a command, given by name
     host: Host,
     port: Annotated[int | None, typer.Option(help="Port on which it listens.")] = None,
     send: Annotated[str, typer.Option(help="What it gets from us: oru,orm,adt.")] = "",
-    receive: Annotated[str, typer.Option(help="What it may send: adt,orm,oru,siu.")] = "",
+    receive: Annotated[
+        str, typer.Option(help="What it may send: adt,orm,oru,siu,mdm,dft,bar,qbp.")
+    ] = "",
     application: Annotated[str | None, typer.Option(help="Its MSH-3; none: any.")] = None,
     assigning_authority: Annotated[
         str | None,
         typer.Option(help="Of patient ids that it sends without one; none: the setting."),
     ] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Talk to it over TLS.")] = False,
+    order_responses: Annotated[
+        bool, typer.Option("--order-responses", help="Answer its orders by ORR, ORG, ORI.")
+    ] = False,
+    sequence_numbers: Annotated[
+        bool, typer.Option("--sequence-numbers", help="Check MSH-13 of its messages.")
+    ] = False,
 ) -> None:
     """Add an HL7 v2 peer.
 
@@ -105,6 +113,8 @@ def add_hl7(  # noqa: PLR0913 options of a command, given by name
         application=application,
         assigning_authority=authority,
         tls=tls,
+        order_responses=order_responses,
+        sequence_numbers=sequence_numbers,
     )
     with session.database(chosen) as db, db.transaction() as tx:
         peers.add_hl7_peer(tx, session.actor(), described, now=utc_now())

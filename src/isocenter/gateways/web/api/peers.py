@@ -52,6 +52,8 @@ class Hl7PeerShape(Shape):
     ack_timeout_s: float = 30.0
     tls: bool = False
     enabled: bool = True
+    order_responses: bool = False
+    sequence_numbers: bool = False
 
 
 class PendingAnswer(Shape):
