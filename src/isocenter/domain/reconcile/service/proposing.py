@@ -28,6 +28,8 @@ from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.db import Tx
 
 PROPOSALS_MAX: Final = 8
+# Below this more speaks against an order than for it: a person may still search for it.
+_POINTS_MIN: Final = -20
 
 
 class AmbiguousOrder(IsocenterError):
@@ -86,8 +88,11 @@ def proposals(
     wanted = patients.orders_with_numbers(tx, also) if also else []
     known = candidates_of(tx, facts, also=wanted)
     found = ranked(known.study, known.orders, prefixes=known.prefixes)
-    shown = [each for each in found if each.order.order_key not in known.rejected]
-    shown = shown[:limit]
+    shown = [
+        each
+        for each in found
+        if each.order.order_key not in known.rejected and each.score.points >= _POINTS_MIN
+    ][:limit]
     return shown + [each for each in found if each.order.order_key in wanted and each not in shown]
 
 
