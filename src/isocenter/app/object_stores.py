@@ -1,16 +1,29 @@
 """The object stores of an installation, as its settings name them."""
 
+import base64
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from isocenter.app.settings import Settings
+from isocenter.app.settings_reader import aws_variables
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.blobs import BlobStore, open_store
 from isocenter.infra.blobs.several import MAIN, SeveralStores
 
 if TYPE_CHECKING:
+    from isocenter.infra.aws_kms import KeyService
     from isocenter.infra.blobs.encrypted import SealableStore
     from isocenter.infra.blobs.key_ring import KeyEncryptionKey
+
+
+# How a key file begins whose key only AWS KMS can open.
+_OF_KMS: Final = "aws-kms"
+
+
+class CredentialsMissing(IsocenterError):
+    """AWS KMS is to be asked, and nobody says in whose name."""
+
+    kind: ClassVar[Kind] = Kind.UNAVAILABLE
 
 
 class KeyFileUnreadable(IsocenterError):
@@ -27,6 +40,7 @@ def open_blobs(settings: Settings) -> SeveralStores:
         UnknownStore: a name that no store may have.
         BadKey: the key-encryption key is none.
         KeyFileUnreadable: its file cannot be read.
+        KeyServiceRefused, KeyServiceUnavailable: a key of AWS KMS is not to be had.
     """
     stores = open_unencrypted(settings)
     if settings.store_encryption != "off":
@@ -51,17 +65,54 @@ def open_unencrypted(settings: Settings) -> dict[str, BlobStore]:
 
 
 def installation_key(settings: Settings) -> "KeyEncryptionKey":
-    """The key-encryption key that the settings give. Raises ``BadKey``, ``KeyFileUnreadable``."""
-    from isocenter.infra.blobs.key_ring import key_encryption_key  # noqa: PLC0415 - as above
+    """The key-encryption key that the settings give.
 
-    return key_encryption_key(settings.store_key or _content(settings.store_key_file))
+    Raises:
+        BadKey, KeyFileUnreadable
+        KeyServiceRefused, KeyServiceUnavailable: a key of AWS KMS is not to be had.
+    """
+    return _key(settings, settings.store_key or _content(settings.store_key_file))
 
 
-def key_of_file(file: Path) -> "KeyEncryptionKey":
-    """The key-encryption key in a file. Raises ``BadKey``, ``KeyFileUnreadable``."""
-    from isocenter.infra.blobs.key_ring import key_encryption_key  # noqa: PLC0415 - as above
+def key_of_file(settings: Settings, file: Path) -> "KeyEncryptionKey":
+    """The key-encryption key in a file. Raises as ``installation_key``."""
+    return _key(settings, _content(file))
 
-    return key_encryption_key(_content(file))
+
+def new_key_of_kms(settings: Settings, key_arn: str) -> str:
+    """A fresh key-encryption key as a file has it, encrypted by a key of AWS KMS.
+
+    Raises:
+        BadKeyName, KeyServiceRefused, KeyServiceUnavailable
+    """
+    encrypted = _key_service(settings, key_arn).new_key(key_arn)
+    return f"{_OF_KMS} {key_arn}\n{base64.b64encode(encrypted).decode()}\n"
+
+
+def _key(settings: Settings, written: str) -> "KeyEncryptionKey":
+    from isocenter.infra.blobs.key_ring import BadKey, key_encryption_key  # noqa: PLC0415 - as above
+
+    if not written.startswith(_OF_KMS):
+        return key_encryption_key(written)
+    try:
+        _, key_arn, text = written.split()
+        encrypted = base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise BadKey("the key of AWS KMS is not as `isocenter keys new --kms` wrote it") from error
+    return key_encryption_key(_key_service(settings, key_arn).decrypt(key_arn, encrypted).hex())
+
+
+def _key_service(settings: Settings, key_arn: str) -> "KeyService":
+    from isocenter.infra.aws_kms import Credentials, KeyService, region_of  # noqa: PLC0415 - as above
+
+    region = region_of(key_arn)
+    variables = aws_variables()
+    if not variables.access_key_id or not variables.secret_access_key:
+        raise CredentialsMissing("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set")
+    credentials = Credentials(
+        variables.access_key_id, variables.secret_access_key, variables.session_token
+    )
+    return KeyService(region, credentials, endpoint=settings.store_kms_endpoint or "")
 
 
 def _content(file: Path | None) -> str:

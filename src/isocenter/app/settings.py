@@ -71,6 +71,9 @@ class Settings:
         str | None,
         About(v.optional_text, "the key-encryption key itself, instead of a file", secret=True),
     ] = None
+    store_kms_endpoint: Annotated[
+        str | None, About(v.optional_text, "URL of AWS KMS; empty: the public one of the region")
+    ] = None
     scrub_pass_days: Annotated[
         int, About(v.whole_number(0, 3650), "days in which all objects are read back; 0: never")
     ] = 30

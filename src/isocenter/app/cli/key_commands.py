@@ -8,7 +8,12 @@ from typing import Annotated, ClassVar, cast
 import typer
 
 from isocenter.app.cli import session
-from isocenter.app.object_stores import installation_key, key_of_file, open_unencrypted
+from isocenter.app.object_stores import (
+    installation_key,
+    key_of_file,
+    new_key_of_kms,
+    open_unencrypted,
+)
 from isocenter.app.settings import Settings
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.blobs import key_ring
@@ -27,19 +32,25 @@ class KeyFileExists(IsocenterError):
 
 @keys.command("new")
 @session.command
-def new(file: Annotated[Path, typer.Argument(help="File to be written.")]) -> None:
+def new(
+    file: Annotated[Path, typer.Argument(help="File to be written.")],
+    *,
+    kms: Annotated[str, typer.Option(help="ARN of the key of AWS KMS that encrypts it.")] = "",
+) -> None:
     """Write a fresh key-encryption key to a file that only its owner may read.
 
-    Keep a copy of it elsewhere: without it the objects are lost.
+    Keep a copy of it elsewhere: without it the objects are lost. With --kms the file holds the key
+    encrypted: whoever starts the product must be allowed to have AWS KMS decrypt it.
 
     Example: isocenter keys new /etc/isocenter/store.key
     """
+    text = new_key_of_kms(session.settings(), kms) if kms else key_ring.new_key_text()
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise KeyFileExists(f"{file} is there already") from error
     with os.fdopen(descriptor, "w") as stream:
-        stream.write(key_ring.new_key_text())
+        stream.write(text)
 
 
 @keys.command("init")
@@ -73,7 +84,7 @@ def rotate(
     Example: isocenter keys rotate /etc/isocenter/store-2027.key
     """
     chosen = session.settings()
-    old, new_key = installation_key(chosen), key_of_file(new_key_file)
+    old, new_key = installation_key(chosen), key_of_file(chosen, new_key_file)
 
     def changed(ring: KeyRing) -> KeyRing:
         return ring.with_new_key(old, now=utc_now()).also_for(new_key, old)
