@@ -1,4 +1,4 @@
-"""The watch over destinations of images: one that stays away alarms before people notice."""
+"""The watch over destinations: one that stays away alarms before people notice."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -9,23 +9,21 @@ from isocenter.domain.distribution.model import Destination
 from isocenter.domain.monitoring.model import Condition, ConditionKind
 from isocenter.infra.db import Tx
 
+_KINDS = {"dicom": ConditionKind.DESTINATION_AWAY, "hl7": ConditionKind.INTERFACE_AWAY}
+
 
 def destinations_away(
     tx: Tx, viewer: Viewer, *, after_s: float, now: datetime
 ) -> Sequence[Condition]:
-    """Each DICOM destination for which something has waited longer than ``after_s``.
+    """Each destination for which something has waited longer than ``after_s``.
 
     A paused one counts too: somebody paused it, and somebody may have forgotten.
     """
     before = now - timedelta(seconds=after_s)
     return [
-        Condition(
-            ConditionKind.DESTINATION_AWAY, each.recipient, _reason(each), each.oldest_queued_at
-        )
+        Condition(_KINDS[each.protocol], each.recipient, _reason(each), each.oldest_queued_at)
         for each in distribution.destinations(tx, viewer)
-        if each.protocol == "dicom"
-        and each.oldest_queued_at is not None
-        and each.oldest_queued_at < before
+        if each.oldest_queued_at is not None and each.oldest_queued_at < before
     ]
 
 

@@ -1,8 +1,10 @@
-"""The watch over what is no exam: stations, destinations, images that wait for a person."""
+"""The watch over what is no exam: stations, interfaces, destinations, images that wait."""
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 from isocenter.app.destination_guard import destinations_away
+from isocenter.app.interface_guard import interfaces_silent
 from isocenter.app.runtime import Runtime
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.monitoring import service as monitoring
@@ -35,6 +37,7 @@ def settle_conditions(runtime: Runtime) -> int:
         found = [
             *worklist_guard.conditions(stations, now=now),
             *(_overdue(each) for each in overdue),
+            *interfaces_silent(tx, _ACTOR, zone=ZoneInfo(settings.time_zone), now=now),
             *destinations_away(
                 tx,
                 Viewer.of(_ACTOR, Action.DELIVERY_READ),

@@ -113,6 +113,8 @@ class ConditionKind(StrEnum):
     STATION_CLOCK = "station_clock"  # the times in its images cannot be right
     CASE_OVERDUE = "case_overdue"  # images wait for a person too long
     DESTINATION_AWAY = "destination_away"  # images wait for a DICOM peer too long
+    INTERFACE_SILENT = "interface_silent"  # says nothing although it usually would
+    INTERFACE_AWAY = "interface_away"  # messages wait for an HL7 peer too long
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,12 @@ from isocenter.readmodels.worklist_guard import LOOKED_BACK, STUDIES_JUDGED, Sta
 
 router = APIRouter(include_in_schema=False)
 
+_OF_STATIONS = frozenset({
+    ConditionKind.STATION_SILENT,
+    ConditionKind.STATION_BY_HAND,
+    ConditionKind.STATION_CLOCK,
+})
+
 
 @router.get("/stations")
 async def show(request: Request, web: InWeb, viewer: WorklistViewer) -> Response:
@@ -33,7 +39,7 @@ async def show(request: Request, web: InWeb, viewer: WorklistViewer) -> Response
 def stations_and_alarms(
     tx: Tx, viewer: Viewer, *, web: Web
 ) -> tuple[list[StationView], list[RaisedCondition]]:
-    """The stations, and what alarms about them; of images that wait too long the queue tells."""
+    """The stations, and what alarms about them; of other alarms other pages tell."""
     stations = worklist_guard.stations(
         tx,
         viewer,
@@ -43,5 +49,4 @@ def stations_and_alarms(
     )
     exams = Viewer.of(viewer.actor, Action.EXAM_READ)
     alarms = monitoring.raised_conditions(tx, exams)
-    elsewhere = {ConditionKind.CASE_OVERDUE, ConditionKind.DESTINATION_AWAY}
-    return stations, [each for each in alarms if each.kind not in elsewhere]
+    return stations, [each for each in alarms if each.kind in _OF_STATIONS]
