@@ -153,3 +153,28 @@ def touched_exams(tx: Tx, viewer: Viewer, patient_keys: list[int]) -> list[Touch
     """The exams of these records and of what was merged into them, drafts first; some at most."""
     viewer.require(Action.PATIENT_READ)
     return tx.all(TouchedExam, _TOUCHED, {"keys": patient_keys, "limit": EXAMS_MAX})
+
+
+@dataclass(frozen=True, slots=True)
+class _RecordName:
+    patient_key: int
+    name: str
+
+
+def record_names(tx: Tx, viewer: Viewer, patient_keys: list[int]) -> dict[int, str]:
+    """The number that each of these records is called by; "no number" where it gave all away."""
+    viewer.require(Action.PATIENT_READ)
+    rows = tx.all(
+        _RecordName,
+        """
+        select p.patient_key, coalesce((
+               select i.value || coalesce(' (' || nullif(i.assigning_authority, '') || ')', '')
+                 from identity.patient_identifier i where i.patient_key = p.patient_key
+                order by i.retired_at is not null, i.type_code <> 'MR', i.assigning_authority,
+                         i.value
+                limit 1), 'no number') as name
+          from identity.patient p where p.patient_key = any(%s)
+        """,
+        (patient_keys,),
+    )
+    return {row.patient_key: row.name for row in rows}

@@ -41,13 +41,18 @@ class PairView:
 
 @dataclass(frozen=True, slots=True)
 class PatientView:
-    """A patient with everything that made it the patient that it is."""
+    """A patient with everything that made it the patient that it is.
+
+    Attributes:
+        names: the number that each record in it is called by.
+    """
 
     patient: Patient
     merges: list[Merge]
     links: list[Link]
     changes: list[IdentifierChange]
     exams: list[TouchedExam]
+    names: dict[int, str]
 
 
 def questions(
@@ -80,11 +85,18 @@ def opened_patient(tx: Tx, viewer: Viewer, patient_key: int, *, look: Look) -> P
     what = ("patient.open", "patient", value)
     look.readings.note(tx, viewer.actor, what, patient_id=value or None, now=look.now)
     key, actor = patient.patient_key, viewer.actor
+    merges, links = identity.merges(tx, actor, key), identity.links(tx, actor, key)
+    changes = identity.identifier_changes(tx, actor, key)
+    keys = {key}
+    keys |= {each.survivor_key for each in merges} | {each.prior_key for each in merges}
+    keys |= {each.one_key for each in links} | {each.other_key for each in links}
+    keys |= {each.from_key for each in changes} | {each.to_key for each in changes}
     return PatientView(
         patient=patient,
-        merges=identity.merges(tx, actor, key),
-        links=identity.links(tx, actor, key),
-        changes=identity.identifier_changes(tx, actor, key),
+        merges=merges,
+        links=links,
+        changes=changes,
+        names=patient_pairs.record_names(tx, viewer, sorted(keys)),
         exams=patient_pairs.touched_exams(tx, viewer, [key]),
     )
 

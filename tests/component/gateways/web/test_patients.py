@@ -1,5 +1,6 @@
 """Patients' pages and API: the review queue, a decision with its preview, and every undoing."""
 
+import re
 from datetime import date
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_question_is_listed_explained_and_decided(hospital, pair):
     )
     page = desk.get(merged.headers["location"]).text
     assert "Merged. This record stands for both" in page
-    assert "DA1" in page
+    assert re.search(r">DA1 \(HOSP\)</a> merged into <a [^>]+>DA2 \(HOSP\)</a>", page)
     merge_key = hospital.pool.run_here(lambda tx: identity.merges(tx, SYSTEM, one)[-1].merge_key)
     desk.post(f"/patients/{other}/merges/{merge_key}/undo")
     assert "Undone" in desk.get(f"/patients/{other}").text
