@@ -21,7 +21,7 @@ from isocenter.infra.blobs import BlobStore, mapped
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.part10 import HeaderScan, scan_header
 from isocenter.standards.dicom.part10_elements import Buffer
-from isocenter.standards.dicom.part10_frames import FrameRange, frame_ranges
+from isocenter.standards.dicom.part10_frames import FrameRange, each_frame_range
 from isocenter.standards.dicom.values import decode_dataset
 from isocenter.standards.dicom.values_model import DataSet
 
@@ -103,7 +103,10 @@ class FrameIndex:
                 return None, packed
         scan, data = self._scan(location)
         size = location.size_bytes if scan.inflated is None else None
-        packed = b"".join(_RANGE.pack(*each) for each in frame_ranges(data, scan, size_bytes=size))
+        growing = bytearray()
+        for each in each_frame_range(data, scan, size_bytes=size):
+            growing += _RANGE.pack(*each)
+        packed = bytes(growing)
         if scan.inflated is None:
             with self._lock:
                 self._found[location.blob_key] = packed

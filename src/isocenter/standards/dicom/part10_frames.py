@@ -6,6 +6,7 @@ for the marker that begins a compressed frame when nothing else tells frames apa
 
 import itertools
 import struct
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from isocenter.standards import RemoteProtocolError
@@ -60,7 +61,16 @@ class FrameRange(NamedTuple):
 def frame_ranges(
     data: Buffer, scan: HeaderScan, *, size_bytes: int | None = None
 ) -> list[FrameRange]:
-    """The byte range of each frame, in order; empty without pixel data and for video streams.
+    """The byte ranges that ``each_frame_range`` gives, at once."""
+    return list(each_frame_range(data, scan, size_bytes=size_bytes))
+
+
+def each_frame_range(
+    data: Buffer, scan: HeaderScan, *, size_bytes: int | None = None
+) -> Iterator[FrameRange]:
+    """The byte range of each frame, in order; none without pixel data and for video streams.
+
+    One after the other: there may be half a million of them.
 
     Args:
         data: what was scanned, whole; for a deflated data set ``scan.inflated``.
@@ -76,18 +86,21 @@ def frame_ranges(
     """
     pixel_data = scan.pixel_data
     if pixel_data is None or scan.transfer_syntax_uid.startswith(_VIDEO):
-        return []
+        return
     frames = scan.number(0x00280008)
     frames = 1 if frames is None else frames
     if not 0 < frames <= FRAMES_MAX:
         raise RemoteProtocolError(f"Number of Frames is {frames}")
     if pixel_data.length is None:
-        return _encapsulated(data, scan, pixel_data, frames)
+        yield from _encapsulated(data, scan, pixel_data, frames)
+        return
     size = len(data) if size_bytes is None else size_bytes
-    return _native(size, scan, pixel_data, frames)
+    yield from _native(size, scan, pixel_data, frames)
 
 
-def _native(size: int, scan: HeaderScan, pixel_data: PixelData, frames: int) -> list[FrameRange]:
+def _native(
+    size: int, scan: HeaderScan, pixel_data: PixelData, frames: int
+) -> Iterator[FrameRange]:
     bits = frame_bits(scan)
     length = pixel_data.length or 0
     needed = (bits * frames + 7) // 8
@@ -97,15 +110,12 @@ def _native(size: int, scan: HeaderScan, pixel_data: PixelData, frames: int) -> 
         raise TruncatedError("the pixel data ends early")
     if frames == 1:
         # With its padding: 8 bit pixels in big endian words have the last pixel after it.
-        return [FrameRange(pixel_data.offset, min(length, needed + needed % 2))]
-    ranges: list[FrameRange] = []
+        yield FrameRange(pixel_data.offset, min(length, needed + needed % 2))
+        return
     for number in range(frames):
         first, last = bits * number, bits * (number + 1)
         start = first // 8
-        ranges.append(
-            FrameRange(pixel_data.offset + start, (last + 7) // 8 - start, first_bit=first % 8)
-        )
-    return ranges
+        yield FrameRange(pixel_data.offset + start, (last + 7) // 8 - start, first_bit=first % 8)
 
 
 def frame_bits(scan: HeaderScan) -> int:

@@ -17,8 +17,8 @@ from isocenter.infra.db import Database
 from tests.dicomweb_server import BOUNDARY, MULTIPART, DicomwebServer, file_store
 from tests.hospital import a_slice
 
-# 4000000000 is a good value for somebody who has two minutes and 5 GB of room.
-SIZE_BYTES = int(os.environ.get("ISOCENTER_TEST_LARGE_BYTES", 300 << 20))  # noqa: TID251 - a switch of the tests
+# 3814 is a good value for somebody who has two minutes and 5 GB of room.
+SIZE_BYTES = int(os.environ.get("ISOCENTER_TEST_LARGE_MIB", "300")) << 20  # noqa: TID251 - a switch of the tests
 CHUNK_BYTES = 1 << 20
 GROWTH_BYTES_MAX = 48 << 20
 INSTANCE = "/dicomweb/studies/1.2/series/1.2.1/instances/1.2.1.1"
