@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from isocenter.domain.archive._store import octets
 from isocenter.domain.archive.model_renditions import (
     MadeRendition,
     Rendition,
@@ -119,16 +118,21 @@ def record(tx: Tx, made: Sequence[MadeRendition], *, now: datetime) -> list[int]
     rows: list[dict[str, Any]] = [
         {
             "instance_key": each.instance_key,
-            "source_sha256": octets(each.source_sha256),
+            "source_sha256": _octets(each.source_sha256),
             "blob_key": each.blob_key,
             "size_bytes": each.size_bytes,
-            "sha256": octets(each.sha256),
-            "frame_ranges": octets(each.frame_ranges),
+            "sha256": _octets(each.sha256),
+            "frame_ranges": _octets(each.frame_ranges),
             "obstacle": each.obstacle,
         }
         for each in made
     ]
     return tx.values(_RECORD, {"made": jsonb(rows), "now": now})
+
+
+def _octets(value: bytes | None) -> str | None:
+    """The form of a ``bytea`` in a JSON parameter."""
+    return None if value is None else "\\x" + value.hex()
 
 
 _OF_INSTANCES = """

@@ -8,6 +8,7 @@ Standard: PS3.18 10.6 (what a server matches beyond the required attributes), PS
 
 import base64
 import binascii
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ _PACKED: Final[Mapping[str, str]] = {
 }  # fmt: skip
 _VRS: Final = _TEXTS | frozenset(_PACKED)
 _GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
+_HEX_TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
 _BLOCKS: Final = range(0x10, 0x100)
 
 
@@ -217,18 +219,17 @@ def new_attribute(
 
 def _tag(written: str) -> int:
     text = written.strip().replace(",", "").strip("()")
+    if _HEX_TAG.fullmatch(text):
+        tag = int(text, 16)
+        if tag >> 16 & 1 or dictionary.entry(tag) is not None:
+            return tag
     try:
         return dictionary.tag_of(text)
-    except KeyError:
-        pass
-    try:
-        tag = int(text, 16) if len(text) == 8 else -1
-    except ValueError:
-        tag = -1
-    private = tag >> 16 & 1 == 1
-    if tag < 0 or (not private and dictionary.entry(tag) is None):
-        raise AttributeRefused(f"{written[:64]!r} is neither a keyword nor the tag of an attribute")
-    return tag
+    except KeyError as error:
+        shown = f"{written[:64]!r}"
+        raise AttributeRefused(
+            f"{shown} is neither a keyword nor the tag of an attribute"
+        ) from error
 
 
 def values_in(model: Model, attribute: NewAttribute) -> list[IndexedValue]:
