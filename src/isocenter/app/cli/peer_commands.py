@@ -91,12 +91,6 @@ def add_hl7(  # noqa: PLR0913 options of a command, given by name
         typer.Option(help="Of patient ids that it sends without one; none: the setting."),
     ] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Talk to it over TLS.")] = False,
-    order_responses: Annotated[
-        bool, typer.Option("--order-responses", help="Answer its orders by ORR, ORG, ORI.")
-    ] = False,
-    sequence_numbers: Annotated[
-        bool, typer.Option("--sequence-numbers", help="Check MSH-13 of its messages.")
-    ] = False,
 ) -> None:
     """Add an HL7 v2 peer.
 
@@ -113,8 +107,6 @@ def add_hl7(  # noqa: PLR0913 options of a command, given by name
         application=application,
         assigning_authority=authority,
         tls=tls,
-        order_responses=order_responses,
-        sequence_numbers=sequence_numbers,
     )
     with session.database(chosen) as db, db.transaction() as tx:
         peers.add_hl7_peer(tx, session.actor(), described, now=utc_now())
