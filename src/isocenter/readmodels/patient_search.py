@@ -39,16 +39,8 @@ class PatientQuery:
 
     @property
     def asks(self) -> bool:
-        """Whether anything narrows it down: nobody is given the whole list."""
-        return any((
-            self.family,
-            self.given,
-            self.birth_date,
-            self.phone,
-            self.address,
-            self.mother_family,
-            self.identifier,
-        ))
+        """Whether anything narrows it down that an index knows: nobody is given the whole list."""
+        return any((self.family, self.birth_date, self.phone, self.identifier))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +65,7 @@ select p.patient_key
    and (%(birth_date)s::date is null or p.birth_date = %(birth_date)s)
    and (%(sex)s::text is null or p.sex = %(sex)s)
    and (%(phone)s::text is null
-        or regexp_replace(p.phone, '[^0-9]', '', 'g') like '%%' || %(phone)s)
+        or reverse(regexp_replace(p.phone, '[^0-9]', '', 'g')) like %(phone)s)
    and (%(address)s::text is null or p.address ilike %(address)s)
    and (%(mother)s::text is null or lower(p.mother_name) like lower(%(mother)s))
    and (%(identifier)s::text is null or p.patient_key in (
@@ -104,7 +96,7 @@ def _params(query: PatientQuery) -> dict[str, Any]:
         else None,
         "birth_date": query.birth_date,
         "sex": query.sex,
-        "phone": query.phone,
+        "phone": f"{query.phone[::-1]}%" if query.phone else None,
         "address": f"%{_pattern(query.address)}%" if query.address else None,
         "mother": f"{_pattern(query.mother_family)}%" if query.mother_family else None,
         "identifier": query.identifier,

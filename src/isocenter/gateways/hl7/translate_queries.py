@@ -115,7 +115,7 @@ def _demographics_query(query: Query, qpd: Segment, message: Message, reading: R
             AckCode.AE,
             ErrorCode.REQUIRED_FIELD_MISSING,
             "QPD^1^3",
-            "a query names a part of the name, the birth date, an address, a telephone number or"
+            "a query names the family name or its beginning, the birth date, a telephone number or"
             " an identifier",
         )
     return replace(
