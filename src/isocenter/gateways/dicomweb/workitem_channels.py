@@ -75,6 +75,7 @@ class EventChannels:
         self._channels: set[_Channel] = set()
         self._poller: asyncio.Task[None] | None = None
         self._position = 0
+        self._closed = False
 
     @property
     def is_full(self) -> bool:
@@ -104,7 +105,11 @@ class EventChannels:
             await websocket.close(channel.close_code)
 
     def close(self) -> None:
-        """End all channels: the process stops. Call it in the event loop."""
+        """End all channels, also those that are just being opened: the process stops.
+
+        Call it in the event loop.
+        """
+        self._closed = True
         for channel in self._channels:
             channel.end(_GOING_AWAY)
 
@@ -113,6 +118,8 @@ class EventChannels:
             _, self._position = await self._pool.run(worklist.announcements, sent, 0)
             self._poller = asyncio.create_task(self._poll())
         self._channels.add(channel)
+        if self._closed:
+            channel.end(_GOING_AWAY)
 
     def _leave(self, channel: _Channel) -> None:
         self._channels.discard(channel)
