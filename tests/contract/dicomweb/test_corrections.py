@@ -85,3 +85,23 @@ def test_zip_and_search_say_it(server):
 def test_other_studies_stay_as_they_are(server):
     ((_, data),) = parts(server.get("/studies/1.2.2", STORED))
     assert data == FILES["1.2.2.1.1"]
+
+
+def test_who_sends_more_is_told_that_it_will_say_something_else(server):
+    more = pydicom.dcmread(io.BytesIO(FILES["1.2.1.1.1"]))
+    more.SOPInstanceUID = more.file_meta.MediaStorageSOPInstanceUID = "1.2.1.1.77"
+    agreeing = pydicom.dcmread(io.BytesIO(FILES["1.2.1.1.1"]))
+    agreeing.SOPInstanceUID = agreeing.file_meta.MediaStorageSOPInstanceUID = "1.2.1.1.78"
+    agreeing.PatientName, agreeing.PatientID = "Phantom^Eda", "PH9"
+    agreeing.AccessionNumber = "A77"
+    contents = []
+    for each in (more, agreeing):
+        stream = io.BytesIO()
+        each.save_as(stream)
+        contents.append(stream.getvalue())
+    stored = server.store(*contents).json()["00081199"]["Value"]
+    assert [each.get("00081196", {}).get("Value") for each in stored] == [[0xB000], None]
+    # As before for the other tests.
+    for uid in ("1.2.1.1.77", "1.2.1.1.78"):
+        path = f"/studies/1.2.1/series/1.2.1.1/instances/{uid}"
+        server.session.delete(server.url + path, params={"reason": "test"}, timeout=60)

@@ -193,6 +193,26 @@ def test_each_object_has_its_own_fate(server):
     assert other.json()["00081198"]["Value"][0]["00081197"]["Value"] == [0xA900]
 
 
+def test_what_the_sender_should_know_of_stored_objects(server):
+    """PS3.18 Table I.2-2: Warning Reasons."""
+    wrong = with_bulk(metadata(55, Rows=999, Columns=30), "7FE00010", "picture")
+    right = with_bulk(metadata(56, Rows=20, Columns=30), "7FE00010", "picture")
+    report = metadata(58, "1.2.840.10008.5.1.4.1.1.88.11")
+    answer = send(
+        server,
+        [wrong, right, metadata(57), report],
+        [("picture", "image/jpeg", jpeg("L", format="JPEG"))],
+    )
+    assert answer.status_code == 200
+    stored = answer.json()["00081199"]["Value"]
+    assert [each.get("00081196", {}).get("Value") for each in stored] == [
+        [0xB000],  # the picture knows better
+        None,
+        [0xB007],  # an image without an image
+        None,
+    ]
+
+
 def test_the_answer_as_xml(server):
     answer = send(server, [metadata(60)], accept="application/dicom+xml")
     assert answer.headers["content-type"] == "application/dicom+xml"

@@ -21,7 +21,7 @@ from isocenter.standards.dicom import part10, uids
 from isocenter.standards.dicom.bitstreams import Bitstream, read_bitstream
 from isocenter.standards.dicom.json_model import JsonObject, from_json
 from isocenter.standards.dicom.values import encode_dataset
-from isocenter.standards.dicom.values_model import DataSet
+from isocenter.standards.dicom.values_model import DataSet, Element
 from isocenter.standards.dicom.xml_model import from_xml
 from isocenter.standards.dicomweb import media_types
 from isocenter.standards.dicomweb.media_types import DICOM_XML, MP4, OCTET_STREAM
@@ -92,8 +92,8 @@ class Assembly:
                 each.close()
         self.models, self.bulk = [], {}
 
-    def write(self, model: JsonObject, writer: BlobWriter) -> None:
-        """Write the file of one of the objects.
+    def write(self, model: JsonObject, writer: BlobWriter) -> bool:
+        """Write the file of one of the objects; whether it says other values than the metadata did.
 
         Raises:
             RemoteProtocolError: the metadata is not well formed, bulk data is missing or unclear.
@@ -108,6 +108,7 @@ class Assembly:
         self._complete_document(model, dataset)
         syntax, streams = _read_pixels(dataset, parts)
         dataset.pop(_AVAILABLE_TRANSFER_SYNTAX_UID, None)
+        before = dict(dataset)
         if streams:
             _complete_image(dataset, streams)
         writer.write(
@@ -121,6 +122,9 @@ class Assembly:
         if parts:
             for piece in _pixel_element(dataset, syntax, parts, streams):
                 writer.write(piece)
+        return any(
+            dataset.texts(tag) != _texts(said) for tag, said in before.items() if said.values
+        )
 
     def _parts(self, uri: str) -> Sequence[BulkData]:
         found = self.bulk.get(uri)
@@ -144,6 +148,10 @@ class Assembly:
         if not dataset.text(0x0042_0012) and parts[0].media_type != OCTET_STREAM:
             dataset.put(0x0042_0012, parts[0].media_type)
         dataset.put(0x0042_0015, sum(each.size_bytes for each in parts))
+
+
+def _texts(element: Element) -> tuple[str, ...]:
+    return tuple(str(each) for each in element.values if isinstance(each, str | int | float))
 
 
 def _read_pixels(dataset: DataSet, parts: Sequence[BulkData]) -> tuple[str, Sequence[Bitstream]]:

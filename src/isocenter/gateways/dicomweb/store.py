@@ -100,7 +100,7 @@ def _response(fates: Sequence[Fate], root: str, *, as_xml: bool) -> Response:
 
 def _status(fates: Sequence[Fate]) -> HTTPStatus:
     failures = {each.failure for each in fates}
-    if failures == {None}:
+    if failures == {None}:  # all are stored, whatever else is to be known of some (Table 10.5.3-1)
         return HTTPStatus.OK
     if None in failures:
         return HTTPStatus.ACCEPTED
@@ -121,6 +121,10 @@ def _reason(fate: Fate) -> dict[str, Any]:
     return {"vr": "US", "Value": [fate.failure]}
 
 
+def _warned(fate: Fate) -> dict[str, Any]:
+    return {} if fate.warning is None else {"00081196": {"vr": "US", "Value": [fate.warning]}}
+
+
 def _stored_item(fate: Fate, root: str) -> dict[str, Any]:
     url = (
         f"{root}/studies/{fate.study_instance_uid}/series/{fate.series_instance_uid}"
@@ -130,6 +134,7 @@ def _stored_item(fate: Fate, root: str) -> dict[str, Any]:
         "00081150": _value("UI", fate.sop_class_uid),
         "00081155": _value("UI", fate.sop_instance_uid),
         "00081190": _value("UR", url),
+        **_warned(fate),
     }
 
 

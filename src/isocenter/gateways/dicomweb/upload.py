@@ -7,30 +7,36 @@ again.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
 from typing import Final
 
-from isocenter.domain.access.model import Actor
+from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import (
+    INDEXED_TAGS,
     SERIES_INSTANCE_UID,
     SOP_CLASS_UID,
     SOP_INSTANCE_UID,
     STUDY_INSTANCE_UID,
+    Admission,
     NotAnInstance,
     Outcome,
     ReceivedInstance,
     identify,
+    text_of,
 )
 from isocenter.domain.archive.service.description import describe_file
 from isocenter.gateways.dicomweb.assembly import Assembly, BulkData, read_models, uids_of
 from isocenter.gateways.dicomweb.context import Dicomweb
 from isocenter.gateways.dicomweb.errors import TooLarge
 from isocenter.infra.blobs import BlobWriter, StorageFull, StoredBlob
+from isocenter.infra.db import Tx
 from isocenter.infra.log import get_logger
 from isocenter.standards import ProtocolError
+from isocenter.standards.dicom import uids
+from isocenter.standards.dicom.coercion import Modification
 from isocenter.standards.dicomweb import media_types
 from isocenter.standards.dicomweb.media_types import DICOM, DICOM_JSON, DICOM_XML
 from isocenter.standards.dicomweb.multipart import (
@@ -53,16 +59,29 @@ OUT_OF_RESOURCES: Final = 0xA700
 DOES_NOT_MATCH: Final = 0xA900
 CANNOT_UNDERSTAND: Final = 0xC000
 
+# Warning Reason (0008,1196), the same table. Elements Discarded (B006) is not among ours: all of an
+# object is kept.
+COERCED: Final = 0xB000
+NOT_OF_ITS_CLASS: Final = 0xB007
+
+_SYSTEM: Final = Actor.system("dicomweb")
+
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What became of one object; ``failure`` is its Failure Reason, None when it is stored."""
+    """What became of one object.
+
+    Attributes:
+        failure: its Failure Reason; None when it is stored.
+        warning: its Warning Reason, when it is stored and its sender should know something.
+    """
 
     study_instance_uid: str = ""
     series_instance_uid: str = ""
     sop_class_uid: str = ""
     sop_instance_uid: str = ""
     failure: int | None = None
+    warning: int | None = None
 
 
 class Upload:
@@ -80,6 +99,7 @@ class Upload:
         self._actor = actor
         self._study_instance_uid = study_instance_uid
         self._waiting: list[BlobWriter] = []
+        self._coerced: set[BlobWriter] = set()
         self._current: BlobWriter | None = None
         self._size_bytes = 0
         self._reader: MultipartReader | None = None
@@ -232,7 +252,8 @@ class Upload:
                 continue
             writer = self._context.blobs.writer()
             try:
-                self._assembly.write(model, writer)
+                if self._assembly.write(model, writer):
+                    self._coerced.add(writer)
             except ProtocolError as error:
                 writer.abort()
                 _log.warning(
@@ -274,15 +295,30 @@ class Upload:
         if received:
             # When this fails the blobs stay: the commit may have succeeded before its answer was
             # lost. A sweeper removes those that nothing refers to.
-            admissions = self._context.pool.run_here(
-                lambda tx: archive.admit(tx, self._actor, list(received.values()), now=now)
+            admissions, modified = self._context.pool.run_here(
+                lambda tx: self._admitted(tx, list(received.values()), now)
             )
             for (index, instance), admission in zip(received.items(), admissions, strict=True):
-                refused = admission.outcome is Outcome.REFUSED
-                fates[index] = _fate(instance, CANNOT_UNDERSTAND if refused else None)
+                if admission.outcome is Outcome.REFUSED:
+                    fates[index] = _fate(instance, CANNOT_UNDERSTAND)
+                else:
+                    coerced = batch[index] in self._coerced or _is_modified(instance, modified)
+                    fates[index] = replace(
+                        _fate(instance, None), warning=_warning(instance, coerced)
+                    )
                 if admission.outcome in _NOT_NEEDED:
                     blobs.delete(instance.blob_key)
+        self._coerced -= set(batch)
         return [fates[index] for index in range(len(batch))]
+
+    def _admitted(
+        self, tx: Tx, batch: Sequence[ReceivedInstance], now: datetime
+    ) -> tuple[Sequence[Admission], Mapping[str, Modification]]:
+        """What became of each object, and what the images of their studies are made to say."""
+        admissions = archive.admit(tx, self._actor, batch, now=now)
+        studies = {identify(each.attributes).study_instance_uid for each in batch}
+        viewer = Viewer.of(_SYSTEM, Action.STUDY_READ)
+        return admissions, archive.modifications_of(tx, viewer, studies)
 
     def _describe(self, blob: StoredBlob, now: datetime) -> ReceivedInstance | Fate:
         """The object ready to be admitted, or why it is refused."""
@@ -300,6 +336,30 @@ class Upload:
         if self._study_instance_uid not in {None, identity.study_instance_uid}:
             return _fate(instance, DOES_NOT_MATCH)
         return instance
+
+
+def _is_modified(instance: ReceivedInstance, modified: Mapping[str, Modification]) -> bool:
+    """Whether whoever retrieves the object is told other values than it came with."""
+    attributes = instance.attributes
+    modification = modified.get(identify(attributes).study_instance_uid)
+    if modification is None:
+        return False
+    return any(
+        (text_of(attributes, tag) or "") != value
+        for tag, value in modification.values.items()
+        if tag in INDEXED_TAGS
+    )
+
+
+def _warning(instance: ReceivedInstance, coerced: bool) -> int | None:
+    """Standard: PS3.18 Table I.2-2."""
+    if coerced:
+        return COERCED
+    name = uids.name_of(instance.attributes.get(SOP_CLASS_UID, ""))
+    deflated = uids.transfer_syntax(instance.transfer_syntax_uid).deflated
+    if "Image Storage" in name and instance.pixel_data_offset is None and not deflated:
+        return NOT_OF_ITS_CLASS
+    return None
 
 
 def _fate(instance: ReceivedInstance, failure: int | None) -> Fate:
