@@ -133,7 +133,7 @@ def test_what_is_not_known_is_an_error_with_its_place(port, identifier, domains,
         [("PID.3.1", "H0")],
         [("PID.3.1", "H1"), ("PID.3.4", "HOSP")],
         [("PID.13.1", "1234567")],
-        [("PID.11.1.1", "kernel street")],
+        [("PID.11.1.1", "kernel street"), ("PID.7", "19800302")],
     ],
 )
 def test_people_by_what_is_known_of_them(port, parameters):
@@ -178,7 +178,7 @@ def test_domains_of_a_query_for_people(port):
 
 
 def test_a_query_that_narrows_nothing_down_is_refused(port):
-    answer = pdq(port, ("PID.8", "F"))
+    answer = pdq(port, ("PID.8", "F"), ("PID.11.3", "Voxelton"))
     assert str(answer.segment("MSA")[1]) == "AE"
     assert errors(answer) == [("QPD^1^3", "101")]
 
