@@ -338,6 +338,16 @@ def test_queries_match_as_others_do_and_have_a_limit(worklist):
         list(answers)
 
 
+def test_names_survive_whatever_character_set_they_came_in(worklist):
+    with performer(worklist.port) as scu:
+        _, uid = scu.create(a_step(SpecificCharacterSet="ISO_IR 100", PatientName="Phantom^Zoë"))
+        assert scu.set(uid, SpecificCharacterSet="ISO_IR 13", ProcedureStepLabel="ｱｲｳ") == 0
+        _, step = scu.get(uid)
+        assert (step.PatientName, step.ProcedureStepLabel) == ("Phantom^Zoë", "ｱｲｳ")
+        (found,), _ = scu.find(SpecificCharacterSet="ISO_IR 100", PatientName="phantom^zoe")
+        assert (found.SpecificCharacterSet, found.PatientName) == ("ISO_IR 100", "Phantom^Zoë")
+
+
 def test_strangers_wrong_actions_and_large_data_sets_are_refused(worklist):
     ae = AE("NOBODY")
     ae.add_requested_context(UnifiedProcedureStepWatch)
