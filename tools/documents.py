@@ -118,6 +118,10 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "dicomweb-resources": web.resources,
     "dicomweb-limits": web.web_limits,
     "hl7-refusals": hl7.refusals,
+    "appointment-events": hl7.appointment_events,
+    "order-statuses": hl7.order_statuses,
+    "order-responses": hl7.order_responses,
+    "result-statuses": hl7.result_statuses,
 }
 
 

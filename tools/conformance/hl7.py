@@ -2,7 +2,9 @@
 
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.hl7.refusal import BY_KIND, BY_SITUATION, Answer
+from isocenter.gateways.hl7.translate_appointments import APPOINTMENT_EVENTS
 from isocenter.standards.hl7v2.ack import ERROR_TEXT
+from isocenter.standards.statuses import ORDERS, RESPONSES, RESULTS
 from tools.document_table import table
 
 
@@ -11,6 +13,46 @@ def refusals() -> str:
     rows = [_row(_said(situation), answer) for situation, answer in BY_SITUATION.items()]
     rows += [_row(f"any other: {_kind(kind)}", answer) for kind, answer in BY_KIND.items()]
     return table(["situation", "MSA-1", "ERR-3", "ERR-2"], rows)
+
+
+def appointment_events() -> str:
+    """What becomes of an appointment, and whether one that is not known is booked."""
+    rows = (
+        (
+            f"SIU^{name}",
+            each.title,
+            each.status or "as SCH-25 says",
+            "yes" if each.may_be_new else "",
+        )
+        for name, each in APPOINTMENT_EVENTS.items()
+    )
+    return table(["event", "meaning", "status", "books what is not known"], rows)
+
+
+def order_statuses() -> str:
+    """Our states of orders beside ORC-5 and FHIR."""
+    rows = ((state, row.order_status, row.service_request) for state, row in ORDERS.items())
+    return table(["an order is", "ORC-5", "ServiceRequest.status"], rows)
+
+
+def order_responses() -> str:
+    """ORC-1 of what is answered."""
+    rows = ((asked.value, row.followed, row.refused) for asked, row in RESPONSES.items())
+    return table(["asked for", "done: ORC-1", "refused: ORC-1, ERR-5"], rows)
+
+
+def result_statuses() -> str:
+    """How far a result is beside OBR-25, OBX-11 and FHIR."""
+    rows = (
+        (
+            result.value,
+            ", else ".join(row.result_statuses),
+            row.observation_status,
+            row.diagnostic_report,
+        )
+        for result, row in RESULTS.items()
+    )
+    return table(["a result is", "OBR-25", "OBX-11", "DiagnosticReport.status"], rows)
 
 
 def _row(what: str, answer: Answer) -> tuple[str, str, str, str]:
