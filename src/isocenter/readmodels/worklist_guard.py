@@ -91,6 +91,12 @@ select station.ae_title, dicom_peer.name as peer, asked.last_queried_at, asked.l
   left join asked using (ae_title)
   left join peers.dicom_peer using (ae_title)
  cross join lateral (
+       select array_agg(study_key) as keys
+         from (select study_key from archive.study
+                where first_received_at >= %(since)s
+                  and station.ae_title = any(calling_ae_titles)
+                order by first_received_at desc limit %(judged)s) newest) recent
+ cross join lateral (
        select count(*)::int as studies, count(*) filter (where unasked)::int as unasked,
               count(*) filter (where by_hand)::int as by_hand,
               min(first_received_at) filter (where by_hand) as by_hand_since,
@@ -121,26 +127,22 @@ select station.ae_title, dicom_peer.name as peer, asked.last_queried_at, asked.l
                           or not exists (select from identity.patient_identifier known
                                           where known.value = study.patient_id) as by_hand
                  from archive.study
-                where first_received_at >= %(since)s
-                  and station.ae_title = any(calling_ae_titles)
-                order by first_received_at desc limit %(judged)s) s) run) sent
+                where study_key = any(recent.keys)) s) run) sent
  cross join lateral (
        select case when count(*) >= %(series_min)s then min(lag_s) end as clock_s
          from (
-           select extract(epoch from series.first_received_at
+           select extract(epoch from first_received_at
                           - ((series_date + series_time) at time zone
-                             case when series.timezone_offset_from_utc ~ '^[+-][0-9]{4}$'
-                                  then (case left(series.timezone_offset_from_utc, 1)
+                             case when timezone_offset_from_utc ~ '^[+-][0-9]{4}$'
+                                  then (case left(timezone_offset_from_utc, 1)
                                              when '+' then '-' else '+' end
-                                        || substr(series.timezone_offset_from_utc, 2, 2) || ':'
-                                        || substr(series.timezone_offset_from_utc, 4, 2))
+                                        || substr(timezone_offset_from_utc, 2, 2) || ':'
+                                        || substr(timezone_offset_from_utc, 4, 2))
                                   else %(zone)s end))::float8 as lag_s
-             from archive.series join archive.study using (study_key)
-            where study.first_received_at >= %(since)s
-              and station.ae_title = any(calling_ae_titles)
+             from archive.series
+            where study_key = any(recent.keys)
               and series_date is not null and series_time is not null
-              and series.modality not in ('SR', 'PR', 'KO', 'SEG', 'DOC')
-            order by series.first_received_at desc limit 20) lag
+              and modality not in ('SR', 'PR', 'KO', 'SEG', 'DOC')) lag
         where abs(lag_s) < 86400) clock
  order by station.ae_title
  limit %(limit)s

@@ -49,7 +49,8 @@ def on_images_changed(tx: Tx, event: ImagesChanged, *, now: datetime) -> None:
 
 def on_step_performed(tx: Tx, event: StepPerformed, *, now: datetime) -> None:
     """Match the studies that the modality says it made."""
-    service.match(tx, event.study_instance_uids, now=now)
+    made = service.affected_by_performed(tx, event.sop_instance_uid)
+    service.match(tx, made.union(event.study_instance_uids), now=now)
 
 
 def on_order_changed(tx: Tx, event: OrderChanged, *, now: datetime) -> None:

@@ -274,3 +274,22 @@ def test_the_database_and_the_rules_look_numbers_up_alike(department):
             (numbers,),
         )
     assert keys == [accession_key(each) for each in numbers]
+
+
+@pytest.mark.parametrize("images_first", [True, False])
+def test_a_performed_step_that_lists_the_series_is_enough(department, images_first):
+    """The scanner made a Study Instance UID of its own, and says for which order it did."""
+    department.order(a_patient("P-1"), an_order("A1", study_instance_uid="1.9"))
+
+    def images() -> None:
+        department.receive(an_instance(accession_number="", sop="1.2.3.1.1"))
+        department.drain()
+
+    if images_first:
+        images()
+    department.start(a_step_start("2.9", ScheduledReference("1.9", "A1", "RP1")))
+    department.update("2.9", a_step_end(series={"1.2.3.1": ["1.2.3.1.1"]}))
+    department.drain()
+    if not images_first:
+        images()
+    assert link(department) == ("A1", "performed_step")

@@ -86,15 +86,22 @@ class OrderRow:
 
 
 _NAMED = """
+with performed as (
+    select performed_key from worklist.scheduled_reference where study_instance_uid = %(study)s
+    union
+    select performed_key from worklist.performed_series
+     where series_instance_uid in (
+           select series_instance_uid from archive.series join archive.study using (study_key)
+            where study_instance_uid = %(study)s))
 select order_key from orders.requested_procedure where study_instance_uid = %(study)s
 union
 select order_key from orders.imaging_order
  where reconcile.accession_key(accession_number) = any(%(accession_keys)s)
 union
-select order_key from worklist.scheduled_reference as said
+select order_key from performed join worklist.scheduled_reference as said using (performed_key)
   join orders.imaging_order
     on upper(btrim(imaging_order.accession_number)) = upper(btrim(said.accession_number))
- where said.study_instance_uid = %(study)s and said.accession_number <> ''
+ where said.accession_number <> ''
 """
 
 
@@ -107,6 +114,13 @@ def orders_named(
 
 
 _ORDERS = """
+with performed as (
+    select performed_key from worklist.scheduled_reference where study_instance_uid = %(study)s
+    union
+    select performed_key from worklist.performed_series
+     where series_instance_uid in (
+           select series_instance_uid from archive.series join archive.study using (study_key)
+            where study_instance_uid = %(study)s))
 select o.order_key, o.accession_number, o.accession_issuer, o.state,
        patient.current_key as patient_key, patient.person_name, patient.birth_date,
        procedure.study_instance_uids, procedure.procedure,
@@ -119,9 +133,10 @@ select o.order_key, o.accession_number, o.accession_issuer, o.state,
        step.modalities, step.station_ae_titles, step.scheduled_at,
        array(select distinct unnest(queried_by) from worklist.entry
               where entry.accession_number = o.accession_number order by 1) as given_to,
-       exists (select from worklist.scheduled_reference as said
-                 join worklist.performed_procedure_step as performed using (performed_key)
-                where said.study_instance_uid = %(study)s and said.accession_number <> ''
+       exists (select from performed
+                 join worklist.scheduled_reference as said using (performed_key)
+                 join worklist.performed_procedure_step using (performed_key)
+                where said.accession_number <> ''
                   and upper(btrim(said.accession_number)) = upper(btrim(o.accession_number))
                   and (discontinuation_reason_code, discontinuation_reason_scheme)
                       is distinct from ('110514', 'DCM')) as performed,

@@ -80,12 +80,31 @@ def all_received(tx: Tx, study_instance_uid: str) -> bool:
 
 
 _PERFORMED_FOR = """
-select distinct study_instance_uid from worklist.scheduled_reference
- where accession_number <> '' and study_instance_uid <> ''
-   and upper(btrim(accession_number)) = any(%s)
+with said as (
+    select performed_key, study_instance_uid from worklist.scheduled_reference
+     where accession_number <> '' and upper(btrim(accession_number)) = any(%s))
+select study_instance_uid from said where study_instance_uid <> ''
+union
+select study.study_instance_uid from said
+  join worklist.performed_series using (performed_key)
+  join archive.series using (series_instance_uid)
+  join archive.study using (study_key)
+"""
+_MADE_BY = """
+select distinct study_instance_uid
+  from worklist.performed_procedure_step as performed
+  join worklist.performed_series using (performed_key)
+  join archive.series using (series_instance_uid)
+  join archive.study using (study_key)
+ where performed.sop_instance_uid = %s
 """
 
 
 def studies_performed_for(tx: Tx, accession_numbers: Sequence[str]) -> list[str]:
     """Studies that modalities say they made for these orders."""
     return tx.values(_PERFORMED_FOR, ([each.strip().upper() for each in accession_numbers],))
+
+
+def studies_made_by(tx: Tx, sop_instance_uid: str) -> list[str]:
+    """Studies with series that a performed step says it made, whatever study it names."""
+    return tx.values(_MADE_BY, (sop_instance_uid,))

@@ -228,7 +228,8 @@ def _what_is_wrong(
 ) -> Finding:
     shown = _said_number(evidence)
     if fitting:
-        text = f"{len(fitting)} orders of this patient have accession number {shown}."
+        numbers = ", ".join(each.accession_number for each in fitting)
+        text = f"{len(fitting)} orders of this patient fit: {numbers}."
         return Finding(CaseKind.AMBIGUOUS, shown, text)
     if doubts:
         return _of_doubts(shown, doubts)

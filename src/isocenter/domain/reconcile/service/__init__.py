@@ -18,6 +18,7 @@ from isocenter.domain.reconcile.service.history import Decided, decisions_of
 from isocenter.domain.reconcile.service.matching import (
     affected_by_orders,
     affected_by_patients,
+    affected_by_performed,
     affected_by_steps,
     match,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "add_prefix",
     "affected_by_orders",
     "affected_by_patients",
+    "affected_by_performed",
     "affected_by_steps",
     "claim",
     "decisions_of",

@@ -113,6 +113,11 @@ def affected_by_patients(tx: Tx, patient_keys: Sequence[int]) -> set[str]:
     )
 
 
+def affected_by_performed(tx: Tx, sop_instance_uid: str) -> set[str]:
+    """Studies with series that a performed step says it made, whatever study it names."""
+    return set(performed.studies_made_by(tx, sop_instance_uid))
+
+
 def affected_by_steps(tx: Tx, accession_numbers: Sequence[str]) -> set[str]:
     """Studies that a rule may bring to one of these exams, whose steps are others now."""
     return set(decisions.open_to_rules(tx, [], accession_numbers))
