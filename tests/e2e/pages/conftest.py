@@ -91,7 +91,7 @@ def open_page(chromium, site):
         site.hospital.user(user)
         context = chromium.new_context(base_url=site.url, **options)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "console",

@@ -142,10 +142,20 @@ def go(page, index):
     expect(page.locator(".pane .bottom-right").first).to_contain_text(f"Image {index + 1} of")
 
 
+STEADY = """async () => {
+  const camera = () => JSON.stringify(isocenterWorkspace.grid.active.viewport.getCamera());
+  const before = camera();
+  for (let frame = 0; frame < 5; frame += 1) await new Promise(requestAnimationFrame);
+  return before === camera();
+}"""
+
+
 def until_drawn(page, series_uid):
     """Return when the active viewport's image is one of the series; its words are there before."""
     drawn = "isocenterWorkspace.grid.active.stack?.getCornerstoneImage()?.imageId ?? ''"
     until(lambda: series_uid in page.evaluate(drawn), what=f"an image of {series_uid}")
+    # The image is there a moment before the camera has moved to it.
+    until(lambda: page.evaluate(STEADY), what="a view that no longer moves")
 
 
 def canvas_points(page, indices):
