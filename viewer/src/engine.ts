@@ -7,7 +7,7 @@ import { registerDefaultProviders, utilities as metadata } from "@cornerstonejs/
 import * as tools from "@cornerstonejs/tools";
 import dcmjs from "dcmjs";
 import { type DicomJson, TAG, text } from "./dicom.ts";
-import { suvOf, type Uptake } from "./suv.ts";
+import { SUV_UNITS, suvOf, type Uptake } from "./suv.ts";
 import { type Contents, displaySets, type SeriesFacts } from "./displaysets.ts";
 
 export const ENGINE_ID = "workspace";
@@ -105,6 +105,13 @@ function uptakeOf(type: string, imageId: string): object | undefined {
 
 /** How SUV follows from the values of an image; null where it does not. */
 export const uptakeOfImage = (imageId: string): Uptake | null => uptakes.get(imageId) ?? null;
+
+/** What the values of an image are in: HU, SUV, or as they were sent. */
+export function pixelUnitOf(imageId: string): string {
+  const series = core.metaData.get("generalSeriesModule", imageId) as { modality?: string } | undefined;
+  if (series?.modality === "CT") return "HU";
+  return uptakes.get(imageId) ? SUV_UNITS.bw : "";
+}
 
 // Projection images state the spacing on the detector, or one that somebody calibrated: what a length means
 // depends on which. Without this, lengths in millimetres are called pixels. PS3.3 10.7.1.3

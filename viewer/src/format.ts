@@ -27,10 +27,12 @@ const CALIBRATION_NOTES: Record<string, string> = {
   Proj: "at the detector",
   ERMF: "magnification corrected",
   Unknown: "calibration not stated",
+  User: "by a known length",
 };
 
 /** One statistic in words: "12.3 mm", "Mean 41.0 HU". */
 export function told(statistic: Statistic): string {
+  if (statistic.unit === "" && statistic.name === "Ratio") return `Ratio ${statistic.value.toFixed(2)}`;
   const { unit, calibration } = plainUnit(statistic.unit);
   const note = CALIBRATION_NOTES[calibration];
   const space = unit === "°" || unit === "" ? "" : " ";
@@ -50,6 +52,9 @@ export const TOOL_NAMES: Record<string, string> = {
   PlanarFreehandROI: "Region",
   Probe: "Point value",
   ArrowAnnotate: "Arrow",
+  SplineROI: "Polygon",
+  CardiothoracicRatio: "Cardiothoracic ratio",
+  SpineLabel: "Vertebra",
 };
 
 /** What is marked and not drawn, by the same names. */

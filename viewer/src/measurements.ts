@@ -5,11 +5,11 @@ import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
 import type { DisplaySet, Picture } from "./displaysets.ts";
 import { ask } from "./engine.ts";
-import { type Statistic, statisticsOf } from "./format.ts";
+import type { Statistic } from "./format.ts";
 import type { History } from "./history.ts";
 import { latticeOf } from "./layers.ts";
 import { ENGINE_ID } from "./engine.ts";
-import { MEASURING_NAMES } from "./toolgroups.ts";
+import { calibrations, type Drawn, MEASURING_NAMES, numbersOf } from "./toolgroups.ts";
 
 const { Events } = tools.Enums;
 const SAVE_AFTER_MS = 600;
@@ -27,6 +27,7 @@ interface Content {
   image_points?: [number, number][]; // columns and rows from 0 at the outer corner of the first pixel
   image_contour?: [number, number][];
   view?: ShownView;
+  calibration?: { factor: number }; // mm for one of what a length on this image is measured in
   statistics: Statistic[];
 }
 
@@ -41,6 +42,7 @@ export interface ShownView {
 
 export const KEY_IMAGE = "KeyImage";
 export const VIEW = "View";
+export const CALIBRATION = "Calibration";
 type Known = Measurement & { study: string };
 const MERGED_WITHIN_MS = 1000;
 
@@ -71,6 +73,7 @@ export class Measurements extends EventTarget {
   private readonly unplaced = new Map<string, (Measurement & { study: string })[]>(); // by series
   private restoring = false;
   private latest: { id: string; at: number; after: Known | null } | null = null;
+  private dragging = false;
   error = "";
 
   constructor(
@@ -81,6 +84,20 @@ export class Measurements extends EventTarget {
     const { eventTarget } = core;
     eventTarget.addEventListener(Events.ANNOTATION_COMPLETED, (event: Event) => this.drawn(event));
     eventTarget.addEventListener(Events.ANNOTATION_MODIFIED, (event: Event) => this.drawn(event));
+    addEventListener(
+      "pointerdown",
+      () => {
+        this.dragging = true;
+      },
+      true,
+    );
+    addEventListener(
+      "pointerup",
+      () => {
+        this.dragging = false;
+      },
+      true,
+    );
     eventTarget.addEventListener(Events.ANNOTATION_REMOVED, (event: Event) => this.removed(event));
   }
 
@@ -102,6 +119,7 @@ export class Measurements extends EventTarget {
       set.series.seriesInstanceUid,
       found.filter((each) => !this.restore(each, set)),
     );
+    this.recalibrate();
   }
 
   /** Fetch what was measured in a study. */
@@ -127,6 +145,7 @@ export class Measurements extends EventTarget {
         each.sopInstanceUid === measurement.sop_instance_uid && each.frame === measurement.frame_number,
     );
     if (!picture) return false;
+    if (!MEASURING_NAMES.includes(measurement.tool)) return true; // a mark: nothing is drawn
     const { content } = measurement;
     const annotation = {
       annotationUID: measurement.measurement_id,
@@ -189,16 +208,23 @@ export class Measurements extends EventTarget {
       return;
     const after = { ...before, ...made };
     this.kept.set(id, after);
-    this.remember(id, before ?? null, after);
+    if (before && drawnAlike(before, after)) this.counted(id, after);
+    else this.remember(id, before ?? null, after);
     this.changed();
     this.keepSoon(id);
   }
 
-  /** A drag is many changes and one step: what follows within a second on the same belongs to it. */
+  /** Numbers that follow from what was drawn are no step of their own: they belong to the drawing. */
+  private counted(id: string, after: Known): void {
+    if (this.latest?.id === id && this.latest.after) this.latest.after = after;
+  }
+
+  /** A drag is many changes and one step: so is what follows within a second on the same. */
   private remember(id: string, before: Known | null, after: Known | null): void {
     const now = performance.now();
     const { latest } = this;
-    if (latest && latest.id === id && after && latest.after && now - latest.at < MERGED_WITHIN_MS) {
+    const together = this.dragging || (latest && now - latest.at < MERGED_WITHIN_MS);
+    if (latest && latest.id === id && after && latest.after && together) {
       latest.at = now;
       latest.after = after;
       return;
@@ -257,6 +283,45 @@ export class Measurements extends EventTarget {
     this.keepSoon(made.measurement_id, 0);
   }
 
+  /** Say how long a measured length is in truth: all lengths on its image follow. */
+  calibrate(id: string, millimetres: number): void {
+    const each = this.kept.get(id);
+    const place = this.place(id);
+    const measured = each?.content.statistics[0]?.value;
+    if (!place || !measured || !(millimetres > 0)) return;
+    const { imageId } = place.picture;
+    const before = this.marked(CALIBRATION, place.picture);
+    const factor = (millimetres / measured) * (calibrations.get(imageId) ?? 1);
+    if (before) this.remove(before.measurement_id);
+    this.mark(CALIBRATION, place, { calibration: { factor } }, `${millimetres} mm`);
+  }
+
+  /** Take the factors from what is kept, and let drawings on images whose factor changed say so. */
+  private recalibrate(): void {
+    const wanted = new Map<string, number>();
+    for (const each of this.kept.values()) {
+      const place = each.content.calibration && this.place(each.measurement_id);
+      if (place && each.content.calibration)
+        wanted.set(place.picture.imageId, each.content.calibration.factor);
+    }
+    const images = new Set([...wanted.keys(), ...calibrations.keys()]);
+    for (const imageId of images) {
+      const factor = wanted.get(imageId);
+      if (factor === calibrations.get(imageId)) continue;
+      if (factor === undefined) calibrations.delete(imageId);
+      else calibrations.set(imageId, factor);
+      for (const annotation of tools.annotation.state.getAllAnnotations()) {
+        const id = annotation.annotationUID ?? "";
+        if (annotation.metadata?.referencedImageId !== imageId || !this.kept.has(id)) continue;
+        const made = this.describe(annotation, id, annotation.metadata.toolName);
+        const known = this.kept.get(id);
+        if (!made || !known || !made.content.statistics.length) continue;
+        this.kept.set(id, { ...known, content: { ...known.content, statistics: made.content.statistics } });
+        this.keepSoon(id);
+      }
+    }
+  }
+
   /** The mark of this kind on an image, if there is one. */
   marked(tool: string, picture: Picture): Known | undefined {
     return this.list.find(
@@ -275,7 +340,6 @@ export class Measurements extends EventTarget {
     const place = this.places.get(annotation.metadata?.referencedImageId ?? "");
     if (!place) return null;
     const data = annotation.data as Annotation["data"] & { text?: string };
-    const stats = Object.values((data.cachedStats ?? {}) as Record<string, Record<string, unknown>>)[0];
     const contour = data.contour?.polyline;
     const { metadata } = annotation;
     return {
@@ -296,7 +360,11 @@ export class Measurements extends EventTarget {
           : {}),
         ...(metadata?.viewUp ? { view_up: [...metadata.viewUp] as Points[number] } : {}),
         ...(data.text === undefined ? {} : { text: data.text }),
-        statistics: statisticsOf(tool, stats),
+        statistics: numbersOf(
+          tool,
+          data as unknown as Drawn,
+          Object.keys(data.cachedStats ?? {})[0] ?? `imageId:${place.picture.imageId}`,
+        ),
       },
     };
   }
@@ -405,8 +473,16 @@ export class Measurements extends EventTarget {
   }
 
   private changed(): void {
+    this.recalibrate();
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** Whether two states of a measurement differ in their numbers at most. */
+function drawnAlike(a: Known, b: Known): boolean {
+  const drawn = ({ label, content: { points, contour, text } }: Known) =>
+    JSON.stringify([label, points, contour, text]);
+  return drawn(a) === drawn(b);
 }
 
 const plain = (points: Points): Points => points.map((each) => [each[0], each[1], each[2]]);

@@ -7,6 +7,7 @@ import { h } from "./dom.ts";
 import { calibrationOf } from "./engine.ts";
 import { add, dot, length, letters, opposite, subtract, times, type Vec3 } from "./geometry.ts";
 import type { Pane } from "./pane.ts";
+import { calibrations } from "./toolgroups.ts";
 
 const SCALE_SHARE = 0.25; // of the viewport's width at most
 
@@ -159,7 +160,9 @@ export class Overlay {
     const said: string[] = [];
     if (text(data, TAG.lossyImageCompression) === "01") said.push("Lossy compression");
     const calibration = calibrationOf(data);
-    if (!calibration.known) said.push("Uncalibrated: lengths in pixels");
+    const own = calibrations.get(this.pane.picture?.imageId ?? "");
+    if (own) said.push("Lengths calibrated by a known length");
+    else if (!calibration.known) said.push("Uncalibrated: lengths in pixels");
     else if (calibration.how) said.push(`Lengths ${calibration.how}`);
     if (text(data, TAG.burnedInAnnotation) === "YES") said.push("Text burned into the pixels");
     const wanted = said.join(" · ");

@@ -28,6 +28,7 @@ import {
 } from "./volumes.ts";
 
 const { Enums } = core;
+const SUV_SHOWN_MAX = 5;
 const FIT_ALL = { resetPan: true, resetZoom: true, resetToCenter: true };
 
 export type Kind = "empty" | "stack" | "plane" | "solid";
@@ -86,16 +87,17 @@ export class Pane {
   }
 
   get stack(): StackLike | null {
-    return this.kind === "stack" ? (this.engine.getViewport(this.id) as unknown as StackLike) : null;
+    const found = this.kind === "stack" ? this.engine.getViewport(this.id) : null;
+    return (found as unknown as StackLike | undefined) ?? null; // none while it is being exchanged
   }
 
   get viewport(): core.Types.IViewport | null {
-    return this.kind === "empty" ? null : this.engine.getViewport(this.id);
+    return this.kind === "empty" ? null : (this.engine.getViewport(this.id) ?? null);
   }
 
   get position(): number {
     if (this.kind === "empty" || this.kind === "solid") return 0;
-    return (this.viewport as unknown as { getSliceIndex(): number }).getSliceIndex();
+    return (this.viewport as unknown as { getSliceIndex(): number } | null)?.getSliceIndex() ?? 0;
   }
 
   get slices(): number {
@@ -133,7 +135,9 @@ export class Pane {
     // An image without a window of its own would stay black: what is in it decides.
     const range = this.range();
     const usable = statesWindow(this.picture) && range !== null && range.upper > range.lower;
-    if (!usable && this.presets !== "PT") this.autoWindow();
+    // A window that was sent with PET is in Bq/ml: where we show SUV, it is nothing.
+    if (this.presets === "PT") this.properties({ voiRange: { lower: 0, upper: SUV_SHOWN_MAX } });
+    else if (!usable) this.autoWindow();
     this.sent = this.range();
     this.viewport?.render();
     this.overlay.say("");
@@ -180,7 +184,7 @@ export class Pane {
   async showSolid(set: DisplaySet, preset: string): Promise<boolean> {
     const mine = ++this.generation;
     this.stop();
-    this.enable("solid", Enums.ViewportType.VOLUME_3D, "solids");
+    this.enable("solid", Enums.ViewportType.VOLUME_3D, "solids", orientVolume("Coronal")); // seen from the front
     this.set = set;
     this.plane = null;
     await showSolid(this, preset, (done, all) =>

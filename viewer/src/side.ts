@@ -5,6 +5,7 @@ import { ask } from "./engine.ts";
 import { date, isMark, nameOf, plural, sentence, summary } from "./format.ts";
 import { layers } from "./layers.ts";
 import type { Measurement, Measurements } from "./measurements.ts";
+import { askForText } from "./textdialog.ts";
 
 export interface Prior {
   study_instance_uid: string;
@@ -167,6 +168,23 @@ function row(
             "button",
             { type: "button", class: "small", onclick: () => void insertIntoReport(told(each, actions)) },
             "Insert",
+          )
+        : null,
+      actions.mayChange && each.tool === "Length"
+        ? h(
+            "button",
+            {
+              type: "button",
+              class: "small",
+              title: "Say how long this is in truth",
+              onclick: () =>
+                askForText(
+                  "",
+                  (words) => measurements.calibrate(each.measurement_id, Number(words.replace(",", "."))),
+                  "True length in mm",
+                ),
+            },
+            "Calibrate",
           )
         : null,
       actions.mayChange

@@ -2,13 +2,17 @@
 
 import { h } from "./dom.ts";
 
-/** Ask for the text beside an arrow; an empty answer keeps what was there. */
-export function askForText(before: string, done: (text: string) => void): void {
-  const input = h("input", { value: before.trim(), maxlength: 200, "aria-label": "Text beside the arrow" });
+/** Ask for a short text; an empty answer keeps what was there. */
+export function askForText(
+  before: string,
+  done: (text: string) => void,
+  what = "Text beside the image",
+): void {
+  const input = h("input", { value: before.trim(), maxlength: 200, "aria-label": what });
   const form = h(
     "form",
     { method: "dialog" },
-    h("h2", {}, "Text beside the arrow"),
+    h("h2", {}, what),
     input,
     h("div", { class: "row" }, h("button", { class: "primary", value: "ok" }, "Done")),
   );

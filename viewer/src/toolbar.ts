@@ -70,6 +70,14 @@ const MEASURING: ToolButton[] = [
   },
   { name: "Probe", label: "Probe", key: "o", icon: "M8 1v5M8 10v5M1 8h5M10 8h5" },
   { name: "ArrowAnnotate", label: "Arrow", key: "n", icon: "M14 2 3 13M3 7v6h6" },
+  { name: "SplineROI", label: "Polygon", key: "j", icon: "M3 5l6-3 5 5-3 7-8-3z" },
+  {
+    name: "CardiothoracicRatio",
+    label: "Cardiothoracic ratio",
+    key: "C",
+    icon: "M1 12h14M5 5h7M1 10v4M15 10v4M5 3v4M12 3v4",
+  },
+  { name: "SpineLabel", label: "Vertebrae", key: "d", icon: "M5 2h6v3H5zM5 6.500h6v3H5zM5 11h6v3H5z" },
 ];
 export const TOOL_KEYS = new Map([...POINTING, ...MEASURING].map((each) => [each.key, each.name]));
 
@@ -356,9 +364,7 @@ export class Toolbar {
       this.windows.append(h("option", { value: String(index) }, `${index + 1}  ${each.label}`));
     });
     this.solids.replaceChildren(
-      ...(SOLID_PRESETS[modality] ?? SOLID_PRESETS.CT ?? []).map(([value, label]) =>
-        h("option", { value }, label),
-      ),
+      ...(SOLID_PRESETS[modality] ?? []).map(([value, label]) => h("option", { value }, label)),
     );
   }
 

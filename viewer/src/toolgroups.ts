@@ -1,14 +1,26 @@
 // Which tool each mouse button, wheel and finger drives, in every viewport alike.
 
+import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
-import { ENGINE_ID } from "./engine.ts";
-import { statisticsOf, told, TOOL_NAMES } from "./format.ts";
+import { calibrated, cardiothoracicRatio, polygonStatistics, vertebraBelow } from "./anatomy.ts";
+import { ENGINE_ID, pixelUnitOf } from "./engine.ts";
+import { type Statistic, statisticsOf, told, TOOL_NAMES } from "./format.ts";
+import { latticeOf } from "./layers.ts";
 
 export const STACK_GROUP = "stacks";
 const PLANES = "planes";
 const SOLIDS = "solids";
 const { MouseBindings } = tools.Enums;
 const { ToolGroupManager } = tools;
+
+/** Heart and chest as two lines: drawn as the two lines of a Cobb angle, told as their ratio. */
+class CardiothoracicRatioTool extends tools.CobbAngleTool {
+  static override toolName = "CardiothoracicRatio";
+}
+/** Names of vertebrae: the first is asked for, those below follow from it. */
+class SpineLabelTool extends tools.LabelTool {
+  static override toolName = "SpineLabel";
+}
 
 const MOVING = [
   tools.WindowLevelTool,
@@ -28,14 +40,69 @@ const MEASURING = [
   tools.PlanarFreehandROITool,
   tools.ProbeTool,
   tools.ArrowAnnotateTool,
+  tools.SplineROITool,
+  CardiothoracicRatioTool,
+  SpineLabelTool,
 ];
 export const MEASURING_NAMES = Object.keys(TOOL_NAMES);
 const PLANE_COLOURS = ["#ff6b6b", "#ffd166", "#06d6a0"];
 
-type Stats = { label?: string; cachedStats: Record<string, Record<string, unknown>> };
+export interface Drawn {
+  label?: string;
+  cachedStats?: Record<string, Record<string, unknown>>;
+  handles?: { points?: core.Types.Point3[] };
+  contour?: { polyline?: core.Types.Point3[]; closed?: boolean };
+}
 
-const textLines = (tool: string) => (data: Stats, target: string) => {
-  const lines = statisticsOf(tool, data.cachedStats[target]).map(told);
+/** Factors of images whose lengths somebody calibrated: millimetres for one of what is measured, by image id. */
+export const calibrations = new Map<string, number>();
+
+/** The numbers of a drawing: Cornerstone's, and ours where it has none. */
+export function numbersOf(tool: string, data: Drawn, target: string): Statistic[] {
+  const imageId = target.replace(/^imageId:/, "");
+  if (tool === "SpineLabel") return [];
+  if (tool === "CardiothoracicRatio") {
+    const ratio = cardiothoracicRatio(data.handles?.points ?? []);
+    return ratio === null ? [] : [{ name: "Ratio", value: ratio, unit: "" }];
+  }
+  const found = statisticsOf(tool, data.cachedStats?.[target]);
+  const own = tool === "SplineROI" ? ofPolygon(imageId, data, found) : found;
+  return calibrated(own, calibrations.get(imageId));
+}
+
+/** Cornerstone gives the area of a polygon only: its pixels are counted here. */
+function ofPolygon(imageId: string, data: Drawn, found: Statistic[]): Statistic[] {
+  const image = core.cache.getImage(imageId);
+  const outline = data.contour?.closed ? data.contour.polyline : undefined;
+  const shown = core.getRenderingEngine(ENGINE_ID)?.getViewports() ?? [];
+  const viewport = shown.find(
+    (each) => each instanceof core.StackViewport && each.getCurrentImageId() === imageId,
+  );
+  const lattice = latticeOf(viewport as core.StackViewport | undefined);
+  const values = image?.voxelManager?.getScalarData();
+  if (!image || !outline || !lattice || !values || image.color) return found;
+  const points = outline.map((each): [number, number] => {
+    const [column = 0, row = 0] = lattice.worldToIndex(each);
+    return [column + 0.5, row + 0.5];
+  });
+  const told = polygonStatistics(points, {
+    rows: image.rows,
+    columns: image.columns,
+    at: (index) => values[index] ?? 0,
+  });
+  if (!told) return found;
+  const unit = pixelUnitOf(imageId);
+  return [
+    ...found,
+    { name: "Mean", value: told.mean, unit },
+    { name: "SD", value: told.sd, unit },
+    { name: "Min", value: told.min, unit },
+    { name: "Max", value: told.max, unit },
+  ];
+}
+
+const textLines = (tool: string) => (data: Drawn, target: string) => {
+  const lines = numbersOf(tool, data, target).map(told);
   return data.label ? [data.label, ...lines] : lines;
 };
 
@@ -70,10 +137,7 @@ export class ToolGroups {
     for (const each of MOVING) group.addTool(each.toolName);
     if (group.id === SOLIDS) return;
     for (const name of MEASURING_NAMES) {
-      const callbacks =
-        name === "ArrowAnnotate"
-          ? { getTextCallback: askText, changeTextCallback: changeText }
-          : { getTextLines: textLines(name) };
+      const callbacks = CALLBACKS[name] ?? { getTextLines: textLines(name) };
       group.addTool(
         name,
         name === "EllipticalROI" || name === "RectangleROI" || name === "PlanarFreehandROI"
@@ -95,6 +159,7 @@ export class ToolGroups {
   /** Let the left button drive a tool; the others keep theirs. */
   choose(name: string): void {
     this.active = name;
+    spine.next = null;
     for (const group of this.groups) {
       const solid = group.id === SOLIDS;
       const left = solid
@@ -151,9 +216,25 @@ export class ToolGroups {
 export const arrowText: { ask: (before: string, done: (text: string) => void) => void } = {
   ask: (_before, done) => done(""),
 };
+/** The vertebra that the next click names; null: it is asked for. */
+export const spine: { next: string | null } = { next: null };
+const askVertebra = (done: (label: string) => void): void => {
+  const name = (label: string) => {
+    spine.next = vertebraBelow(label);
+    done(label.trim());
+  };
+  if (spine.next) name(spine.next);
+  else arrowText.ask("", name);
+};
 const askText = (done: (text: string) => void): void => arrowText.ask("", (text) => done(text || " "));
 const changeText = (
   data: { text?: string; data?: { text?: string } },
   _event: unknown,
   done: (text: string) => void,
 ): void => arrowText.ask(data.text ?? data.data?.text ?? "", done);
+
+const CALLBACKS: Record<string, object> = {
+  ArrowAnnotate: { getTextCallback: askText, changeTextCallback: changeText },
+  SpineLabel: { getTextCallback: askVertebra, changeTextCallback: changeText },
+  SplineROI: { getTextLines: textLines("SplineROI"), calculateStats: true, spline: { type: "LINEAR" } },
+};

@@ -237,7 +237,9 @@ export class Workspace implements Commands, Host {
     this.toolbar.layout(this.grid.rows, this.grid.columns);
     const why = set ? refusal(set) : "Nothing is shown.";
     this.toolbar.set("planes", volume === "planes", volume !== "" || !why, why);
-    this.toolbar.set("solid", volume === "solid", volume !== "" || !why, why);
+    const whyNoSolid =
+      why || (set && !SOLID_PRESETS[set.series.modality] ? "Volume rendering is for CT and MR." : "");
+    this.toolbar.set("solid", volume === "solid", volume === "solid" || !whyNoSolid, whyNoSolid);
     this.toolbar.set(
       "fusion",
       volume === "fusion",
@@ -628,10 +630,11 @@ export class Workspace implements Commands, Host {
       this.leaveVolume();
       return;
     }
+    const offered = SOLID_PRESETS[this.grid.active?.set?.series.modality ?? ""];
+    if (!offered) return this.tell("Volume rendering is for CT and MR.");
     const set = this.enterVolume();
     if (!set) return;
     this.grid.layout(1, 1);
-    const offered = SOLID_PRESETS[set.series.modality] ?? SOLID_PRESETS.CT;
     await this.grid.panes[0]?.showSolid(set, preset ?? offered?.[0]?.[0] ?? "CT-Bone");
     this.refresh();
   }

@@ -41,7 +41,7 @@ from isocenter.standards.dicom.values import decode_dataset
 from isocenter.standards.dicom.values_model import DataSet
 
 _AE_TITLE: Final = "READING"
-_MARKS: Final = frozenset({describing.KEY_IMAGE, describing.VIEW})
+_MARKS: Final = frozenset({describing.KEY_IMAGE, describing.VIEW, describing.CALIBRATION})
 _SOP_CLASS_UID: Final = 0x0008_0016
 _VERSION: Final = version("isocenter")
 

@@ -20,6 +20,7 @@ Point = tuple[float, float]
 
 KEY_IMAGE: Final = "KeyImage"
 VIEW: Final = "View"
+CALIBRATION: Final = "Calibration"
 REGIONS: Final = frozenset({
     "EllipticalROI",
     "CircleROI",
@@ -89,7 +90,9 @@ def _graphic_type(tool: str) -> str:
     if tool in {"EllipticalROI", "CircleROI"}:
         return "ELLIPSE"
     # Two lines that are not joined: viewers that draw a polyline would join them.
-    return {"Probe": "POINT", "CobbAngle": "MULTIPOINT"}.get(tool, "POLYLINE")
+    points = {"Probe": "POINT", "SpineLabel": "POINT", "CobbAngle": "MULTIPOINT"}
+    points["CardiothoracicRatio"] = "MULTIPOINT"
+    return points.get(tool, "POLYLINE")
 
 
 def graphics_of(measurement: Measurement, header: DataSet) -> list[list[Point]]:
@@ -110,7 +113,7 @@ def graphics_of(measurement: Measurement, header: DataSet) -> list[list[Point]]:
             return [axes[0] + axes[1]]
         case "RectangleROI", [top_left, top_right, bottom_left, bottom_right]:
             return [[top_left, top_right, bottom_right, bottom_left, top_left]]
-        case "Probe", [at, *_]:
+        case (("Probe" | "SpineLabel"), [at, *_]):
             return [[at]]
         case _:
             return [points]

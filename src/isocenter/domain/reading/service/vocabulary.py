@@ -54,7 +54,7 @@ _NAMES: Final[Mapping[tuple[str, str], Code]] = {
     ("CobbAngle", ""): Code("285285000", "SCT", "Cobb angle"),
     ("Bidirectional", ""): Code("103339001", "SCT", "Long axis"),
     ("Bidirectional", "×"): Code("103340004", "SCT", "Short axis"),  # noqa: RUF001 - as shown
-    ("CardiothoracicRatio", ""): own_code("CTR", "Cardiothoracic ratio"),
+    ("CardiothoracicRatio", "Ratio"): own_code("CTR", "Cardiothoracic ratio"),
 }
 _AREA: Final = Code("42798000", "SCT", "Area")
 _PERIMETER: Final = Code("131191004", "SCT", "Perimeter")
