@@ -56,6 +56,18 @@ def test_a_missing_row_is_an_error_only_for_one(table: Database) -> None:
         tx.one(Pair, "select * from pair where id = 9")
 
 
+def test_a_stream_gives_rows_as_they_are_taken_and_may_be_left(database: Database) -> None:
+    endless = "select generate_series(1, 1000000000) as id, 'word' as word"
+    with database.read() as tx:
+        rows = tx.stream(Pair, endless, rows_at_once=100)
+        assert [next(rows).id for _ in range(250)] == list(range(1, 251))
+        rows.close()
+    with database.read() as tx:
+        few = "select n as id, n::text as word from generate_series(1, %s) n"
+        assert [each.id for each in tx.stream(Pair, few, (3,))] == [1, 2, 3]
+        assert tx.value("select 1") == 1
+
+
 def test_an_exception_rolls_back(table: Database) -> None:
     with pytest.raises(ZeroDivisionError), table.transaction() as tx:
         tx.run("delete from pair")

@@ -137,15 +137,14 @@ class Tx:
     ) -> Generator[T, None, None]:
         """The rows in the statement's order, fetched while they are taken: never all in memory.
 
-        One stream of a transaction at a time; end it early with ``close``.
+        They come as fast as they are taken, without a server's cursor. Nothing else is asked in the
+        transaction until the stream has ended; end it early with ``close``.
         """
         try:
-            # All rows are going to be wanted: plan for the last one and not for the first.
-            self._connection.execute("set local cursor_tuple_fraction = 1")
-            with self._connection.cursor(name="stream", row_factory=class_row(row)) as cursor:
-                cursor.itersize = rows_at_once
-                cursor.execute(statement, params)
-                yield from cursor
+            # It takes as long as whoever takes the rows.
+            self._connection.execute("set local statement_timeout = 0")
+            with self._connection.cursor(row_factory=class_row(row)) as cursor:
+                yield from cursor.stream(statement, params, size=rows_at_once)
         except psycopg.Error as error:
             raise translated(error) from error
 
