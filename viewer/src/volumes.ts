@@ -27,7 +27,6 @@ export const SOLID_PRESETS: Record<string, [string, string][]> = {
     ["CT-Coronary-Arteries-3", "Vessels"],
     ["CT-AAA", "Aorta"],
     ["CT-Soft-Tissue", "Soft tissue"],
-    ["CT-Fat", "Skin and fat"],
     ["CT-Lung", "Lung"],
     ["CT-MIP", "MIP"],
   ],
