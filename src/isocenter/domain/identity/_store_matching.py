@@ -192,15 +192,16 @@ def upsert_pair(
     )
 
 
-def pass_pairs(tx: Tx, patient_key: int, *, still: Sequence[int]) -> int:
-    """Close the open questions about a record that its facts no longer raise."""
+def pass_pairs(tx: Tx, patient_keys: Sequence[int], *, still: Sequence[int]) -> int:
+    """Close the open questions about records that their facts no longer raise."""
     return tx.run(
         """
         update identity.match_pair set state = 'passed'
-         where state = 'open' and %(key)s in (one_key, other_key)
+         where state = 'open'
+           and (one_key = any(%(keys)s::bigint[]) or other_key = any(%(keys)s::bigint[]))
            and one_key <> all(%(still)s::bigint[]) and other_key <> all(%(still)s::bigint[])
         """,
-        {"key": patient_key, "still": list(still)},
+        {"keys": list(patient_keys), "still": list(still)},
     )
 
 

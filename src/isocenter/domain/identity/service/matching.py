@@ -79,11 +79,19 @@ def look_for_duplicates(
     people = {row.patient_key: _person(row) for row in rows}
     store.write_profiles(tx, {key: sorted(search_keys(each)) for key, each in people.items()})
     news = 0
+    alone: list[int] = []
     for row in rows:
         if row.survivor_key is not None:
             news += _check_reuse(tx, row, now=now)
+            continue
+        key = row.patient_key
+        found = [e for e in _compared(tx, people[key], without=[key]) if e[1].is_candidate]
+        if found:
+            news += _ask_about(tx, actor, key, found, link_certain=link_certain, now=now)
         else:
-            news += _look_for_one(tx, actor, row.patient_key, people, link_certain, now)
+            alone.append(key)
+    if alone:
+        store.pass_pairs(tx, alone, still=[])
     return news
 
 
@@ -93,25 +101,23 @@ def refresh_name_frequencies(tx: Tx, actor: Actor) -> int:
     return store.refresh_frequencies(tx, names_max=NAMES_MAX)
 
 
-def _look_for_one(
+def _ask_about(
     tx: Tx,
     actor: Actor,
     patient_key: int,
-    people: dict[int, Person],
+    candidates: Sequence[tuple[int, Assessment]],
+    *,
     link_certain: bool,
     now: datetime,
 ) -> int:
+    """Raise the questions about one record, and close those that its facts no longer raise."""
     known = graph.linked_keys(tx, patient_key)
-    found = [
-        (key, each)
-        for key, each in _compared(tx, people[patient_key], without=known)
-        if key not in known and each.is_candidate
-    ][:CANDIDATES_MAX]
+    found = [each for each in candidates if each[0] not in known][:CANDIDATES_MAX]
     news = 0
     for key, each in found:
         keys = (min(patient_key, key), max(patient_key, key))
-        news += _raise_question(tx, actor, keys, each, link_certain, now)
-    store.pass_pairs(tx, patient_key, still=[key for key, _ in found])
+        news += _raise_question(tx, actor, keys, each, link_certain=link_certain, now=now)
+    store.pass_pairs(tx, [patient_key], still=[key for key, _ in found])
     return news
 
 
@@ -120,6 +126,7 @@ def _raise_question(
     actor: Actor,
     keys: tuple[int, int],
     assessment: Assessment,
+    *,
     link_certain: bool,
     now: datetime,
 ) -> int:
@@ -145,7 +152,7 @@ def _check_reuse(tx: Tx, row: store.PersonRow, *, now: datetime) -> int:
     compared = assess(_person(row), _person(survivor))
     keys = (min(row.patient_key, survivor.patient_key), max(row.patient_key, survivor.patient_key))
     if compared.weight >= _SOMEBODY_ELSE:
-        store.pass_pairs(tx, row.patient_key, still=[])
+        store.pass_pairs(tx, [row.patient_key], still=[])
         return 0
     weighed = (compared.weight, [asdict(each) for each in compared.grounds])
     pair = store.upsert_pair(tx, keys, "reused_identifier", weighed, now=now)
