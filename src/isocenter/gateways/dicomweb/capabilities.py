@@ -27,6 +27,7 @@ from isocenter.standards.dicomweb.media_types import (
     DICOM_XML,
     GIF,
     JPEG,
+    MP4,
     OCTET_STREAM,
     PNG,
     ZIP,
@@ -39,7 +40,7 @@ _PICTURES: Final = (JPEG, PNG, GIF)
 # By the last word of a path that is no parameter: what is answered with.
 _ANSWERS: Final[dict[str, tuple[str, ...]]] = {
     "metadata": (DICOM_JSON, DICOM_XML),
-    "rendered": _PICTURES,
+    "rendered": (*_PICTURES, MP4),
     "thumbnail": _PICTURES,
     "frames": (OCTET_STREAM, JPEG, "image/jls", "image/jp2", "image/jphc", "image/dicom-rle"),
     "pixeldata": (OCTET_STREAM,),
