@@ -293,9 +293,10 @@ def test_a_mistyped_accession_number_is_matched_by_a_person_and_can_be_undone(de
     assert hop(orphan, "ordered").state == "not_applicable"
     assert stuck(department) == [("A7", "reconciled", reason)]
     with department.database.transaction() as tx:
-        case = reconciliation.open_cases(tx, STUDIES)[0]
-        assert [each.accession_number for each in case.candidates] == ["A1"]
-        assert set(case.candidates[0].grounds) >= {"same patient ID", "same modality"}
+        (case,) = reconciliation.open_cases(tx, STUDIES)
+        (proposal,) = reconcile.proposals(tx, STUDIES, case.study_instance_uid)
+        assert proposal.order.accession_number == "A1"
+        assert proposal.score.agreeing >= {"patient_id", "modality"}
         link = reconcile.match_by_person(
             tx, TECHNOLOGIST, "1.2.3", "A1", reason="typing error", now=department.now
         )

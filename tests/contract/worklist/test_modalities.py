@@ -10,11 +10,14 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE
 from pynetdicom.sop_class import ModalityWorklistInformationFind
 
+from isocenter.domain.access.model import Action, Viewer
 from isocenter.domain.scheduling import service as scheduling
 from isocenter.domain.worklist import service as worklist_service
+from isocenter.readmodels import worklist_guard
 from tests.builders import (
     EHR,
     NOON,
+    PERSON,
     a_patient,
     a_procedure,
     a_step,
@@ -186,3 +189,13 @@ def test_a_query_that_makes_no_sense_is_refused_and_not_answered_with_everybody(
     ]
     association.release()
     assert statuses == [0xA900]
+
+
+def test_the_guard_knows_that_a_station_asked_also_when_it_was_given_nothing(patients, tmp_path):
+    assert findscu(patients, tmp_path / "none", "PatientName=NOBODY") == []
+    assert len(findscu(patients, tmp_path / "some")) == 3
+    with patients.database.transaction() as tx:
+        viewer = Viewer.of(PERSON, Action.WORKLIST_READ)
+        (station,) = worklist_guard.stations(tx, viewer, now=NOON, silence_s=3600, time_zone="UTC")
+    assert (station.ae_title, station.queries, station.last_result_count) == ("CT1", 2, 3)
+    assert (station.is_silent, station.studies) == (False, 0)
