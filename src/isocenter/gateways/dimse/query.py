@@ -117,7 +117,8 @@ class _IdentifierReceiver:
     """One query, from its identifier to its last response."""
 
     __slots__ = (
-        "_association", "_cancelled", "_context", "_data", "_pending", "_request", "_service",
+        "_association", "_cancelled", "_context", "_data", "_pending", "_request", "_rest",
+        "_service",
     )  # fmt: skip
 
     def __init__(
@@ -133,6 +134,7 @@ class _IdentifierReceiver:
         self._request = request
         self._data = bytearray()
         self._cancelled = False
+        self._rest: list[bytes] = []
         self._pending = Status.PENDING
 
     def write(self, data: memoryview | bytes) -> None:
@@ -187,7 +189,7 @@ class _IdentifierReceiver:
             _log.exception("query_failed", affected_sop_class_uid=self._context.abstract_syntax)
             status, comment = Status.CANNOT_UNDERSTAND, "internal error"
         association = self._association
-        association.loop.call_soon_threadsafe(self._end, status, comment)
+        association.loop.call_soon_threadsafe(self._conclude, status, comment)
 
     def _stream(self, matches: Iterator[DataSet]) -> None:
         lot: list[bytes] = []
@@ -202,9 +204,9 @@ class _IdentifierReceiver:
                     self._hand_over(lot)
                     lot, size = [], 0
         finally:
-            # Also what was found before the query failed, as when there is too much.
-            if lot and not self._cancelled:
-                self._hand_over(lot)
+            # Also what was found before the query failed, as when there is too much. It is less
+            # than a lot and goes with the end: the thread does not wait for it.
+            self._rest = lot
 
     def _hand_over(self, lot: list[bytes]) -> None:
         # Waits for the loop, and the loop for the peer: at most one lot is in memory.
@@ -218,6 +220,11 @@ class _IdentifierReceiver:
             self._association.loop.call_soon_threadsafe(self._association.abort)
 
     async def _send(self, lot: list[bytes]) -> None:
+        self._queue(lot)
+        self._association.flush()
+        await self._association.writable()
+
+    def _queue(self, lot: list[bytes]) -> None:
         response = dimse.CFindResponse(
             message_id_being_responded_to=self._request.message_id,
             affected_sop_class_uid=self._request.affected_sop_class_uid,
@@ -226,8 +233,11 @@ class _IdentifierReceiver:
         )
         for data_set in lot:
             self._association.queue(self._context.context_id, response, data_set)
-        self._association.flush()
-        await self._association.writable()
+
+    def _conclude(self, status: Status, comment: str) -> None:
+        if not self._cancelled:
+            self._queue(self._rest)
+        self._end(status, comment)
 
     def _end(self, status: Status, comment: str = "") -> None:
         metrics.QUERIES.labels(f"{status:04X}").inc()
