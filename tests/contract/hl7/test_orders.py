@@ -197,6 +197,11 @@ def test_an_order_is_replaced_and_parted(talk, database):
     assert code(talk("PA", "NEW1", edit=lambda m: two_groups(m, child))) == "AA"
     with database.read() as tx:
         assert orders.exam(tx, "KIDACC").order.parent_key == replacement.order_key
+        related = orders.related_orders(tx, replacement.order_key)
         assert orders.exam(tx, "NEWACC").order.state == "placed"
         found = peers.search_messages(tx, SYSTEM, MessageFilter(accession_number="NEWACC"))
+    assert [(each.relation, each.accession_number) for each in related] == [
+        ("replaced", "OLDACC"),
+        ("child", "KIDACC"),
+    ]
     assert any("child order: created" in each.effect for each in found)

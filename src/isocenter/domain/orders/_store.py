@@ -12,6 +12,18 @@ _DRAWN_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class RelatedOrder:
+    """An order that belongs to another one.
+
+    Attributes:
+        relation: what it is to the other: ``replacement``, ``replaced``, ``parent`` or ``child``.
+    """
+
+    relation: str
+    accession_number: str
+
+
+@dataclass(frozen=True, slots=True)
 class InsertedProcedure:
     """A procedure of an order that was just inserted.
 
@@ -373,6 +385,27 @@ def rename_admission(
         returning *
         """,
         {"former": numbers[0], "number": numbers[1], "patient_key": patient_key, "now": now},
+    )
+
+
+def related_orders(tx: Tx, order_key: int) -> list[RelatedOrder]:
+    """The orders that an order was replaced by, replaces, was parted from and was parted into."""
+    return tx.all(
+        RelatedOrder,
+        """
+        select case when other.order_key = own.replaced_by_key then 'replacement'
+                    when other.order_key = own.parent_key then 'parent'
+                    when other.replaced_by_key = own.order_key then 'replaced'
+                    else 'child' end as relation,
+               other.accession_number
+          from orders.imaging_order own
+          join orders.imaging_order other
+            on other.order_key in (own.replaced_by_key, own.parent_key)
+            or other.replaced_by_key = own.order_key or other.parent_key = own.order_key
+         where own.order_key = %s
+         order by other.order_key
+        """,
+        (order_key,),
     )
 
 

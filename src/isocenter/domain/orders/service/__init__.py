@@ -1,7 +1,14 @@
 """The use cases of orders: place, revise, cancel, discontinue, replace, hold, release; move on."""
 
 from isocenter.domain.orders.service.closing import cancel, discontinue, replace
-from isocenter.domain.orders.service.finding import exam, exam_of_study, locked_exam, order_for
+from isocenter.domain.orders.service.finding import (
+    RelatedOrder,
+    exam,
+    exam_of_study,
+    locked_exam,
+    order_for,
+    related_orders,
+)
 from isocenter.domain.orders.service.following import follow_visit, rename_visit
 from isocenter.domain.orders.service.holding import hold, release
 from isocenter.domain.orders.service.numbering import (
@@ -17,6 +24,7 @@ from isocenter.domain.orders.service.revising import PlacementRequest
 __all__ = [
     "ACCESSION_FORMAT",
     "PlacementRequest",
+    "RelatedOrder",
     "add_numbers",
     "assign_numbers",
     "cancel",
@@ -32,6 +40,7 @@ __all__ = [
     "place",
     "place_all",
     "progress",
+    "related_orders",
     "release",
     "rename_visit",
     "replace",

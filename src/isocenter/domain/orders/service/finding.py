@@ -18,6 +18,8 @@ from isocenter.domain.orders.model import (
 )
 from isocenter.infra.db import Tx
 
+RelatedOrder = store.RelatedOrder
+
 
 def exam(tx: Tx, accession_number: str) -> Exam | None:
     """What an accession number stands for. For other stages: it audits nothing."""
@@ -36,6 +38,14 @@ def exam_of_study(tx: Tx, study_instance_uid: str) -> Exam | None:
     """The exam that a study was ordered by. For other stages: it audits nothing."""
     number = store.exam_of_study(tx, study_instance_uid)
     return exam(tx, number) if number is not None else None
+
+
+def related_orders(tx: Tx, order_key: int) -> list[RelatedOrder]:
+    """The orders that belong to an order: what replaced it, what it was parted into, and so on.
+
+    For other stages: it audits nothing.
+    """
+    return store.related_orders(tx, order_key)
 
 
 def locked_exam(tx: Tx, accession_number: str) -> Exam:

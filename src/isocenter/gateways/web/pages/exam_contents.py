@@ -4,7 +4,7 @@ What the reader may not see is left out here: without the right to read studies 
 without the right to read reports no texts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import ClassVar
@@ -157,7 +157,7 @@ def _contents(tx: Tx, viewer: Viewer, exam: ExamLedger | None, dicomweb_path: st
         exam=exam,
         birth_date=birth_date,
         sex=sex,
-        order=order_facts(order),
+        order=[*order_facts(order), *_related(tx, order)],
         studies=[study_view(tx, viewer, each, dicomweb_path) for each in exam.studies],
         report=report,
         versions=versions,
@@ -221,6 +221,22 @@ def order_facts(order: Exam | None) -> list[tuple[str, str]]:
         ("Received from", facts.source_peer),
     ]
     return [(label, value) for label, value in said if value]
+
+
+_RELATIONS: Mapping[str, str] = {
+    "replacement": "Replaced by",
+    "replaced": "Replaces",
+    "parent": "Part of",
+    "child": "Parted into",
+}
+
+
+def _related(tx: Tx, order: Exam | None) -> list[tuple[str, str]]:
+    """The accession numbers of the orders that belong to this one."""
+    if order is None:
+        return []
+    found = orders.related_orders(tx, order.order.order_key)
+    return [(_RELATIONS[each.relation], each.accession_number) for each in found]
 
 
 def study_view(tx: Tx, viewer: Viewer, study: LedgerStudy, dicomweb_path: str) -> StudyView:
