@@ -12,10 +12,19 @@ from io import BytesIO
 
 import pydicom
 import pytest
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import (
+    CTImageStorage,
+    MRImageStorage,
+    StudyRootQueryRetrieveInformationModelGet,
+)
 
 from isocenter.app.cli.commands import main
+from isocenter.domain.access.model import Action, Viewer
+from isocenter.domain.archive import service as archive
 from isocenter.infra import log
-from tests.contract.query_retrieve.conftest import free_port, wait_until_listening
+from isocenter.infra.blobs import open_store
+from tests.contract.query_retrieve.conftest import SYSTEM, free_port, wait_until_listening
 
 _PATH = os.defpath + ":/usr/sbin:/usr/local/sbin:/usr/local/bin"
 ORTHANC = shutil.which("Orthanc", path=_PATH)
@@ -64,6 +73,7 @@ def orthanc(archived, tmp_path_factory) -> Iterator[Orthanc]:
         "DicomCheckCalledAet": False,
         "DicomAlwaysAllowFind": True,
         "DicomAlwaysAllowMove": True,
+        "DicomAlwaysAllowGet": True,
         "AuthenticationEnabled": False,
         "DicomModalities": {"archive": ["ARCHIVE", "127.0.0.1", archived.port]},
         "Plugins": [],
@@ -146,3 +156,81 @@ def test_our_commands_ask_orthanc(archived, orthanc, storescp, isocenter):
     assert isocenter("move", "ORTHANC", "--to", "NOBODY", "-k", study)[0] == 1
     assert isocenter("find", "NOBODY")[0] == 4
     assert isocenter("find", "ORTHANC", "-k", "NoSuchThing=1")[0] == 2
+
+
+def test_we_get_images_from_orthanc(archived, orthanc, isocenter, monkeypatch, tmp_path):
+    stored = open_store((tmp_path / "taken").as_uri())
+    monkeypatch.setenv("ISOCENTER_STORAGE_URL", (tmp_path / "taken").as_uri())
+    sent = {}
+    for number, name in enumerate(("CT_small.dcm", "CT_small.dcm"), 1):
+        image = pydicom.dcmread(BytesIO(archived.files[name]))
+        image.StudyInstanceUID, image.SeriesInstanceUID = "2.25.77", f"2.25.77.{number}"
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"2.25.77.{number}.1"
+        stream = BytesIO()
+        image.save_as(stream)
+        orthanc.ask("/instances", stream.getvalue())
+        sent[image.SOPInstanceUID] = image
+    wanted = "StudyInstanceUID=2.25.77"
+    code, said, errors = isocenter("get", "ORTHANC", "-k", wanted)
+    assert code == 0, said + errors
+    assert "2 sent, 0 failed" in said
+    assert "2 stored" in said
+    viewer = Viewer.of(SYSTEM, Action.STUDY_READ)
+    with archived.database.read() as tx:
+        found = archive.locate(tx, viewer, "2.25.77")
+    assert len(found) == 2
+    for each in found:
+        image = pydicom.dcmread(BytesIO(stored.read(each.blob_key)))
+        original = sent[each.sop_instance_uid]
+        assert image.file_meta.SourceApplicationEntityTitle == "ORTHANC"
+        assert (image.pixel_array == original.pixel_array).all()
+    assert "2 duplicate" in isocenter("get", "ORTHANC", "-k", wanted)[1]
+    code, said, _ = isocenter("get", "ORTHANC", "-k", "StudyInstanceUID=2.25.78")
+    assert "nothing came" in said
+    # This Orthanc cannot decode JPEG 2000 and says so, in its own way.
+    image = pydicom.dcmread(BytesIO(archived.files["MR_small_jp2klossless.dcm"]))
+    image.StudyInstanceUID, image.SeriesInstanceUID = "2.25.80", "2.25.80.1"
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = "2.25.80.1.1"
+    stream = BytesIO()
+    image.save_as(stream)
+    orthanc.ask("/instances", stream.getvalue())
+    code, said, _ = isocenter("get", "ORTHANC", "-k", "StudyInstanceUID=2.25.80")
+    assert code == 1
+    assert "0 sent, 1 failed" in said
+
+
+def test_what_cannot_be_got_is_told(archived, isocenter):
+    """pynetdicom sends what it has over the same association, and says what it could not."""
+    image = pydicom.dcmread(BytesIO(archived.files["CT_small.dcm"]))
+    entity = AE("GETSCP")
+    entity.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
+    for context in (CTImageStorage, MRImageStorage):
+        entity.add_supported_context(context, scu_role=True, scp_role=True)
+    asked = []
+
+    def give(event):
+        asked.append(event.identifier)
+        yield 2
+        for number in (1, 2):
+            image.SOPInstanceUID = f"2.25.79.1.{number}"
+            image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+            image.StudyInstanceUID, image.SeriesInstanceUID = "2.25.79", "2.25.79.1"
+            if number == 2:
+                del image.SeriesInstanceUID  # no place in an archive
+            yield 0xFF00, image
+
+    server = entity.start_server(
+        ("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_GET, give)]
+    )
+    try:
+        archived.meet("GETSCP", server.server_address[1])
+        code, said, errors = isocenter(
+            "get", "GETSCP", "--level", "study", "-k", "StudyInstanceUID=2.25.79"
+        )
+    finally:
+        server.shutdown()
+    assert asked[0].QueryRetrieveLevel == "STUDY"
+    assert code == 1
+    assert "1 sent, 1 failed" in said
+    assert "1 stored, 1 refused" in said
+    assert "failed: 2.25.79.1.2" in errors

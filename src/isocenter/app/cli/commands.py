@@ -16,7 +16,7 @@ from isocenter.app.cli.hl7_commands import hl7
 from isocenter.app.cli.import_command import import_files
 from isocenter.app.cli.key_commands import keys
 from isocenter.app.cli.peer_commands import peer
-from isocenter.app.cli.peer_questions import find, move
+from isocenter.app.cli.peer_questions import find, get, move
 from isocenter.app.cli.people import token, user
 from isocenter.app.cli.route_commands import route
 from isocenter.app.cli.storage_commands import storage
@@ -34,6 +34,7 @@ app.add_typer(token, name="token")
 app.add_typer(peer, name="peer")
 app.add_typer(hl7, name="hl7")
 peer.command("find")(find)
+peer.command("get")(get)
 peer.command("move")(move)
 app.add_typer(route, name="route")
 app.add_typer(config, name="config")

@@ -1,8 +1,8 @@
-"""``isocenter peer find`` and ``isocenter peer move``: what another archive holds, and its images.
+"""``isocenter peer find``, ``move`` and ``get``: what another archive holds, and its images.
 
 Study Root. What is asked of whom is kept in the audit, by the keys and not by their values.
 
-Standard: PS3.4 C.4.1, C.4.2
+Standard: PS3.4 C.4.1, C.4.2, C.4.3
 """
 
 import asyncio
@@ -14,13 +14,15 @@ from typing import Annotated, Final
 import typer
 
 from isocenter.app.cli import exit_codes, session
+from isocenter.app.getting import Getter
+from isocenter.app.object_stores import open_blobs
 from isocenter.app.settings import Settings
 from isocenter.app.tls_contexts import dicom_client_context
 from isocenter.domain.access.model import Action, authorize
 from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.audit.service import record
 from isocenter.domain.peers import service as peers
-from isocenter.gateways.dimse import scu
+from isocenter.gateways.dimse import scu, scu_get
 from isocenter.gateways.dimse.retrieve_plan import callable_peer
 from isocenter.infra.clock import utc_now
 from isocenter.standards.dicom import dictionary, uids
@@ -42,6 +44,7 @@ _RETURNED: Final = {
     ),
     Level.IMAGE: ("InstanceNumber", "SOPClassUID", "SOPInstanceUID"),
 }  # fmt: skip
+_STUDY_INSTANCE_UID: Final = 0x0020000D
 _NOT_SHOWN: Final = frozenset({QUERY_RETRIEVE_LEVEL, SPECIFIC_CHARACTER_SET})
 
 Name = Annotated[str, typer.Argument(help="Name of the DICOM peer.")]
@@ -106,6 +109,44 @@ def move(
         session.err.print(f"failed: {uid}")
     if category_of(last.status) is not Category.SUCCESS:
         raise typer.Exit(exit_codes.FAILED)
+
+
+@session.command
+def get(name: Name, *, level: AtLevel = "study", key: Keys = None) -> None:
+    """Take images from a DICOM peer into the archive (C-GET).
+
+    They come over the connection that asks for them: the peer need not know us as a destination.
+    Exit code 1 when not everything came.
+
+    Example: isocenter peer get PACS -k StudyInstanceUID=1.2.840.113619.2.1
+    """
+    identifier = _identifier(_level(level), key or [], returned=())
+    chosen = session.settings()
+    called = _called(chosen, name, "peer.get", identifier)
+    with session.database(chosen) as db:
+        getter = Getter(
+            db,
+            open_blobs(chosen),
+            session.actor(),
+            utc_now,
+            called.called_ae_title,
+            chosen.storage_free_bytes_min,
+        )
+        ended = asyncio.run(_got(called, identifier, getter))
+    came = ", ".join(f"{number} {outcome.value}" for outcome, number in getter.outcomes.items())
+    said = f"{ended.completed} sent, {ended.failed} failed, {ended.warnings} with warnings"
+    status = f"(status {ended.status:04X}H {ended.error_comment}".rstrip() + ")"
+    session.out.print(f"{name}: {said} {status}: {came or 'nothing came'}")
+    for uid in ended.failed_sop_instance_uids:
+        session.err.print(f"failed: {uid}")
+    if category_of(ended.status) is not Category.SUCCESS:
+        raise typer.Exit(exit_codes.FAILED)
+
+
+async def _got(called: scu.Peer, identifier: DataSet, getter: Getter) -> scu_get.GetProgress:
+    study = identifier.text(_STUDY_INSTANCE_UID)
+    classes = await scu_get.classes_of(called, study) if study else []
+    return await scu_get.get(called, identifier, getter.take, sop_class_uids=classes)
 
 
 async def _moved(called: scu.Peer, identifier: DataSet, to: str) -> scu.MoveProgress:

@@ -125,6 +125,16 @@ class MoveProgress:
     failed_sop_instance_uids: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a peer said, and in which presentation context."""
+
+    command: dimse.Command
+    abstract_syntax: str
+    transfer_syntax: str
+    data: bytes
+
+
 class _Wire(asyncio.Protocol):
     """Feeds the upper layer and keeps its events for whoever waits."""
 
@@ -166,8 +176,8 @@ class ClientAssociation:
         self._wire = wire
         self._reader = MessageReader()
         self._message_ids = count(1)
-        self._pieces: list[tuple[dimse.Command, bytes]] = []
-        self._command: dimse.Command | None = None
+        self._pieces: list[tuple[dimse.Command, int, bytes]] = []
+        self._command: CommandReceived | None = None
         self._data = bytearray()
 
     async def echo(self) -> OperationStatus:
@@ -368,10 +378,40 @@ class ClientAssociation:
             if not isinstance(event, ul.DataReceived):
                 raise _fault(event)
             self._receive(event)
-        command, data = self._pieces.pop(0)
+        command, _, data = self._pieces.pop(0)
         if isinstance(command, dimse.Response | dimse.CCancelRequest):
             raise PeerFault("the peer answers what nobody asked")
         return command, decode_dataset(data, syntax)
+
+    async def next_message(self) -> "Message":
+        """Whatever the peer says next, with its data set as it came.
+
+        Raises:
+            PeerUnreachable: it says nothing within the time that it has for an answer.
+        """
+        while not self._pieces:
+            event = await self._event()
+            if not isinstance(event, ul.DataReceived):
+                raise _fault(event)
+            self._receive(event)
+        command, context_id, data = self._pieces.pop(0)
+        context = self._wire.connection.contexts[context_id]
+        return Message(command, context.abstract_syntax, context.transfer_syntax, data)
+
+    async def send(
+        self,
+        abstract_syntax: str,
+        command: dimse.Command,
+        data_set: DataSet | None = None,
+        *,
+        transfer_syntax: str | None = None,
+    ) -> None:
+        """Says something without waiting for what follows."""
+        context_id = self.context_for(abstract_syntax, transfer_syntax)
+        syntax = self._wire.connection.contexts[context_id].transfer_syntax
+        encoded = None if data_set is None else encode_dataset(data_set, syntax)
+        send_message(self._wire.connection, context_id, command, encoded)
+        await self._flush()
 
     async def respond(self, abstract_syntax: str, response: dimse.Response) -> None:
         """Answers a request of the peer."""
@@ -420,7 +460,7 @@ class ClientAssociation:
     async def _response(self, message_id: int) -> tuple[dimse.Response, bytes]:
         while True:
             while self._pieces:
-                command, data = self._pieces.pop(0)
+                command, _, data = self._pieces.pop(0)
                 if not isinstance(command, dimse.Response):
                     raise PeerFault("the peer asks for something instead of answering")
                 if command.message_id_being_responded_to == message_id:
@@ -434,7 +474,7 @@ class ClientAssociation:
         try:
             for part in self._reader.receive(event.values):
                 if isinstance(part, CommandReceived):
-                    self._command = part.command
+                    self._command = part
                     if part.command.has_data_set:
                         continue
                 else:
@@ -442,7 +482,8 @@ class ClientAssociation:
                     if not part.is_last:
                         continue
                 if self._command is not None:
-                    self._pieces.append((self._command, bytes(self._data)))
+                    said = self._command
+                    self._pieces.append((said.command, said.context_id, bytes(self._data)))
                 self._data.clear()
         except RemoteProtocolError as error:
             self._wire.connection.abort_as_provider(AbortReason.INVALID_PARAMETER_VALUE)

@@ -173,6 +173,9 @@ def encode(command: Command) -> bytes:
 def decode(data: bytes | bytearray | memoryview) -> Command:
     """The command that a complete command set holds.
 
+    Tolerated, since meaning is unharmed: elements of other groups behind the end that the Command
+    Group Length tells (Orthanc 1.10 puts the list of failed instances of a C-GET there).
+
     Raises:
         MalformedCommand: cut short, no known command, or without an element that it needs.
     """
@@ -196,6 +199,14 @@ def decode(data: bytes | bytearray | memoryview) -> Command:
     return layout.command(**values)
 
 
+def _ends_at(elements: Mapping[int, memoryview], at: int) -> bool:
+    """Whether the group length, which comes first, says that the command set ends here."""
+    length = elements.get(0)
+    if length is None or len(length) != _U32.size:
+        return False
+    return bool(_ELEMENT.size + _U32.size + _U32.unpack(length)[0] == at)
+
+
 def _split(view: memoryview) -> dict[int, memoryview]:
     elements: dict[int, memoryview] = {}
     at, end = 0, len(view)
@@ -204,6 +215,8 @@ def _split(view: memoryview) -> dict[int, memoryview]:
             raise MalformedCommand("a command element is cut short")
         group, number, length = _ELEMENT.unpack_from(view, at)
         at += _ELEMENT.size
+        if group != 0 and _ends_at(elements, at - _ELEMENT.size):
+            return elements
         if group != 0 or length > end - at:
             raise MalformedCommand("a command element is of another group or too long")
         elements[number] = view[at : at + length]

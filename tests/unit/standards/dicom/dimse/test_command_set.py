@@ -124,3 +124,13 @@ def test_what_does_not_fit_is_our_own_mistake():
 def test_what_is_no_command_is_refused(data):
     with pytest.raises(command_set.MalformedCommand):
         command_set.decode(data)
+
+
+def test_what_follows_the_end_of_a_command_set_is_let_pass():
+    """Orthanc 1.10 appends the list of failed instances to its C-GET-RSP."""
+    command = messages.CGetResponse(message_id_being_responded_to=1, status=0xC000)
+    encoded = command_set.encode(command)
+    behind = b"\x08\0\x58\0\x04\0\0\x001.2\0"
+    assert command_set.decode(encoded + behind) == command
+    with pytest.raises(RemoteProtocolError):
+        command_set.decode(encoded[:8] + b"\x02" + encoded[9:] + behind)  # it ends elsewhere
