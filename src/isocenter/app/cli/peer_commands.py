@@ -42,7 +42,7 @@ def add_dicom(  # noqa: PLR0913 options of a command, given by name
     host: Host,
     port: Annotated[int, typer.Option(help="Port on which it listens.")],
     allow: Annotated[
-        str, typer.Option(help="What it may do: store,find,move,get,worklist,mpps.")
+        str, typer.Option(help="What it may do: store,find,move,get,worklist,mpps,ups.")
     ] = "",
     tls: Annotated[bool, typer.Option("--tls", help="Talk to it over TLS.")] = False,
     identity_required: Annotated[
