@@ -9,6 +9,7 @@ from isocenter.app.archive_jobs import archive_jobs
 from isocenter.app.evidence import EvidenceWriter
 from isocenter.app.expectations import expectations
 from isocenter.app.guarding import settle_conditions
+from isocenter.app.housekeeping import house_jobs
 from isocenter.app.interface_jobs import interface_jobs
 from isocenter.app.jobs import Job, run_jobs
 from isocenter.app.keeping import Keeper
@@ -26,9 +27,6 @@ from isocenter.app.workitems import report_restart, workitem_jobs
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.events import StudyCompleted
-from isocenter.domain.audit import service as audit
-from isocenter.domain.distribution import service as distribution
-from isocenter.domain.identity import service as identity
 from isocenter.domain.monitoring import service as monitoring
 from isocenter.domain.worklist import service as worklist
 from isocenter.gateways.dicomweb.metadata import series_metadata
@@ -40,15 +38,9 @@ from isocenter.infra.supervise import stop_on_signals
 from isocenter.readmodels import exam_ledger
 
 _ACTOR = Actor.system("worker")
-_SEAL_S, _ALARMS_S, _SWEEP_S, _PRUNE_S = 1.0, 15.0, 3_600.0, 3_600.0
-# Few at a time and often: sealing a thousand keeps a processor busy for a tenth of a second, for
-# which answers would wait.
-_SEALED_AT_ONCE = 200
-_CONDITIONS_S = 60.0
-_NAMES_S = 86_400.0
+_ALARMS_S, _CONDITIONS_S = 15.0, 60.0
 _SCRUB_S, _REPAIR_S = 15.0, 60.0
 _RENDITIONS_S = 5.0
-_EVENTS_KEPT = timedelta(days=90)
 # A scanner that never says that it has ended must not keep its images from being read.
 _ACQUISITION_MAX = timedelta(hours=4)
 # Where processors are short, whoever waits for an answer goes before the reactions to it.
@@ -146,41 +138,13 @@ def _jobs(runtime: Runtime) -> list[Job]:
 
         return runtime.pool.run_here(settle)
 
-    def sweep() -> int:
-        now = runtime.clock()
-        older_than = now - timedelta(seconds=settings.blob_unreferenced_age_s)
-        left_over = runtime.blobs.discard_unfinished(older_than)
-        return left_over + runtime.pool.run_here(
-            lambda tx: archive.sweep(tx, _ACTOR, runtime.blobs, older_than=older_than, now=now)
-        )
-
-    def seal() -> int:
-        sealed = 0
-        while count := runtime.pool.run_here(lambda tx: audit.seal(tx, limit=_SEALED_AT_ONCE)):
-            sealed += count
-            if count < _SEALED_AT_ONCE:
-                break
-        return sealed
-
-    def prune() -> int:
-        before = runtime.clock() - _EVENTS_KEPT
-        runtime.pool.run_here(lambda tx: distribution.prune_commitments(tx, now=runtime.clock()))
-        runtime.pool.run_here(lambda tx: worklist.prune_station_queries(tx, before=before))
-        return runtime.pool.run_here(lambda tx: outbox.prune(tx, before=before))
-
-    def count_names() -> int:
-        return runtime.pool.run_here(lambda tx: identity.refresh_name_frequencies(tx, _ACTOR))
-
     return [
         Job("complete_quiet_studies", min(5.0, settings.study_quiet_s / 4), complete),
-        Job("seal_audit", _SEAL_S, seal),
         Job("settle_alarms", _ALARMS_S, alarms),
         *interface_jobs(runtime),
         *workitem_jobs(runtime),
         Job("settle_conditions", _CONDITIONS_S, lambda: settle_conditions(runtime)),
-        Job("count_names", _NAMES_S, count_names),
-        Job("sweep_blobs", _SWEEP_S, sweep),
-        Job("prune_events", _PRUNE_S, prune),
+        *house_jobs(runtime),
     ]
 
 
