@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from isocenter.domain.access.model import Action, Actor, Role, Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.gateways.dicomweb.options import DicomwebOptions
 from isocenter.infra import log
-from isocenter.infra.blobs import BlobMissing
+from isocenter.infra.blobs import BlobMissing, StorageUnavailable
 from isocenter.infra.clock import utc_now
 from isocenter.infra.db import Database
 from tests.dicomweb_server import BOUNDARY, MULTIPART, DicomwebServer, file_store, multipart
@@ -70,6 +71,29 @@ def test_a_full_disk_stores_nothing_and_says_so(server, blobs, folder, operation
     blobs.before = lambda name: None
     assert server.store(*slices(1, 3)).status_code == 200
     assert len(server.get("/instances").json()) == 3
+
+
+@pytest.mark.parametrize("operation", ["write", "commit_all"])
+def test_a_store_that_goes_away_in_the_middle_acknowledges_nothing(
+    server, blobs, folder, operation
+):
+    assert server.store(*slices(1, 2)).status_code == 200
+    before = set(files_in(folder))
+    calls = itertools.count()
+
+    def away(name: str) -> None:
+        if name == operation and next(calls) >= (operation == "write"):
+            raise StorageUnavailable("nobody answers")
+
+    blobs.before = away
+    answer = server.store(*slices(3, 3))
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+    assert set(files_in(folder)) == before
+    blobs.before = lambda name: None
+    assert len(server.get("/instances").json()) == 2
+    assert server.store(*slices(3, 3)).status_code == 200
+    assert len(server.get("/instances").json()) == 5
 
 
 def test_a_database_that_is_away_is_said_and_comes_back(database_url, blobs, folder):
