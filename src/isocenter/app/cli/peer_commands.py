@@ -49,11 +49,12 @@ def add_dicom(  # noqa: PLR0913 options of a command, given by name
         bool, typer.Option("--identity-required", help="It must prove which user is behind it.")
     ] = False,
     forward_steps: Annotated[
-        bool, typer.Option("--forward-steps", help="Tell it what scanners say they did (MPPS).")
-    ] = False,
-    notify_steps: Annotated[
-        bool, typer.Option("--notify-steps", help="Tell it that they said something (N-EVENT).")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--forward-steps/--notify-steps",
+            help="Tell it what scanners say they did (MPPS), or only that they said something.",
+        ),
+    ] = None,
 ) -> None:
     """Add a DICOM peer.
 
@@ -67,8 +68,8 @@ def add_dicom(  # noqa: PLR0913 options of a command, given by name
         _words(allow),
         tls,
         identity_required=identity_required,
-        steps_forwarded=forward_steps,
-        steps_notified=notify_steps,
+        steps_forwarded=forward_steps is True,
+        steps_notified=forward_steps is False,
     )
     with session.database(session.settings()) as db, db.transaction() as tx:
         peers.add_dicom_peer(tx, session.actor(), described, now=utc_now())
