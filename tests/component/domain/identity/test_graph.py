@@ -1,5 +1,7 @@
 """Links, moved and replaced identifiers, and the undoing of each, on a real database."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import date
 
 import pytest
@@ -216,6 +218,38 @@ def test_a_replacement_that_would_be_a_merge_is_refused(tx):
         service.replace_identifier(tx, EHR, a_patient("A"), an_identifier("Z"), now=NOON)
     with pytest.raises(SelfMerge):
         service.replace_identifier(tx, EHR, a_patient("A"), an_identifier("A"), now=NOON)
+
+
+def test_merges_links_and_moves_of_the_same_patients_at_once_do_not_block_each_other(
+    make_database,
+):
+    database = make_database(connections_max=8)
+
+    def act(number):
+        first, second = "ABCD"[number % 4], "ABCD"[(number + 1 + number // 4 % 3) % 4]
+        # Numbers that a move gave to one record are not linked with each other.
+        with suppress(SelfLink), database.transaction() as tx:
+            now = after_noon(number)
+            match number % 3:
+                case 0:
+                    service.merge(
+                        tx, EHR, a_patient(first, at=number), [an_identifier(second)], now=now
+                    )
+                case 1:
+                    said = [a_patient(second, at=number), a_patient(first, at=number)]
+                    service.link_named(tx, EHR, said, now=now)
+                case _:
+                    moved = an_identifier(second)
+                    service.move_identifier(tx, EHR, a_patient(first, at=number), moved, now=now)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(act, range(36)))
+    with database.transaction() as tx:
+        looped = tx.value(
+            "select count(*) from identity.patient p join identity.patient s"
+            " on s.patient_key = p.survivor_key where s.survivor_key is not null"
+        )
+    assert looped == 0
 
 
 @pytest.mark.parametrize("arrival", [(0, 1), (1, 0)])

@@ -63,6 +63,7 @@ def link_named(tx: Tx, actor: Actor, facts: Sequence[PatientFacts], *, now: date
     Raises ``SelfLink``, ``PatientUnidentified``.
     """
     authorize(actor, Action.PATIENT_WRITE)
+    store.lock_merges(tx)  # before the records, as merging does
     first, second = (register(tx, actor, each, now=now) for each in facts)
     keys = (first.patient_key, second.patient_key)
     ground = LinkGround("message", asserted_at=facts[0].asserted_at)
@@ -93,6 +94,7 @@ def unlink_named(
     Standard: HL7 v2.5.1 3.3.37 (A37)
     """
     authorize(actor, Action.PATIENT_WRITE)
+    store.lock_merges(tx)
     keys = [
         {row.patient_key for row in store.lock_by_identifiers(tx, [each])} for each in (one, other)
     ]

@@ -12,6 +12,7 @@ from typing import Final
 from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.audit import service as audit
 from isocenter.domain.audit.model import AuditEntry
+from isocenter.domain.identity import _store as records
 from isocenter.domain.identity import _store_graph as graph
 from isocenter.domain.identity import _store_matching as store
 from isocenter.domain.identity.events import DuplicateSuspected
@@ -75,6 +76,8 @@ def look_for_duplicates(
     question.
     """
     authorize(actor, Action.PATIENT_WRITE)
+    if link_certain:  # before the pairs, as people's decisions do
+        records.lock_merges(tx)
     rows = store.persons(tx, patient_keys)
     people = {row.patient_key: _person(row) for row in rows}
     store.write_profiles(tx, {key: sorted(search_keys(each)) for key, each in people.items()})
