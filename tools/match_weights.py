@@ -26,9 +26,9 @@ _HEAD: Final = '''\
 """What agreement in a field weighs, as binary logarithms, and what the sum of it decides.
 
 Made by ``python -m tools.match_weights``: do not edit. They were counted in {records} records
-of a population that ``tools.population`` makes up (seed {seed}) and whose truth is known: how often
-{same} pairs of records of one person and {others} pairs of two people, drawn at random, agree at
-each level. No real person's data went into them. The thresholds are chosen: see the guide.
+of a population that ``tools.population`` makes up (seed {seed}) and whose truth is known: how
+often {same} pairs of records of one person and {others} pairs of two people, drawn at random, agree
+at each level. No real person's data went into them. The thresholds are chosen: see the guide.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 """What agreement in a field weighs, as binary logarithms, and what the sum of it decides.
 
 Made by ``python -m tools.match_weights``: do not edit. They were counted in 60002 records
-of a population that ``tools.population`` makes up (seed 20260302) and whose truth is known: how often
-1772 pairs of records of one person and 99999 pairs of two people, drawn at random, agree at
-each level. No real person's data went into them. The thresholds are chosen: see the guide.
+of a population that ``tools.population`` makes up (seed 20260302) and whose truth is known: how
+often 1772 pairs of records of one person and 99999 pairs of two people, drawn at random, agree
+at each level. No real person's data went into them. The thresholds are chosen: see the guide.
 """
 
 from collections.abc import Mapping
