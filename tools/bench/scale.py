@@ -43,7 +43,8 @@ _SERIES_PER_STUDY: Final = 4
 _INGESTED: Final = 400
 _PENDING: Final = frozenset({0xFF00, 0xFF01})
 # Forty patients share a name; a day has about 27 studies of a modality in an index of a million.
-# Studies are complete and old: the worker has nothing to do with them.
+# Twenty studies share a name, fewer than the limit of a QIDO-RS search: both kinds of search give the
+# same. Studies are complete and old: the worker has nothing to do with them.
 _ROWS: Final = """
 with studies as (
     insert into archive.study
@@ -52,8 +53,8 @@ with studies as (
             number_of_series, number_of_instances, first_received_at, last_received_at,
             completed_at)
     select '2.25.95' || n, 'P' || n / 2,
-           'Phantom' || to_char(n / 40, 'FM000000') || '^Ada',
-           'phantom' || to_char(n / 40, 'FM000000') || '^ada', 'p535 a300', 'A' || n,
+           'Phantom' || to_char(n / 20, 'FM000000') || '^Ada',
+           'phantom' || to_char(n / 20, 'FM000000') || '^ada', 'p535 a300', 'A' || n,
            date '2006-01-01' + mod(n, 7300),
            time '08:00' + mod(n, 36000) * interval '1 second',
            array[(array['CT', 'MR', 'DX', 'US', 'PT'])[mod(n / 7300, 5) + 1]],
@@ -203,7 +204,7 @@ _SEARCHES: Final = (
     _Search(
         "name prefix",
         "STUDY",
-        lambda n: {"PatientName": f"Phantom{n // 40:06d}*"},
+        lambda n: {"PatientName": f"Phantom{n // 20:06d}*"},
         studies_statement,
         "study_current_name",
     ),
