@@ -42,9 +42,9 @@ _LIMIT: Final = 25
 _SERIES_PER_STUDY: Final = 4
 _INGESTED: Final = 400
 _PENDING: Final = frozenset({0xFF00, 0xFF01})
-# Forty patients share a name; a day has about 27 studies of a modality in an index of a million.
-# Twenty studies share a name, fewer than the limit of a QIDO-RS search: both kinds of search give the
-# same. Studies are complete and old: the worker has nothing to do with them.
+# Twenty studies share a name, fewer than a QIDO-RS search may have: both kinds of search give the
+# same. A day has about 27 studies of a modality in an index of a million. Studies are complete and
+# old: the worker has nothing to do with them.
 _ROWS: Final = """
 with studies as (
     insert into archive.study
