@@ -302,9 +302,7 @@ def _apply_patients(
     return Effect("; ".join(texts), changes[0].patient.identifiers[0].value)
 
 
-def _apply_appointment(
-    tx: Tx, actor: Actor, change: AppointmentChange, *, now: datetime
-) -> Effect:
+def _apply_appointment(tx: Tx, actor: Actor, change: AppointmentChange, *, now: datetime) -> Effect:
     patient = change.patient
     key = identity.register(tx, actor, patient, now=now).patient_key if patient else None
     done = scheduling.keep_appointment(
