@@ -84,7 +84,11 @@ def test_location_is_left_out_when_the_fault_is_in_no_field():
 def test_answers_in_the_senders_delimiters_and_character_set():
     data = "MSH#@*!$#Zoë#A@1#RIS#RAD#2024##ADT@A08#4!F!2#P#2.5######8859/1\r".encode("latin-1")
     answer = build_ack(
-        origin_of(parse(data)), AckCode.AR, control_id="R", timestamp="1", problems=[Problem(ErrorCode.DATA_TYPE_ERROR, "", "a#b")]
+        origin_of(parse(data)),
+        AckCode.AR,
+        control_id="R",
+        timestamp="1",
+        problems=[Problem(ErrorCode.DATA_TYPE_ERROR, "", "a#b")],
     )
     header, msa, _, _ = answer.split(b"\r")
     assert header == "MSH#@*!$#RIS#RAD#Zoë#A@1#1##ACK@A08@ACK#R#P#2.5######8859/1".encode("latin-1")
