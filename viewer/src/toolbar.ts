@@ -312,7 +312,7 @@ export class Toolbar {
       type: "range",
       min: 0,
       max: 100,
-      value: 50,
+      value: 80,
       "aria-label": "Opacity of the PET",
     });
     opacity.addEventListener("input", () => commands.blend(Number(opacity.value) / 100));

@@ -540,7 +540,7 @@ export class Workspace implements Commands, Host {
     this.grid.layout(2, 2, PLANES.length);
     this.fusion = {
       over,
-      blend: { colour: FUSION_COLOURS[0]?.[0] ?? "hsv", opacity: 0.5, most: suv ? 10 : 30_000 },
+      blend: { colour: FUSION_COLOURS[0]?.[0] ?? "hsv", opacity: 0.8, most: suv ? 10 : 30_000 },
     };
     const { blend } = this.fusion;
     await Promise.all(
