@@ -58,8 +58,9 @@ def one(port: int, message: bytes, **options) -> bytes:
 
 
 def messages(database, **wanted):
-    with database.read() as tx:
-        return peers.search_messages(tx, SYSTEM, MessageFilter(**wanted))
+    with database.transaction() as tx:
+        found = peers.search_messages(tx, SYSTEM, MessageFilter(**wanted))
+        return [peers.message(tx, SYSTEM, each.message_key, now=utc_now()) for each in found]
 
 
 def exam(database, accession: str):

@@ -35,7 +35,11 @@ def test_an_action_is_permitted_when_it_is_among_the_actors(action):
 def test_peers_may_do_what_they_were_allowed_and_no_more():
     scanner = Actor.dicom_peer("CT1", "192.0.2.20", ["store", "worklist", "unheard of"])
     sender = Actor.hl7_peer("EHR", "192.0.2.10", ["adt"])
-    assert scanner.actions == {Action.STUDY_STORE, Action.WORKLIST_READ}
+    assert scanner.actions == {
+        Action.STUDY_STORE,
+        Action.STUDY_REJECT,  # by rejection notes
+        Action.WORKLIST_READ,
+    }
     assert sender.actions == {Action.PATIENT_WRITE}
 
 

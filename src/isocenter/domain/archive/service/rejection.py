@@ -225,7 +225,7 @@ def _announce(
 
 
 def audited(
-    actor: Actor,
+    by: Actor,
     action: str,
     study_instance_uid: str,
     detail: Mapping[str, object],
@@ -235,9 +235,9 @@ def audited(
     """The record of what became of a study's images."""
     return AuditEntry(
         action=action,
-        actor=actor.name,
-        actor_kind=actor.kind.value,
-        source=actor.source,
+        actor=by.name,
+        actor_kind=by.kind.value,
+        source=by.source,
         object_type="study",
         object_id=study_instance_uid,
         patient_id=patient_id,

@@ -103,14 +103,14 @@ def shares_number(order: Order, facts: OrderFacts | OrderReference) -> bool:
 
 
 def audit_entry(
-    actor: Actor, verb: str, accession_number: str, detail: Mapping[str, Any]
+    by: Actor, verb: str, accession_number: str, detail: Mapping[str, Any]
 ) -> AuditEntry:
     """What the audit record says of something that was done to an order."""
     return AuditEntry(
         action=verb,
-        actor=actor.name,
-        actor_kind=actor.kind,
-        source=actor.source,
+        actor=by.name,
+        actor_kind=by.kind,
+        source=by.source,
         object_type="order",
         object_id=accession_number,
         detail=detail,

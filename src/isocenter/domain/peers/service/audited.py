@@ -8,13 +8,13 @@ from isocenter.domain.audit.model import AuditEntry
 from isocenter.infra.db import Tx
 
 
-def record(tx: Tx, actor: Actor, action: str, name: str, *, now: datetime) -> None:
+def record(tx: Tx, by: Actor, action: str, name: str, *, now: datetime) -> None:
     """Put on record what was done to the peer of a name."""
     entry = AuditEntry(
         action=action,
-        actor=actor.name,
-        actor_kind=actor.kind,
-        source=actor.source,
+        actor=by.name,
+        actor_kind=by.kind,
+        source=by.source,
         object_type="peer",
         object_id=name,
     )

@@ -169,14 +169,14 @@ def order_evidence(row: OrderRow) -> OrderEvidence:
 
 
 def audit_study(
-    tx: Tx, actor: Actor, action: str, facts: StudyFacts, detail: dict[str, str], now: datetime
+    tx: Tx, by: Actor, action: str, facts: StudyFacts, detail: dict[str, str], now: datetime
 ) -> None:
     """Put on record what somebody did about the study."""
     entry = AuditEntry(
         action=action,
-        actor=actor.name,
-        actor_kind=actor.kind.value,
-        source=actor.source,
+        actor=by.name,
+        actor_kind=by.kind.value,
+        source=by.source,
         object_type="study",
         object_id=facts.study_instance_uid,
         patient_id=facts.patient_id,

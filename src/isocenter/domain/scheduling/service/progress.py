@@ -183,14 +183,14 @@ def steps_of(tx: Tx, accession_number: str) -> list[Step]:
 
 
 def schedule_entry(
-    actor: Actor, verb: str, accession_number: str, changed: Sequence[str] = ()
+    by: Actor, verb: str, accession_number: str, changed: Sequence[str] = ()
 ) -> AuditEntry:
     """What the audit record says of something that was done to an exam's steps."""
     return AuditEntry(
         action=verb,
-        actor=actor.name,
-        actor_kind=actor.kind,
-        source=actor.source,
+        actor=by.name,
+        actor_kind=by.kind,
+        source=by.source,
         object_type="order",
         object_id=accession_number,
         detail={"changed": list(changed)} if changed else {},
