@@ -227,6 +227,7 @@ def _apply(ds: Dataset, identity: Identity) -> None:
     for part in ("Study", "Series", "Acquisition", "Content"):
         setattr(ds, f"{part}Date", moment.strftime("%Y%m%d"))
         setattr(ds, f"{part}Time", moment.strftime("%H%M%S"))
+    ds.TimezoneOffsetFromUTC = moment.strftime("%z")
     ds.StationName = identity.station
     ds.Manufacturer, ds.ManufacturerModelName = "Isocenter demonstration", "Phantom"
     ds.InstitutionName = "Demonstration hospital"

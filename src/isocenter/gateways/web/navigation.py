@@ -10,12 +10,18 @@ from isocenter.domain.access.model import Action, Actor
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One page of the main navigation; ``key`` follows ``g`` on the keyboard."""
+    """One page of the main navigation.
+
+    Attributes:
+        key: follows ``g`` on the keyboard.
+        seldom: in the menu at its end: to set up and look after the installation.
+    """
 
     path: str
     label: str
     key: str
     action: Action
+    seldom: bool = False
 
 
 ITEMS = (
@@ -26,12 +32,12 @@ ITEMS = (
     Item("/deliveries", "Deliveries", "d", Action.DELIVERY_READ),
     Item("/messages", "HL7 messages", "m", Action.MESSAGE_READ),
     Item("/interfaces", "Interfaces", "i", Action.PEER_READ),
-    Item("/peers", "Peers", "p", Action.PEER_READ),
-    Item("/routes", "Routes", "o", Action.PEER_READ),
-    Item("/users", "Users", "u", Action.USER_WRITE),
-    Item("/audit", "Audit", "a", Action.AUDIT_READ),
-    Item("/storage", "Storage", "t", Action.SYSTEM_READ),
-    Item("/system", "System", "s", Action.SYSTEM_READ),
+    Item("/peers", "Peers", "p", Action.PEER_READ, seldom=True),
+    Item("/routes", "Routes", "o", Action.PEER_READ, seldom=True),
+    Item("/users", "Users", "u", Action.USER_WRITE, seldom=True),
+    Item("/audit", "Audit", "a", Action.AUDIT_READ, seldom=True),
+    Item("/storage", "Storage", "t", Action.SYSTEM_READ, seldom=True),
+    Item("/system", "System", "s", Action.SYSTEM_READ, seldom=True),
 )
 
 

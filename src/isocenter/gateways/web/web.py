@@ -58,6 +58,7 @@ NOTICES: Mapping[str, str] = {
     "approved": "Approved. The caller is a peer from now on.",
     "pending_dismissed": "Dismissed. The caller stays refused.",
     "peer_added": "The peer is added.",
+    "peer_changed": "The peer is changed.",
     "booked_again": "The exam is on the scanners' worklist again.",
     "peer_removed": "The peer is removed. Its calls are refused from now on.",
     "user_added": "The user is added.",

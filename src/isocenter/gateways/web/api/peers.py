@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import DICOM_PORT_USUAL, DicomPeer, Hl7Peer
+from isocenter.domain.peers.model_quirks import QUIRKS
 from isocenter.gateways.web.api.shapes import Shape
 from isocenter.gateways.web.web import InWeb, PeerViewer, SignedIn
 
@@ -21,7 +22,7 @@ class DicomPeerShape(Shape):
 
     With ``identity_required`` its associations must prove which user is behind them; with
     ``steps_forwarded`` it is told what scanners say that they did (MPPS), with ``steps_notified``
-    that they said something.
+    that they said something. ``quirks`` are names of ways in which it strays from the standard.
     """
 
     name: str
@@ -34,6 +35,7 @@ class DicomPeerShape(Shape):
     identity_required: bool = False
     steps_forwarded: bool = False
     steps_notified: bool = False
+    quirks: frozenset[str] = frozenset()
 
 
 class Hl7PeerShape(Shape):
@@ -95,6 +97,19 @@ async def add_dicom_peer(web: InWeb, actor: SignedIn, body: DicomPeerShape) -> D
     """The peer as added."""
     await web.pool.run(peers.add_dicom_peer, actor, DicomPeer(**body.model_dump()), now=web.clock())
     return body
+
+
+@router.put("/dicom/{name}/quirks", status_code=204, summary="Say how a DICOM peer strays")
+async def set_quirks(web: InWeb, actor: SignedIn, name: str, body: frozenset[str]) -> None:
+    """Its associations from now on are treated so; what it sent before stays read as it was."""
+    await web.pool.run(peers.set_quirks, actor, name, body, now=web.clock())
+
+
+@router.get("/quirks", summary="Ways in which DICOM peers stray from the standard")
+async def quirks(viewer: PeerViewer) -> dict[str, str]:
+    """Each by name, with what it says of a peer."""
+    del viewer
+    return dict(QUIRKS)
 
 
 @router.get("/hl7", summary="HL7 peers")

@@ -18,6 +18,7 @@ from isocenter.domain.peers.model import (
     Hl7Peer,
     PendingCaller,
 )
+from isocenter.domain.peers.model_quirks import QUIRKS
 from isocenter.gateways.web.web import InWeb, PeerViewer, SignedIn, seen_after
 from isocenter.infra.db import Tx
 
@@ -58,6 +59,12 @@ class DicomForm(BaseModel):
     steps_notified: bool = False
 
 
+class QuirksForm(BaseModel):
+    """How a DICOM peer strays from the standard, all of it."""
+
+    quirks: list[str] = []
+
+
 class Hl7Form(BaseModel):
     """An HL7 peer typed in."""
 
@@ -92,6 +99,7 @@ async def show(request: Request, web: InWeb, viewer: PeerViewer) -> Response:
         "hl7_receives": sorted(HL7_RECEIVED),
         "hl7_sends": sorted(HL7_SENT),
         "dicom_port": DICOM_PORT_USUAL,
+        "quirks": QUIRKS,
     }
     return web.page(request, "peers.html", context)
 
@@ -162,6 +170,15 @@ async def add_dicom(web: InWeb, actor: SignedIn, form: Annotated[DicomForm, Form
     )
     await web.pool.run(peers.add_dicom_peer, actor, peer, now=web.clock())
     return seen_after("/peers", "peer_added")
+
+
+@router.post("/peers/dicom/{name}/quirks")
+async def set_quirks(
+    web: InWeb, actor: SignedIn, name: str, form: Annotated[QuirksForm, Form()]
+) -> Response:
+    """The DICOM peer treated as it is said to be."""
+    await web.pool.run(peers.set_quirks, actor, name, form.quirks, now=web.clock())
+    return seen_after("/peers", "peer_changed")
 
 
 @router.post("/peers/hl7")

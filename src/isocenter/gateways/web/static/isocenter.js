@@ -146,4 +146,15 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// --- The menu closes when something else is chosen ------------------------------------------------
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  const menu = document.querySelector("details.menu[open]");
+  if (event.key !== "Escape" || !menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
 setInterval(() => tellTime(document), 15000);
