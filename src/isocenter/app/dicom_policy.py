@@ -54,13 +54,13 @@ def _granted(tx: Tx, peer: DicomPeer, caller: Caller, *, now: datetime) -> Grant
     if identity is None or identity.kind not in _CHECKED:
         if peer.identity_required:
             return IdentityRefused("this peer must say which user is behind it")
-        return Grant(peer.name, _services(peer, None))
+        return Grant(peer.name, _services(peer, None), quirks=peer.quirks)
     if peer.identity_required and identity.kind == UserIdentityType.USERNAME:
         return IdentityRefused("a user name alone proves nothing")
     user = _user(tx, identity, caller.address, now=now)
     if user is None:
         return IdentityRefused("the user identity is not accepted")
-    return Grant(peer.name, _services(peer, user), user.name)
+    return Grant(peer.name, _services(peer, user), user.name, peer.quirks)
 
 
 _CHECKED = frozenset({

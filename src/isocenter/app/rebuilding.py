@@ -5,19 +5,22 @@ what is named already is passed over, so that a run that was ended in any way is
 It also takes in what a database that is older than its objects does not know.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby, islice
 from typing import Any, Final
 
 from isocenter.domain.access.model import Actor
 from isocenter.domain.archive.model import Outcome, ReceivedInstance
 from isocenter.domain.archive.service import rebuilding
+from isocenter.domain.peers import service as peers
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.blobs.several import SeveralStores
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Database
+from isocenter.standards.dicom.text_reading import TextReading
 
 _BATCH: Final = 64
 _READERS: Final = 4
@@ -110,12 +113,15 @@ class Rebuilder:
         self, portion: Sequence[str], readers: ThreadPoolExecutor, report: RebuildReport
     ) -> None:
         with self.db.read() as tx:
+            readings = peers.text_readings(tx)
             unnamed = set(rebuilding.unnamed(tx, self.actor, portion))
         wanted = [key for key in portion if key in unnamed]
         report.seen += len(portion)
         report.known += len(portion) - len(wanted)
         batch: list[ReceivedInstance] = []
-        for key, found in zip(wanted, readers.map(self._described, wanted), strict=True):
+        for key, found in zip(
+            wanted, readers.map(partial(self._described, readings), wanted), strict=True
+        ):
             if isinstance(found, ReceivedInstance):
                 batch.append(found)
             elif found is None:
@@ -126,10 +132,12 @@ class Rebuilder:
         for part in _parts(batch):
             self._admit(part, report)
 
-    def _described(self, key: str) -> ReceivedInstance | str | None:
+    def _described(
+        self, readings: Mapping[str, TextReading], key: str
+    ) -> ReceivedInstance | str | None:
         """The object; a text when it cannot be taken in; None for what is made from images."""
         try:
-            return rebuilding.describe_stored(self.blobs, key)
+            return rebuilding.describe_stored(self.blobs, key, readings)
         except IsocenterError as error:
             if error.kind in _AWAY:
                 raise

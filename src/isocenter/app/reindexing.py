@@ -15,6 +15,7 @@ from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import Series
 from isocenter.domain.archive.model_attributes import ReindexError
 from isocenter.domain.archive.service import attributes
+from isocenter.domain.peers import service as peers
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.dicomweb.metadata import (
     instance_metadata,
@@ -106,11 +107,12 @@ class Reindexer:
             locations = archive.locate(
                 tx, viewer, series.study_instance_uid, series.series_instance_uid
             )
+            readings = peers.text_readings(tx)
         models: list[JsonObject] = []
         errors: list[ReindexError] = []
         for each in locations:
             try:
-                models.append(instance_metadata(self.blobs, each))
+                models.append(instance_metadata(self.blobs, each, readings))
             except IsocenterError as error:
                 if error.kind in _AWAY:
                     raise

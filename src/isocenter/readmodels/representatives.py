@@ -13,7 +13,8 @@ from isocenter.infra.db import Tx
 _COLUMNS: Final[LiteralString] = """
 select study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid,
        transfer_syntax_uid, instance_number, number_of_frames, blob_key, size_bytes, sha256,
-       dataset_offset, pixel_data_offset, null::bytea as frame_ranges"""
+       dataset_offset, pixel_data_offset, null::bytea as frame_ranges,
+       instance.calling_ae_title"""
 _OF_STUDIES: Final[LiteralString] = """
   from unnest(%s::text[]) as asked (study_instance_uid)
   join archive.study using (study_instance_uid)

@@ -133,11 +133,14 @@ def test_peers_and_routes_can_be_exported_and_imported(isocenter: CommandLine):
     assert isocenter(*ehr).returncode == 0
     rule = ("route", "add", "ct", "--to", "CT1", "--if", "arriving=20:00-07:00")
     assert isocenter(*rule).returncode == 0
+    odd = isocenter("peer", "quirks", "CT1", "--set", "names-begin,assume-latin-2")
+    assert odd.stdout.count("names-begin") == 1
     exported = isocenter("config", "export")
     document = isocenter.folder / "peers.json"
     document.write_text(exported.stdout)
     before = isocenter.json("peer", "list")
     assert {each["name"] for each in before} == {"CT1", "EHR"}
+    assert before[0]["quirks"] == "assume-latin-2,names-begin"
     assert isocenter("peer", "remove", "CT1").returncode == 0
     assert isocenter("config", "import", str(document)).returncode == 0
     assert isocenter.json("peer", "list") == before

@@ -9,6 +9,7 @@ from isocenter.app.cli import exit_codes, session
 from isocenter.app.reach import reach
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import DicomPeer, Hl7Peer, PeerUnknown
+from isocenter.domain.peers.model_quirks import QUIRKS
 from isocenter.infra.clock import utc_now
 from isocenter.infra.db import Tx
 
@@ -153,6 +154,7 @@ def _peer_rows(tx: Tx) -> list[dict[str, object]]:
                 "address": f"{each.host}:{each.port}",
                 "permissions": ",".join(sorted(each.allow)),
                 "enabled": each.enabled,
+                "quirks": ",".join(sorted(each.quirks)),
             }
             for each in peers.list_dicom_peers(tx, session.actor())
         ),
@@ -217,6 +219,31 @@ def approve(
             peers.approve_caller(
                 tx, session.actor(), pending_key, peer=(name, port), allow=granted, now=now
             )
+
+
+@peer.command("quirks")
+@session.command
+def quirks(
+    name: Annotated[str | None, typer.Argument(help="Name of the DICOM peer.")] = None,
+    *,
+    set_to: Annotated[
+        str | None, typer.Option("--set", help="All that are true of it, or '' for none.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how a DICOM peer strays from the standard, or what can be said of peers; or set it.
+
+    Example: isocenter peer quirks CT1 --set assume-latin-2,plain-pending
+    """
+    with session.database(session.settings()) as db, db.transaction() as tx:
+        if name is not None and set_to is not None:
+            peers.set_quirks(tx, session.actor(), name, _words(set_to), now=utc_now())
+        listed = peers.list_dicom_peers(tx, session.actor())
+    if name is not None and name not in {each.name for each in listed}:
+        raise PeerUnknown(f"there is no DICOM peer {name}")
+    true_of_it = next((each.quirks for each in listed if each.name == name), QUIRKS.keys())
+    rows = [{"quirk": each, "means": QUIRKS[each]} for each in QUIRKS if each in true_of_it]
+    session.show(rows, as_json=as_json, empty="None.")
 
 
 @peer.command("echo")

@@ -330,7 +330,7 @@ def series_of(tx: Tx, study_instance_uid: str) -> list[Series]:
 _LOCATIONS = """
 select study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid,
        transfer_syntax_uid, instance_number, number_of_frames, blob_key, size_bytes, sha256,
-       dataset_offset, pixel_data_offset, frame_ranges
+       dataset_offset, pixel_data_offset, frame_ranges, instance.calling_ae_title
   from archive.study join archive.series using (study_key) join archive.instance using (series_key)
  where study_instance_uid = %(study)s
    and (%(series)s::text is null or series_instance_uid = %(series)s)
@@ -342,7 +342,7 @@ select study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid,
 _LOCATION = """
 select study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid,
        transfer_syntax_uid, instance_number, number_of_frames, blob_key, size_bytes, sha256,
-       dataset_offset, pixel_data_offset, frame_ranges
+       dataset_offset, pixel_data_offset, frame_ranges, instance.calling_ae_title
   from archive.instance join archive.series using (series_key) join archive.study using (study_key)
  where sop_instance_uid = %(instance)s and study_instance_uid = %(study)s
    and (%(series)s::text is null or series_instance_uid = %(series)s)

@@ -405,6 +405,7 @@ class InstanceLocation:
     dataset_offset: int
     pixel_data_offset: int | None
     frame_ranges: bytes | None
+    calling_ae_title: str
 
 
 @dataclass(frozen=True, slots=True)

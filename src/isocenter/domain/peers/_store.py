@@ -1,5 +1,6 @@
 """The SQL of schema ``peers``. One function is one statement."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -25,6 +26,7 @@ class DicomPeerRow:
     identity_required: bool
     steps_forwarded: bool
     steps_notified: bool
+    quirks: list[str]
 
     def peer(self) -> DicomPeer:
         """The row as the model's peer."""
@@ -39,6 +41,7 @@ class DicomPeerRow:
             identity_required=self.identity_required,
             steps_forwarded=self.steps_forwarded,
             steps_notified=self.steps_notified,
+            quirks=frozenset(self.quirks),
         )
 
 
@@ -91,13 +94,18 @@ def insert_dicom_peer(tx: Tx, peer: DicomPeer, now: datetime) -> int:
         """
         insert into peers.dicom_peer
                (name, ae_title, host, port, allow, tls, enabled, identity_required,
-                steps_forwarded, steps_notified, added_at)
+                steps_forwarded, steps_notified, quirks, added_at)
         values (%(name)s, %(ae_title)s, %(host)s, %(port)s, %(allow)s::text[], %(tls)s,
                 %(enabled)s, %(identity_required)s, %(steps_forwarded)s,
-                %(steps_notified)s, %(now)s)
+                %(steps_notified)s, %(quirks)s::text[], %(now)s)
             on conflict do nothing
         """,
-        {**asdict(peer), "allow": sorted(peer.allow), "now": now},
+        {
+            **asdict(peer),
+            "allow": sorted(peer.allow),
+            "quirks": sorted(peer.quirks),
+            "now": now,
+        },
     )
 
 
@@ -137,7 +145,7 @@ def dicom_peers(tx: Tx) -> list[DicomPeer]:
         DicomPeerRow,
         """
         select name, ae_title, host, port, allow, tls, enabled, identity_required, steps_forwarded,
-               steps_notified
+               steps_notified, quirks
           from peers.dicom_peer order by name
         """,
     )
@@ -150,7 +158,7 @@ def dicom_peer_by_title(tx: Tx, ae_title: str) -> DicomPeer | None:
         DicomPeerRow,
         """
         select name, ae_title, host, port, allow, tls, enabled, identity_required, steps_forwarded,
-               steps_notified
+               steps_notified, quirks
           from peers.dicom_peer where ae_title = %s
         """,
         (ae_title,),
@@ -170,6 +178,13 @@ def hl7_peers(tx: Tx) -> list[Hl7Peer]:
         """,
     )
     return [row.peer() for row in rows]
+
+
+def set_dicom_quirks(tx: Tx, name: str, quirks: Iterable[str]) -> int:
+    """Have a peer known by these quirks alone; 0 when there is none."""
+    return tx.run(
+        "update peers.dicom_peer set quirks = %s::text[] where name = %s", (sorted(quirks), name)
+    )
 
 
 def delete_dicom_peer(tx: Tx, name: str) -> int:

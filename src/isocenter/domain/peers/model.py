@@ -67,6 +67,7 @@ class DicomPeer:
         identity_required: each of its associations must prove which user is behind it.
         steps_forwarded: it is told what other peers say that they did (MPPS).
         steps_notified: it is told that they said something (MPPS notification).
+        quirks: how it strays from the standard, names of ``model_quirks.QUIRKS``.
     """
 
     name: str
@@ -79,6 +80,7 @@ class DicomPeer:
     identity_required: bool = False
     steps_forwarded: bool = False
     steps_notified: bool = False
+    quirks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

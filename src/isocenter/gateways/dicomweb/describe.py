@@ -14,6 +14,7 @@ from starlette.responses import Response
 from isocenter.domain.access.model import Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import Series
+from isocenter.domain.peers import service as peers
 from isocenter.gateways.dicomweb import bodies
 from isocenter.gateways.dicomweb.bodies import REVALIDATE
 from isocenter.gateways.dicomweb.context import (
@@ -109,7 +110,8 @@ async def one_instance_metadata(request: Request) -> Response:
     current = bodies.not_modified(request, tag, REVALIDATE)
     if current is not None:
         return current
-    model = await context.pool.call(instance_metadata, context.blobs, location)
+    readings = await context.pool.read(peers.text_readings)
+    model = await context.pool.call(instance_metadata, context.blobs, location, readings)
     if modification is not None:
         model = corrected_model(model, modification)
     content = with_root(msgspec.json.encode([model]), service_root(request))

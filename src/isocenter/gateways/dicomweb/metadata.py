@@ -7,7 +7,7 @@ is replaced when it is sent, so that the same object serves every name we are re
 Standard: PS3.18 10.4.1.1.2, Annex F
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,12 +16,14 @@ from isocenter.domain.access.model import Actor, Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import InstanceLocation, Series, SeriesMetadata
 from isocenter.domain.archive.service import attributes
+from isocenter.domain.peers import service as peers
 from isocenter.gateways.dicomweb.pictures import read_head
 from isocenter.infra.blobs import BlobMissing, BlobStore
 from isocenter.infra.db import Database
 from isocenter.infra.log import get_logger
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.json_model import BulkDataUri, JsonObject, header_to_json
+from isocenter.standards.dicom.text_reading import AS_DECLARED, TextReading
 
 ROOT_MARK: Final = b"isocenter-root:"
 _log = get_logger(__name__)
@@ -55,7 +57,8 @@ def series_metadata(db: Database, blobs: BlobStore, viewer: Viewer, series: Seri
         locations = archive.locate(
             tx, viewer, series.study_instance_uid, series.series_instance_uid
         )
-    models = [instance_metadata(blobs, each) for each in locations]
+        readings = peers.text_readings(tx)
+    models = [instance_metadata(blobs, each, readings) for each in locations]
     made = msgspec.json.encode(models)
     _keep(db, blobs, series, models, _described(blobs.put(made).key, models))
     return made
@@ -114,14 +117,20 @@ def _keep(
         blobs.delete(made.blob_key)
 
 
-def instance_metadata(blobs: BlobStore, location: InstanceLocation) -> JsonObject:
-    """The DICOM JSON of one instance; of one that cannot be read, what the archive knows of it."""
+def instance_metadata(
+    blobs: BlobStore, location: InstanceLocation, readings: Mapping[str, TextReading]
+) -> JsonObject:
+    """The DICOM JSON of one instance; of one that cannot be read, what the archive knows of it.
+
+    ``readings`` are those of senders that do not keep to the character set that they declare.
+    """
     try:
         model = header_to_json(
             memoryview(read_head(blobs, location)),
             transfer_syntax_uid=location.transfer_syntax_uid,
             start=location.dataset_offset,
             bulk_data_uri=_bulk_data_uri(location),
+            reading=readings.get(location.calling_ae_title, AS_DECLARED),
         )
     except RemoteProtocolError:
         model = _known(location)

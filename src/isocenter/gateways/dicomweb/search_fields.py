@@ -13,6 +13,7 @@ import msgspec
 
 from isocenter.domain.access.model import Viewer
 from isocenter.domain.archive import service as archive
+from isocenter.domain.peers import service as peers
 from isocenter.gateways.dicomweb.context import Dicomweb
 from isocenter.gateways.dicomweb.metadata import instance_metadata, series_metadata
 from isocenter.infra.blobs import BlobMissing
@@ -20,6 +21,7 @@ from isocenter.readmodels import representatives
 from isocenter.readmodels.indexed_attributes import Beyond, creator_tag, element_of
 from isocenter.standards.dicom.json_model import JsonObject, to_json
 from isocenter.standards.dicom.matching import Query
+from isocenter.standards.dicom.text_reading import TextReading
 from isocenter.standards.dicom.values_model import DataSet
 from isocenter.standards.dicomweb.attribute_levels import Level, is_at
 
@@ -68,14 +70,16 @@ def _of_studies(context: Dicomweb, viewer: Viewer, rows: Sequence[Any]) -> list[
     uids = [each.study_instance_uid for each in rows]
     with context.pool.db.read() as tx:
         found = representatives.of_studies(tx, viewer, uids)
-    return [_model(context, found.get(each)) for each in uids]
+        readings = peers.text_readings(tx)
+    return [_model(context, found.get(each), readings) for each in uids]
 
 
 def _of_series(context: Dicomweb, viewer: Viewer, rows: Sequence[Any]) -> list[JsonObject]:
     uids = [(each.study_instance_uid, each.series_instance_uid) for each in rows]
     with context.pool.db.read() as tx:
         found = representatives.of_series(tx, viewer, uids)
-    return [_model(context, found.get(each)) for each in uids]
+        readings = peers.text_readings(tx)
+    return [_model(context, found.get(each), readings) for each in uids]
 
 
 def _of_instances(context: Dicomweb, viewer: Viewer, rows: Sequence[Any]) -> list[JsonObject]:
@@ -97,11 +101,11 @@ def _uid(model: JsonObject) -> str:
     return str(values[0]) if values else ""
 
 
-def _model(context: Dicomweb, location: Any) -> JsonObject:
+def _model(context: Dicomweb, location: Any, readings: Mapping[str, TextReading]) -> JsonObject:
     if location is None:
         return {}
     try:
-        return instance_metadata(context.blobs, location)
+        return instance_metadata(context.blobs, location, readings)
     except BlobMissing:
         # The search answers with what the index knows; retrieval will say what is wrong.
         return {}

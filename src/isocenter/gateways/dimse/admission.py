@@ -27,6 +27,7 @@ from isocenter.domain.archive.service.description import (
     read_header,
     read_note_of,
 )
+from isocenter.domain.peers.model_quirks import reading_of
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.dimse import metrics
 from isocenter.gateways.dimse.limits import Limits
@@ -168,6 +169,7 @@ class AdmissionQueue:
                 finished.header,
                 finished.transfer_syntax_uid,
                 dataset_offset=finished.dataset_offset,
+                reading=reading_of(finished.grant.quirks),
             )
         except TruncatedError as error:
             if len(finished.header) >= finished.dataset_bytes:
@@ -213,7 +215,12 @@ class AdmissionQueue:
         if header is None:
             data = memoryview(self._store.read(blob.key, offset, size))
             try:
-                found = read_header(data, finished.transfer_syntax_uid, dataset_offset=offset)
+                found = read_header(
+                    data,
+                    finished.transfer_syntax_uid,
+                    dataset_offset=offset,
+                    reading=reading_of(finished.grant.quirks),
+                )
             except RemoteProtocolError as error:
                 self._refuse(entry, Answer(Status.CANNOT_UNDERSTAND, str(error)))
                 return

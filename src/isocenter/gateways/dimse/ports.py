@@ -64,11 +64,13 @@ class Grant:
     Attributes:
         peer_name: its name in the list of peers.
         user_name: of the user whose identity was checked; '' without one.
+        quirks: what is known of it that is not the standard, ``domain.peers.model_quirks``.
     """
 
     peer_name: str
     services: frozenset[Service]
     user_name: str = ""
+    quirks: frozenset[str] = frozenset()
 
 
 class Policy(Protocol):

@@ -12,12 +12,14 @@ from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from isocenter.domain.peers.model_quirks import PLAIN_PENDING
 from isocenter.errors import IsocenterError
 from isocenter.gateways.dimse import metrics
 from isocenter.gateways.dimse.association import Association
 from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.n_services import NormalizedService
 from isocenter.gateways.dimse.ports import Grant, KnowsKeys, Query, QueryRequest, Service
+from isocenter.gateways.dimse.quirks import fit_answer, read_identifier
 from isocenter.gateways.dimse.services import Receiver, refuse
 from isocenter.gateways.dimse.status_table import FIND
 from isocenter.infra.log import get_logger
@@ -34,7 +36,7 @@ from isocenter.standards.dicom.uids import (
 from isocenter.standards.dicom.ul.connection import NegotiatedContext
 from isocenter.standards.dicom.ul.negotiation import Offer
 from isocenter.standards.dicom.ul.pdu import ContextResult
-from isocenter.standards.dicom.values import DataSet, decode_dataset, encode_dataset
+from isocenter.standards.dicom.values import DataSet, encode_dataset
 
 PATIENT_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.1.1"
 STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
@@ -160,8 +162,9 @@ class _IdentifierReceiver:
         """In the query thread: search, encode, hand over in lots, report the end."""
         status, comment = Status.SUCCESS, ""
         try:
-            identifier = decode_dataset(bytes(self._data), self._context.transfer_syntax)
             association = self._association
+            quirks = association.grant.quirks
+            identifier = read_identifier(bytes(self._data), self._context.transfer_syntax, quirks)
             request = QueryRequest(
                 association.caller,
                 association.grant,
@@ -170,7 +173,11 @@ class _IdentifierReceiver:
                 extensions_of(association, self._context.abstract_syntax),
             )
             query = self._service.queries[self._context.abstract_syntax]
-            if isinstance(query, KnowsKeys) and query.lacks_keys(request):
+            if (
+                PLAIN_PENDING not in quirks
+                and isinstance(query, KnowsKeys)
+                and query.lacks_keys(request)
+            ):
                 self._pending = Status.PENDING_WITHOUT_OPTIONAL_KEYS
             matches = query(request)
             try:
@@ -194,11 +201,13 @@ class _IdentifierReceiver:
     def _stream(self, matches: Iterator[DataSet]) -> None:
         lot: list[bytes] = []
         size = 0
+        quirks = self._association.grant.quirks
         try:
             for match in matches:
                 if self._cancelled:
                     return
-                lot.append(encode_dataset(match, self._context.transfer_syntax))
+                answer = fit_answer(match, quirks) if quirks else match
+                lot.append(encode_dataset(answer, self._context.transfer_syntax))
                 size += len(lot[-1])
                 if size >= self._service.limits.response_bytes:
                     self._hand_over(lot)

@@ -15,6 +15,7 @@ from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom import character_sets, dictionary
 from isocenter.standards.dicom.part10 import scan_header
 from isocenter.standards.dicom.part10_elements import DEPTH_MAX, Buffer
+from isocenter.standards.dicom.text_reading import AS_DECLARED, TextReading
 from isocenter.standards.dicom.values import decimal_string, decode_dataset
 from isocenter.standards.dicom.values_model import (
     SPECIFIC_CHARACTER_SET,
@@ -45,6 +46,7 @@ def header_to_json(
     transfer_syntax_uid: str,
     start: int = 0,
     bulk_data_uri: BulkDataUri | None = None,
+    reading: TextReading = AS_DECLARED,
 ) -> JsonObject:
     """The JSON model of an encoded data set; pixel data as BulkDataURI, or left out without one.
 
@@ -53,13 +55,14 @@ def header_to_json(
         transfer_syntax_uid: how the data set is encoded.
         start: where the data set begins in ``data``.
         bulk_data_uri: where large values can be had.
+        reading: how its text is read.
 
     Raises:
         RemoteProtocolError: the data set breaks the encoding rules.
 
     Standard: PS3.18 F
     """
-    dataset = decode_dataset(data, transfer_syntax_uid, start=start)
+    dataset = decode_dataset(data, transfer_syntax_uid, start=start, reading=reading)
     model = to_json(dataset, bulk_data_uri=bulk_data_uri)
     if bulk_data_uri is not None:
         scan = scan_header(data, (), transfer_syntax_uid=transfer_syntax_uid, start=start)

@@ -32,6 +32,7 @@ from isocenter.standards.dicom.part10_elements import (
     skip_items,
     sniff_encoding,
 )
+from isocenter.standards.dicom.text_reading import AS_DECLARED, TextReading
 
 PREAMBLE_BYTES: Final = 128
 PREFIX: Final = b"DICM"
@@ -105,6 +106,7 @@ class HeaderScan:
         encoding: as found, which may differ from what the transfer syntax says.
         header_end: where the pixel data element begins; the end when there is none.
         inflated: the whole data set of a deflated one.
+        reading: how its text is read.
     """
 
     transfer_syntax_uid: str
@@ -113,6 +115,7 @@ class HeaderScan:
     header_end: int
     pixel_data: PixelData | None
     inflated: bytes | None = field(default=None, repr=False)
+    reading: TextReading = AS_DECLARED
 
     def raw(self, tag: int) -> bytes | None:
         """The value bytes of ``tag``, or None when it was not wanted or not present."""
@@ -137,7 +140,8 @@ class HeaderScan:
         if found is None:
             return ""
         if found.vr in character_sets.TEXT_VRS:
-            text = character_sets.decode(found.value, self.specific_character_set, vr=found.vr).text
+            declared = self.specific_character_set
+            text = self.reading.decode(found.value, declared, vr=found.vr).text
         else:
             text = found.value.decode("latin-1")
         return text.strip(_TEXT_PADDING)

@@ -29,6 +29,7 @@ from isocenter.standards.dicom.part10_elements import (
     sniff_encoding,
     walk,
 )
+from isocenter.standards.dicom.text_reading import AS_DECLARED, TextReading
 from isocenter.standards.dicom.values_model import (
     SPECIFIC_CHARACTER_SET,
     DataSet,
@@ -73,6 +74,7 @@ class _Context:
     charset: tuple[str, ...] = ()
     signed: bool = False
     depth: int = 0
+    reading: TextReading = AS_DECLARED
 
 
 def decode_dataset(
@@ -81,6 +83,7 @@ def decode_dataset(
     *,
     start: int = 0,
     end: int | None = None,
+    reading: TextReading = AS_DECLARED,
 ) -> DataSet:
     """The values of a data set, up to its pixel data.
 
@@ -92,6 +95,7 @@ def decode_dataset(
         transfer_syntax_uid: how the data set is encoded.
         start: where the data set begins in ``data``.
         end: where it ends; None for the end of ``data``.
+        reading: how text is read.
 
     Raises:
         TruncatedError: the bytes end inside an element.
@@ -103,7 +107,9 @@ def decode_dataset(
     if syntax.deflated:
         data, start, end = inflate(memoryview(data)[start:end]), 0, None
     encoding = sniff_encoding(data, start, encoding_of(syntax))
-    return _decode(data, start, len(data) if end is None else end, _Context(encoding))
+    return _decode(
+        data, start, len(data) if end is None else end, _Context(encoding, reading=reading)
+    )
 
 
 def _decode(data: Buffer, start: int, end: int, context: _Context) -> DataSet:
@@ -178,7 +184,7 @@ def _decode_value(vr: str, value: bytes, context: _Context) -> Element:
         halves = struct.unpack(f"{order}{len(value) // 2}H", value)
         pairs = zip(halves[::2], halves[1::2], strict=True)
         return Element(vr, tuple(group << 16 | element for group, element in pairs))
-    return Element(vr, _decode_text(vr, value, context.charset))
+    return Element(vr, _decode_text(vr, value, context))
 
 
 def _to_little(value: bytes, vr: str, encoding: Encoding) -> bytes:
@@ -188,9 +194,9 @@ def _to_little(value: bytes, vr: str, encoding: Encoding) -> bytes:
     return b"".join(value[i : i + size][::-1] for i in range(0, len(value), size))
 
 
-def _decode_text(vr: str, value: bytes, charset: tuple[str, ...]) -> tuple[str, ...]:
+def _decode_text(vr: str, value: bytes, context: _Context) -> tuple[str, ...]:
     if vr in character_sets.TEXT_VRS:
-        text = character_sets.decode(value, charset, vr=vr).text
+        text = context.reading.decode(value, context.charset, vr=vr).text
     else:
         text = value.decode("latin-1")
     text = text.rstrip(_PADDING)

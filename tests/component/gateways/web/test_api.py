@@ -142,6 +142,17 @@ def test_peers_are_added_and_pending_callers_approved(hospital):
     assert program.get("/api/peers/pending").json() == []
     again = {"name": "ct01", "ae_title": "CT02", "host": "10.0.0.8", "port": 104}
     problem(program.post("/api/peers/dicom", json=again), 409)
+    odd = "/api/peers/dicom/ct01/quirks"
+    assert program.put(odd, json=["assume-latin-2", "plain-pending"]).status_code == 204
+    (peer,) = program.get("/api/peers/dicom").json()
+    assert (
+        set(peer["quirks"])
+        == {"assume-latin-2", "plain-pending"}
+        < set(program.get("/api/peers/quirks").json())
+    )
+    problem(program.put(odd, json=["assume-latin-1", "assume-latin-2"]), 422)
+    problem(program.put("/api/peers/dicom/ct09/quirks", json=[]), 404)
+    problem(hospital.program("ada").put(odd, json=[]), 403)
     assert program.delete("/api/peers/dicom/ct01").status_code == 204
     problem(program.delete("/api/peers/dicom/ct01"), 404)
     problem(hospital.program("ada").get("/api/peers/dicom"), 403)

@@ -30,6 +30,7 @@ def at(transfer_syntax_uid: str, size_bytes: int = 1000) -> InstanceLocation:
         dataset_offset=300,
         pixel_data_offset=500,
         frame_ranges=None,
+        calling_ae_title="CT1",
     )
 
 

@@ -8,7 +8,7 @@ Standard: PS3.10 7, PS3.5 7
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -24,6 +24,7 @@ from isocenter.standards.dicom.key_object import KEY_OBJECT_SELECTION, Note, rea
 from isocenter.standards.dicom.part10 import FileMeta, HeaderScan, parse_file_meta, scan_header
 from isocenter.standards.dicom.part10_elements import Buffer, TruncatedError
 from isocenter.standards.dicom.part10_frames import frame_bits, frame_ranges
+from isocenter.standards.dicom.text_reading import AS_DECLARED, TextReading
 from isocenter.standards.dicom.values import decode_dataset
 
 # The index of a film of hours would be megabytes in a row of the database; readers then find
@@ -55,19 +56,27 @@ class ObjectHeader:
     needs_frame_index: bool
 
 
-def read_header(data: Buffer, transfer_syntax_uid: str, *, dataset_offset: int) -> ObjectHeader:
+def read_header(
+    data: Buffer,
+    transfer_syntax_uid: str,
+    *,
+    dataset_offset: int,
+    reading: TextReading = AS_DECLARED,
+) -> ObjectHeader:
     """The header of an object.
 
     Args:
         data: the first bytes of the data set.
         transfer_syntax_uid: of the data set.
         dataset_offset: where the data set begins in the file.
+        reading: how its text is read.
 
     Raises:
         TruncatedError: the header is longer than ``data``, or the object is cut short.
         RemoteProtocolError: this is no data set.
     """
     scan = scan_header(data, INDEXED_TAGS, transfer_syntax_uid=transfer_syntax_uid)
+    scan = replace(scan, reading=reading)
     attributes = {tag: _text(scan, tag) for tag in scan.elements if tag in INDEXED_TAGS}
     pixel_data = scan.pixel_data
     if pixel_data is None or scan.inflated is not None:
@@ -111,7 +120,12 @@ def unpack_frame_ranges(packed: bytes) -> list[tuple[int, int]]:
 
 
 def describe_file(
-    store: BlobStore, blob: StoredBlob, *, calling_ae_title: str, received_at: datetime
+    store: BlobStore,
+    blob: StoredBlob,
+    *,
+    calling_ae_title: str,
+    received_at: datetime,
+    reading: TextReading = AS_DECLARED,
 ) -> ReceivedInstance:
     """A stored Part 10 file, ready to be admitted.
 
@@ -121,7 +135,7 @@ def describe_file(
     Standard: PS3.10 7.1
     """
     try:
-        meta, header = _read_file(store, blob)
+        meta, header = _read_file(store, blob, reading)
     except RemoteProtocolError as error:
         raise NotAnInstance(str(error)) from error
     frames = header.frame_ranges
@@ -164,7 +178,9 @@ def read_note_of(
         return None  # nobody can tell what it means; it is kept as it is
 
 
-def _read_file(store: BlobStore, blob: StoredBlob) -> tuple[FileMeta, ObjectHeader]:
+def _read_file(
+    store: BlobStore, blob: StoredBlob, reading: TextReading
+) -> tuple[FileMeta, ObjectHeader]:
     """Meta information and header, from the first part of the file where that is enough."""
     length = min(_FIRST_READ_BYTES, blob.size_bytes)
     while True:
@@ -175,6 +191,7 @@ def _read_file(store: BlobStore, blob: StoredBlob) -> tuple[FileMeta, ObjectHead
                 data[meta.dataset_offset :],
                 meta.transfer_syntax_uid,
                 dataset_offset=meta.dataset_offset,
+                reading=reading,
             )
         except TruncatedError:
             if length >= blob.size_bytes:

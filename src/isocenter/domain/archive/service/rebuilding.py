@@ -11,7 +11,7 @@ Standard: PS3.10 7.1
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -41,6 +41,7 @@ from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom import uids
 from isocenter.standards.dicom.key_object import Title
 from isocenter.standards.dicom.part10 import PREAMBLE_BYTES, PREFIX, parse_file_meta
+from isocenter.standards.dicom.text_reading import AS_DECLARED, TextReading
 
 UNKNOWN_SENDER: Final = "UNKNOWN"
 _CHUNK_BYTES: Final = 1 << 20
@@ -53,8 +54,12 @@ class NotDecipherable(NotAnInstance):
     """The object is encrypted and its key is not set up here."""
 
 
-def describe_stored(blobs: BlobStore, key: str) -> ReceivedInstance | None:
+def describe_stored(
+    blobs: BlobStore, key: str, readings: Mapping[str, TextReading]
+) -> ReceivedInstance | None:
     """What lies under ``key``, ready to be taken in; None for what was only made from images.
+
+    ``readings`` are those of senders that do not keep to the character set that they declare.
 
     Raises:
         NotAnInstance: it is no DICOM file, or damaged; the message says how.
@@ -69,11 +74,13 @@ def describe_stored(blobs: BlobStore, key: str) -> ReceivedInstance | None:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
             size_bytes += len(chunk)
+    sender = _sender(head)
     received = describe_file(
         blobs,
         StoredBlob(key, size_bytes, digest.digest()),
-        calling_ae_title=_sender(head),
+        calling_ae_title=sender,
         received_at=made_at(key.rpartition("/")[2]),
+        reading=readings.get(sender, AS_DECLARED),
     )
     identify(received.attributes)
     return received

@@ -46,8 +46,10 @@ from isocenter.domain.peers.service.peers import (
     list_dicom_peers,
     list_hl7_peers,
     remove_peer,
+    set_quirks,
     step_listeners,
     step_recipients,
+    text_readings,
 )
 from isocenter.domain.peers.service.traffic import (
     count_traffic,
@@ -110,10 +112,12 @@ __all__ = [
     "replays_of",
     "replays_waiting",
     "search_messages",
+    "set_quirks",
     "settle_acknowledgement",
     "silences",
     "step_listeners",
     "step_recipients",
     "stored_acknowledgement",
     "take_sequence_number",
+    "text_readings",
 ]

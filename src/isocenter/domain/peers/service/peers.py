@@ -1,5 +1,6 @@
 """The applications that may talk to us, by name."""
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Literal
 
@@ -13,17 +14,32 @@ from isocenter.domain.peers.model import (
     check_dicom_peer,
     check_hl7_peer,
 )
+from isocenter.domain.peers.model_quirks import check_quirks, reading_of
 from isocenter.domain.peers.service.audited import record
 from isocenter.infra.db import Tx
+from isocenter.standards.dicom.text_reading import AS_DECLARED, TextReading
 
 
 def add_dicom_peer(tx: Tx, actor: Actor, peer: DicomPeer, *, now: datetime) -> None:
     """Let a DICOM application in. Raises ``BadPeer``, ``PeerExists``."""
     authorize(actor, Action.PEER_WRITE)
     check_dicom_peer(peer)
+    check_quirks(peer.quirks)
     if not store.insert_dicom_peer(tx, peer, now):
         raise PeerExists(f"there is a DICOM peer {peer.name} or {peer.ae_title} already")
     record(tx, actor, "peer.add", peer.name, now=now)
+
+
+def set_quirks(tx: Tx, actor: Actor, name: str, quirks: Collection[str], *, now: datetime) -> None:
+    """Have a DICOM peer known by these quirks alone. Raises ``BadPeer``, ``PeerUnknown``.
+
+    They hold for its associations from now on; what it sent before stays read as it was.
+    """
+    authorize(actor, Action.PEER_WRITE)
+    check_quirks(quirks)
+    if not store.set_dicom_quirks(tx, name, quirks):
+        raise PeerUnknown(f"there is no dicom peer {name}")
+    record(tx, actor, "peer.change", name, now=now)
 
 
 def add_hl7_peer(tx: Tx, actor: Actor, peer: Hl7Peer, *, now: datetime) -> None:
@@ -82,6 +98,12 @@ def hl7_peer(tx: Tx, name: str) -> Hl7Peer:
 def hl7_recipients(tx: Tx, kind: str) -> list[Hl7Peer]:
     """The enabled HL7 peers that get messages of a kind (``oru``…) from us, by name."""
     return [each for each in store.hl7_peers(tx) if each.enabled and kind in each.send]
+
+
+def text_readings(tx: Tx) -> Mapping[str, TextReading]:
+    """How text is read of DICOM peers that do not keep to what they declare, by AE title."""
+    readings = {each.ae_title: reading_of(each.quirks) for each in store.dicom_peers(tx)}
+    return {title: each for title, each in readings.items() if each != AS_DECLARED}
 
 
 def step_recipients(tx: Tx) -> list[DicomPeer]:
