@@ -23,10 +23,11 @@ def queries(runtime: Runtime) -> Mapping[str, Query]:
     worklist = ModalityWorklist(
         runtime.pool, clock=runtime.clock, time_zone=runtime.settings.time_zone
     )
-    studies = StudyQuery(runtime.pool, clock=runtime.clock, ae_title=runtime.settings.ae_title)
-    steps = ProcedureStepQuery(
-        runtime.pool, clock=runtime.clock, zone=ZoneInfo(runtime.settings.time_zone)
+    zone = ZoneInfo(runtime.settings.time_zone)
+    studies = StudyQuery(
+        runtime.pool, clock=runtime.clock, ae_title=runtime.settings.ae_title, zone=zone
     )
+    steps = ProcedureStepQuery(runtime.pool, clock=runtime.clock, zone=zone)
     return {
         MODALITY_WORKLIST_FIND: worklist,
         PATIENT_ROOT_FIND: studies,

@@ -75,8 +75,8 @@ def found(association, sop_class, asked) -> list[Dataset]:
 def test_relational_queries_are_answered_when_negotiated(associate):
     association = associate(STUDY_FIND, information=b"\1\1\1\1\0\1\1")
     answered = association.acceptor.sop_class_extended[STUDY_FIND]
-    # Time zones and the conversion of enhanced images are declined.
-    assert answered == b"\1\1\1\0\0\1\1"
+    # The conversion of enhanced images is declined.
+    assert answered == b"\1\1\1\1\0\1\1"
     asked = identifier("SERIES", Modality="CT", SeriesInstanceUID="", PatientName="")
     names = {str(each.PatientName) for each in found(association, STUDY_FIND, asked)}
     assert "CompressedSamples^CT1" in names
@@ -122,6 +122,59 @@ def test_dates_and_times_are_combined_when_negotiated(associate):
     assert found(associate(STUDY_FIND), STUDY_FIND, asked) == []
     combined = found(associate(STUDY_FIND, information=b"\0\1"), STUDY_FIND, asked)
     assert [each.StudyDate for each in combined] == ["20040119"]
+
+
+@pytest.mark.parametrize(
+    ("offset", "keys", "answered"),
+    [
+        # 07:27:30 on January 19, 2004, in a study that states no zone: the installation's, UTC.
+        ("-0800", {"StudyDate": "20040118"}, ("20040118", "232730")),
+        ("-0800", {"StudyDate": "20040119"}, None),
+        ("+0000", {"StudyDate": "20040119"}, ("20040119", "072730")),
+        ("+0200", {"StudyTime": "092700-092800"}, ("20040119", "092730")),
+        ("+0200", {"StudyTime": "072700-072800"}, None),
+        ("-0800", {"StudyDate": "20040118-", "StudyTime": "2300-"}, ("20040118", "232730")),
+        ("-0800", {"StudyDate": "20040118", "StudyTime": "0700-0800"}, None),
+    ],
+)
+def test_dates_and_times_are_in_the_zone_that_is_asked_in(associate, offset, keys, answered):
+    keys = {"StudyDate": "", "StudyTime": "", "PatientID": "1CT1"} | keys
+    asked = identifier("STUDY", StudyInstanceUID="", TimezoneOffsetFromUTC=offset, **keys)
+    answers = found(associate(STUDY_FIND, information=b"\0\1\0\1"), STUDY_FIND, asked)
+    said = [(each.StudyDate, each.StudyTime, each.TimezoneOffsetFromUTC) for each in answers]
+    assert said == ([(*answered, offset)] if answered else [])
+
+
+def test_a_zone_that_was_not_negotiated_changes_nothing(associate):
+    asked = identifier(
+        "STUDY", StudyInstanceUID="", TimezoneOffsetFromUTC="-0800", StudyDate="20040119"
+    )
+    (only,) = found(associate(STUDY_FIND, information=b"\0\1"), STUDY_FIND, asked)
+    assert only.StudyDate == "20040119"
+    assert "TimezoneOffsetFromUTC" not in only
+
+
+def test_the_zone_that_a_study_states_goes_before_ours(archived, associate):
+    stored = pydicom.dcmread(BytesIO(archived.files["CT_small.dcm"])).StudyInstanceUID
+    statement = (
+        "update archive.study set timezone_offset_from_utc = %s where study_instance_uid = %s"
+    )
+    asked = identifier(
+        "SERIES", StudyInstanceUID=stored, SeriesInstanceUID="", StudyDate="", StudyTime="",
+        SeriesDate="", TimezoneOffsetFromUTC="-0800",
+    )  # fmt: skip
+    with archived.database.transaction() as tx:
+        tx.run(statement, ("+0900", stored))
+    try:
+        (only,) = found(associate(STUDY_FIND, information=b"\0\0\0\1"), STUDY_FIND, asked)
+        assert (only.StudyDate, only.StudyTime) == ("20040118", "142730")
+        assert only.TimezoneOffsetFromUTC == "-0800"
+        del asked.TimezoneOffsetFromUTC
+        (only,) = found(associate(STUDY_FIND, information=b"\0\0\0\1"), STUDY_FIND, asked)
+        assert (only.StudyDate, only.TimezoneOffsetFromUTC) == ("20040119", "+0900")
+    finally:
+        with archived.database.transaction() as tx:
+            tx.run(statement, (None, stored))
 
 
 def test_a_patient_is_counted_over_all_studies(associate):

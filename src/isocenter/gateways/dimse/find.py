@@ -8,8 +8,8 @@ Standard: PS3.4 C.4.1, C.6.1, C.6.2
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import date, datetime, time
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, time, tzinfo
 from itertools import islice
 from typing import ClassVar, Final
 
@@ -18,6 +18,11 @@ from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.audit.service import record
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.dimse.ports import QueryRequest
+from isocenter.gateways.dimse.time_zones import (
+    TIMEZONE_OFFSET_FROM_UTC,
+    AskedZone,
+    asked_zone,
+)
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Tx
 from isocenter.infra.pools import Pool
@@ -72,6 +77,7 @@ _TAGS: Final[Mapping[str, int]] = {
     "patient_sex": 0x00100040,
     "body_part_examined": 0x00180015,
     "protocol_name": 0x00181030,
+    "timezone_offset_from_utc": TIMEZONE_OFFSET_FROM_UTC,
     "study_instance_uid": 0x0020000D,
     "series_instance_uid": 0x0020000E,
     "study_id": 0x00200010,
@@ -105,6 +111,8 @@ _LEVELS: Final[Mapping[Level, IndexedLevel]] = {
 }
 # Values of the side index are looked up for so many answers together.
 _ROWS_AT_ONCE: Final = 200
+# In another time zone, so many rows are looked at for each match that there may be.
+_EXAMINED_PER_MATCH: Final = 10
 
 
 class TooManyMatches(IsocenterError):
@@ -117,11 +125,18 @@ class StudyQuery:
     """Answers queries of Patient Root and Study Root, and keeps that they were asked."""
 
     def __init__(
-        self, pool: Pool, *, clock: Clock, ae_title: str, matches_max: int = MATCHES_MAX
+        self,
+        pool: Pool,
+        *,
+        clock: Clock,
+        ae_title: str,
+        zone: tzinfo = UTC,
+        matches_max: int = MATCHES_MAX,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._ae_title = ae_title
+        self._zone = zone
         self._matches_max = matches_max
 
     def __call__(self, request: QueryRequest, /) -> Iterator[DataSet]:
@@ -134,7 +149,7 @@ class StudyQuery:
         actor = _actor(request)
         viewer = Viewer.of(actor, Action.STUDY_READ)
         self._pool.each_here(lambda tx: _audit(tx, actor, asked, now=self._clock()))
-        return self._matches(viewer, asked, request.identifier)
+        return self._matches(viewer, asked, request)
 
     def lacks_keys(self, request: QueryRequest, /) -> bool:
         """Whether the identifier asks for attributes that the archive does not index.
@@ -151,14 +166,15 @@ class StudyQuery:
         return not known.issuperset(request.identifier)
 
     def _matches(
-        self, viewer: Viewer, asked: LevelQuery, identifier: DataSet
+        self, viewer: Viewer, asked: LevelQuery, request: QueryRequest
     ) -> Generator[DataSet, None, None]:
-        limit = self._matches_max
+        limit, identifier = self._matches_max, request.identifier
+        if request.extensions.timezone:
+            asked = replace(asked, returned=asked.returned | {TIMEZONE_OFFSET_FROM_UTC})
+        zone = asked_zone(identifier, request.extensions, self._zone)
         with self._pool.db.read() as tx:
             more = _beyond(tx, viewer, asked)
-            rows = stream(
-                tx, viewer, asked.level, more.conditions, more=more.columns, limit=limit + 1
-            )
+            rows = _rows(tx, viewer, asked.level, more, zone=zone, limit=limit + 1)
             number = 0
             while lot := list(islice(rows, _ROWS_AT_ONCE)):
                 values = values_of(tx, viewer, more.asked, lot)
@@ -176,6 +192,31 @@ class StudyQuery:
             else:
                 return
         raise TooManyMatches(f"more than {limit} matches: ask for less")
+
+
+def _rows(
+    tx: Tx, viewer: Viewer, level: Level, more: Beyond, *, zone: AskedZone | None, limit: int
+) -> Generator[Row, None, None]:
+    """The first ``limit`` matches, or the first that are found among some more."""
+    if zone is None:
+        yield from stream(tx, viewer, level, more.conditions, more=more.columns, limit=limit)
+        return
+    wide = zone.widened(more.conditions)
+    examined_max = limit * _EXAMINED_PER_MATCH
+    rows = stream(tx, viewer, level, wide, more=more.columns, limit=examined_max + 1)
+    examined = 0
+
+    def counted() -> Generator[Row, None, None]:
+        nonlocal examined
+        for row in rows:
+            examined += 1
+            if examined > examined_max:
+                rows.close()
+                raise TooManyMatches("the dates are too far apart for another time zone")
+            yield row
+
+    yield from islice(zone.matching(counted(), more.conditions), limit)
+    rows.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,9 @@ class IdentifierMismatchError(RemoteProtocolError):
 class Extensions:
     """What is negotiated beyond the baseline, in the order of the bytes that say so.
 
-    Of these, combined date-time matching and fuzzy matching change what matches; relational ones
-    allow identifiers that are refused otherwise; empty and multiple values are understood always.
+    Of these, combined date-time matching, fuzzy matching and time zones change what matches;
+    relational ones allow identifiers that are refused otherwise; empty and multiple values are
+    understood always.
 
     Standard: PS3.4 C.5.1.1.1, Table C.5-1; C.5.2.1.1 and C.5.3.1.1 for retrieval (first byte only)
     """
@@ -79,7 +80,12 @@ class Extensions:
 
 BASELINE: Final = Extensions()
 FIND_EXTENSIONS: Final = Extensions(
-    relational=True, date_time=True, fuzzy=True, empty_value=True, multiple_value=True
+    relational=True,
+    date_time=True,
+    fuzzy=True,
+    timezone=True,
+    empty_value=True,
+    multiple_value=True,
 )
 RETRIEVE_EXTENSIONS: Final = Extensions(relational=True)
 

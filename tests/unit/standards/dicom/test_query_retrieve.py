@@ -107,9 +107,9 @@ def test_other_keys_of_a_retrieval_say_nothing():
         (b"", b""),
         (b"\1", b"\1"),
         (b"\0\1\1", b"\0\1\1"),
-        (b"\1\1\1\1\1\1\1", b"\1\1\1\0\0\1\1"),
+        (b"\1\1\1\1\1\1\1", b"\1\1\1\1\0\1\1"),
         (b"\2\1", b"\0\1"),
-        (b"\1" * 9, b"\1\1\1\0\0\1\1"),
+        (b"\1" * 9, b"\1\1\1\1\0\1\1"),
     ],
 )
 def test_extended_negotiation_is_answered_byte_by_byte(asked, answered):
