@@ -33,12 +33,17 @@ class TextReading:
 
     def decode(self, data: bytes, declared: Sequence[str], *, vr: str = "LO") -> Decoded:
         """The text of a value; see ``character_sets.decode``."""
-        if self.utf_8_undeclared and not data.isascii():
-            try:
-                return Decoded(data.decode("utf_8"), faithful=False)
-            except UnicodeDecodeError:
-                pass  # it was no UTF-8 this time; what is declared may explain it
+        if self.utf_8_undeclared and _is_utf_8(data):
+            return Decoded(data.decode("utf_8"), faithful=data.isascii())
         return character_sets.decode(data, self.terms(declared), vr=vr)
+
+
+def _is_utf_8(data: bytes) -> bool:
+    try:
+        data.decode("utf_8")
+    except UnicodeDecodeError:
+        return False
+    return b"\x1b" not in data  # escape sequences are of ISO 2022
 
 
 AS_DECLARED: Final = TextReading()
