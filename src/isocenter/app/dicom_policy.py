@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from isocenter.domain.access import service as access
-from isocenter.domain.access.model import DICOM_PERMISSION_ACTIONS, Actor
+from isocenter.domain.access.model import DICOM_PERMISSION_ACTIONS, Action, Actor
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import DicomPeer, Resolve
 from isocenter.gateways.dimse.ports import Caller, Grant, IdentityRefused, Service
@@ -81,9 +81,10 @@ def _user(tx: Tx, identity: UserIdentity, source: str, *, now: datetime) -> Acto
 
 
 def _services(peer: DicomPeer, user: Actor | None) -> frozenset[Service]:
+    # Whoever may store need not be one who may reject: a rejection note of theirs is refused.
     allowed = {
         each
         for each in peer.allow
-        if user is None or DICOM_PERMISSION_ACTIONS[each] <= user.actions
+        if user is None or DICOM_PERMISSION_ACTIONS[each] - {Action.STUDY_REJECT} <= user.actions
     }
     return frozenset({Service.ECHO, *(Service(each) for each in allowed)})

@@ -61,7 +61,7 @@ async def rendered(request: Request) -> Response:
     if chosen.multipart:
         return await _send_all(request, context, subjects, wish)
     if chosen.name in {GIF, MP4} and single:
-        return await _send_one(request, context, locations[0], moving, wish)
+        return await _send_one(request, context, locations[0], _bounded(moving), wish)
     location, frame = subjects[len(subjects) // 2] if not single else subjects[0]
     return await _send_one(request, context, location, [frame], wish)
 
@@ -120,9 +120,13 @@ def _frames(
     numbers = params.parse_frames(text) if text else default
     if max(numbers) > _count(location):
         raise NothingThere(f"the instance has {_count(location)} frames")
-    if len(numbers) > _FRAMES_MAX:
+    return _bounded(numbers) if text else numbers
+
+
+def _bounded(frames: Sequence[int]) -> Sequence[int]:
+    if len(frames) > _FRAMES_MAX:
         raise params.ParameterError("frames", f"more than {_FRAMES_MAX} are not rendered at once")
-    return numbers
+    return frames
 
 
 def _count(location: InstanceLocation) -> int:
