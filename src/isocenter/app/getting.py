@@ -8,12 +8,14 @@ from isocenter.domain.access.model import Actor
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import NotAnInstance, Outcome
 from isocenter.domain.archive.service.description import describe_file
+from isocenter.domain.peers import service as peers
 from isocenter.gateways.dimse.scu_get import Received
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Database
 from isocenter.standards.dicom.dimse.status import Status
 from isocenter.standards.dicom.part10 import encode_file_meta
+from isocenter.standards.dicom.text_reading import AS_DECLARED
 
 _NOT_NEEDED: Final = frozenset({Outcome.DUPLICATE, Outcome.REFUSED})
 
@@ -51,9 +53,15 @@ class Getter:
             source_ae_title=self.ae_title,
         )
         blob = self.blobs.put(head + received.data_set)
+        with self.db.read() as tx:
+            readings = peers.text_readings(tx)
         try:
             instance = describe_file(
-                self.blobs, blob, calling_ae_title=self.ae_title, received_at=self.clock()
+                self.blobs,
+                blob,
+                calling_ae_title=self.ae_title,
+                received_at=self.clock(),
+                reading=readings.get(self.ae_title, AS_DECLARED),
             )
         except NotAnInstance:
             self.blobs.delete(blob.key)

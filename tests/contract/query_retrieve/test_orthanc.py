@@ -22,8 +22,10 @@ from pynetdicom.sop_class import (
 from isocenter.app.cli.commands import main
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.domain.archive import service as archive
+from isocenter.gateways.dimse import scu_get
 from isocenter.infra import log
 from isocenter.infra.blobs import open_store
+from isocenter.standards.dicom import uids
 from tests.contract.query_retrieve.conftest import SYSTEM, free_port, wait_until_listening
 
 _PATH = os.defpath + ":/usr/sbin:/usr/local/sbin:/usr/local/bin"
@@ -187,16 +189,42 @@ def test_we_get_images_from_orthanc(archived, orthanc, isocenter, monkeypatch, t
     assert "2 duplicate" in isocenter("get", "ORTHANC", "-k", wanted)[1]
     code, said, _ = isocenter("get", "ORTHANC", "-k", "StudyInstanceUID=2.25.78")
     assert "nothing came" in said
-    # This Orthanc cannot decode JPEG 2000 and says so, in its own way.
-    image = pydicom.dcmread(BytesIO(archived.files["MR_small_jp2klossless.dcm"]))
-    image.StudyInstanceUID, image.SeriesInstanceUID = "2.25.80", "2.25.80.1"
-    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = "2.25.80.1.1"
-    stream = BytesIO()
-    image.save_as(stream)
-    orthanc.ask("/instances", stream.getvalue())
-    code, said, _ = isocenter("get", "ORTHANC", "-k", "StudyInstanceUID=2.25.80")
+    with pytest.MonkeyPatch.context() as small:
+        small.setitem(scu_get.get.__kwdefaults__, "object_bytes_max", 10_000)
+        code, said, _ = isocenter("get", "ORTHANC", "-k", wanted)
     assert code == 1
-    assert "0 sent, 1 failed" in said
+    assert "0 sent, 2 failed" in said
+    assert "nothing came" in said
+
+
+def test_orthanc_gives_what_it_holds_as_it_holds_it(
+    archived, orthanc, isocenter, monkeypatch, tmp_path
+):
+    """This Orthanc cannot decode JPEG 2000: in a presentation context of its own it need not."""
+    stored = open_store((tmp_path / "taken").as_uri())
+    monkeypatch.setenv("ISOCENTER_STORAGE_URL", (tmp_path / "taken").as_uri())
+    names = ("MR_small_jp2klossless.dcm", "MR_small_RLE.dcm", "MR_small_implicit.dcm")
+    for number, name in enumerate(names, 1):
+        image = pydicom.dcmread(BytesIO(archived.files[name]))
+        image.StudyInstanceUID, image.SeriesInstanceUID = "2.25.80", "2.25.80.1"
+        image.SOPInstanceUID = f"2.25.80.1.{number}"
+        image.file_meta.MediaStorageSOPInstanceUID = image.SOPInstanceUID
+        stream = BytesIO()
+        image.save_as(stream)
+        orthanc.ask("/instances", stream.getvalue())
+    code, said, errors = isocenter("get", "ORTHANC", "-k", "StudyInstanceUID=2.25.80")
+    assert code == 0, said + errors
+    assert "3 stored" in said
+    with archived.database.read() as tx:
+        found = archive.locate(tx, Viewer.of(SYSTEM, Action.STUDY_READ), "2.25.80")
+    syntaxes = {each.sop_instance_uid[-1]: each.transfer_syntax_uid for each in found}
+    assert syntaxes == {
+        "1": uids.JPEG_2000_LOSSLESS,
+        "2": uids.RLE_LOSSLESS,
+        "3": uids.EXPLICIT_VR_LITTLE_ENDIAN,
+    }
+    for each in found:
+        assert pydicom.dcmread(BytesIO(stored.read(each.blob_key))).PatientID == "4MR1"
 
 
 def test_what_cannot_be_got_is_told(archived, isocenter):

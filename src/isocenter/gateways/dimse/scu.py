@@ -18,9 +18,10 @@ from itertools import count
 from typing import ClassVar, Final
 
 from isocenter.errors import IsocenterError, Kind
+from isocenter.gateways.dimse.scu_messages import Messages, Said
 from isocenter.standards import LocalProtocolError, RemoteProtocolError
 from isocenter.standards.dicom.dimse import messages as dimse
-from isocenter.standards.dicom.dimse.fragments import CommandReceived, MessageReader, send_message
+from isocenter.standards.dicom.dimse.fragments import send_message
 from isocenter.standards.dicom.dimse.status import Category, category_of
 from isocenter.standards.dicom.uids import (
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -127,12 +128,17 @@ class MoveProgress:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a peer said, and in which presentation context."""
+    """What a peer said, and in which presentation context.
+
+    Attributes:
+        too_large: its data set was beyond the limit, and nothing of it is here.
+    """
 
     command: dimse.Command
     abstract_syntax: str
     transfer_syntax: str
     data: bytes
+    too_large: bool = False
 
 
 class _Wire(asyncio.Protocol):
@@ -174,11 +180,9 @@ class ClientAssociation:
         self._peer = peer
         self._transport = transport
         self._wire = wire
-        self._reader = MessageReader()
+        self.messages = Messages()
         self._message_ids = count(1)
-        self._pieces: list[tuple[dimse.Command, int, bytes]] = []
-        self._command: CommandReceived | None = None
-        self._data = bytearray()
+        self._pieces: list[Said] = []
 
     async def echo(self) -> OperationStatus:
         """Asks whether the peer is there.
@@ -373,12 +377,7 @@ class ClientAssociation:
         """
         context_id = self.context_for(abstract_syntax)
         syntax = self._wire.connection.contexts[context_id].transfer_syntax
-        while not self._pieces:
-            event = await self._event()
-            if not isinstance(event, ul.DataReceived):
-                raise _fault(event)
-            self._receive(event)
-        command, _, data = self._pieces.pop(0)
+        command, data = _whole(await self._next_piece())
         if isinstance(command, dimse.Response | dimse.CCancelRequest):
             raise PeerFault("the peer answers what nobody asked")
         return command, decode_dataset(data, syntax)
@@ -389,14 +388,15 @@ class ClientAssociation:
         Raises:
             PeerUnreachable: it says nothing within the time that it has for an answer.
         """
-        while not self._pieces:
-            event = await self._event()
-            if not isinstance(event, ul.DataReceived):
-                raise _fault(event)
-            self._receive(event)
-        command, context_id, data = self._pieces.pop(0)
-        context = self._wire.connection.contexts[context_id]
-        return Message(command, context.abstract_syntax, context.transfer_syntax, data)
+        said = await self._next_piece()
+        context = self._wire.connection.contexts[said.context_id]
+        return Message(
+            said.command,
+            context.abstract_syntax,
+            context.transfer_syntax,
+            said.data,
+            said.too_large,
+        )
 
     async def send(
         self,
@@ -459,35 +459,32 @@ class ClientAssociation:
 
     async def _response(self, message_id: int) -> tuple[dimse.Response, bytes]:
         while True:
-            while self._pieces:
-                command, _, data = self._pieces.pop(0)
-                if not isinstance(command, dimse.Response):
-                    raise PeerFault("the peer asks for something instead of answering")
-                if command.message_id_being_responded_to == message_id:
-                    return command, data
+            command, data = _whole(await self._next_piece())
+            if not isinstance(command, dimse.Response):
+                raise PeerFault("the peer asks for something instead of answering")
+            if command.message_id_being_responded_to == message_id:
+                return command, data
+
+    async def _next_piece(self) -> Said:
+        while not self._pieces:
             event = await self._event()
             if not isinstance(event, ul.DataReceived):
                 raise _fault(event)
             self._receive(event)
+        return self._pieces.pop(0)
 
     def _receive(self, event: ul.DataReceived) -> None:
         try:
-            for part in self._reader.receive(event.values):
-                if isinstance(part, CommandReceived):
-                    self._command = part
-                    if part.command.has_data_set:
-                        continue
-                else:
-                    self._data += part.data
-                    if not part.is_last:
-                        continue
-                if self._command is not None:
-                    said = self._command
-                    self._pieces.append((said.command, said.context_id, bytes(self._data)))
-                self._data.clear()
+            self._pieces += self.messages.receive(event.values)
         except RemoteProtocolError as error:
             self._wire.connection.abort_as_provider(AbortReason.INVALID_PARAMETER_VALUE)
             raise PeerFault(f"the peer sent what is no message: {error}") from error
+
+
+def _whole(said: Said) -> tuple[dimse.Command, bytes]:
+    if said.too_large:
+        raise PeerFault("the peer sent an answer that is too large")
+    return said.command, said.data
 
 
 async def _pieces_of(

@@ -22,15 +22,18 @@ _SOP_CLASSES_IN_STUDY: Final = 0x00080062
 _FAILED_SOP_INSTANCE_UID_LIST: Final = 0x00080058
 # 128 presentation contexts have odd identifiers (PS3.8 9.3.2.2), and one is for the asking.
 CLASSES_MAX: Final = 127
-# One context for each class: the peer chooses, and Orthanc takes only the first of several.
-_SYNTAXES: Final = (
-    uids.EXPLICIT_VR_LITTLE_ENDIAN,
-    uids.IMPLICIT_VR_LITTLE_ENDIAN,
-    uids.JPEG_LOSSLESS_FIRST_ORDER,
-    uids.JPEG_LS_LOSSLESS,
+# An object is in memory until it is kept.
+OBJECT_BYTES_MAX: Final = 1 << 30
+# The most common first: where there is no room for more, each has a context of its own.
+_COMPRESSED: Final = (
     uids.JPEG_2000_LOSSLESS,
-    uids.RLE_LOSSLESS,
+    uids.JPEG_LOSSLESS_FIRST_ORDER,
     uids.JPEG_BASELINE,
+    uids.RLE_LOSSLESS,
+    uids.JPEG_LS_LOSSLESS,
+    uids.JPEG_2000,
+    uids.JPEG_LS_NEAR_LOSSLESS,
+    uids.HTJ2K_LOSSLESS,
 )
 
 
@@ -69,7 +72,12 @@ def usual_classes() -> Sequence[str]:
 
 
 async def get(
-    called: scu.Peer, identifier: DataSet, take: Take, *, sop_class_uids: Sequence[str] = ()
+    called: scu.Peer,
+    identifier: DataSet,
+    take: Take,
+    *,
+    sop_class_uids: Sequence[str] = (),
+    object_bytes_max: int = OBJECT_BYTES_MAX,
 ) -> GetProgress:
     """How it ended, after ``take`` was given each object that came.
 
@@ -79,6 +87,8 @@ async def get(
         take: keeps an object before the peer is told that it is kept.
         sop_class_uids: of the objects that may come, at most ``CLASSES_MAX``; the usual ones when
             nothing is said.
+        object_bytes_max: the largest object; a larger one is refused as out of resources, and
+            those after it come.
 
     Raises:
         PeerUnreachable: nobody answers, or not in time.
@@ -86,9 +96,10 @@ async def get(
         PeerFault: the peer breaks the protocol.
     """
     classes = list(dict.fromkeys(sop_class_uids or usual_classes()))[:CLASSES_MAX]
-    contexts = [(uids.STUDY_ROOT_GET, scu.UNCOMPRESSED), *((each, _SYNTAXES) for each in classes)]
+    contexts = [(uids.STUDY_ROOT_GET, scu.UNCOMPRESSED), *_contexts(classes)]
     roles = [RoleSelection(each, scu=False, scp=True) for each in classes]
     async with scu.associate(called, contexts, roles=roles) as association:
+        association.messages.data_set_bytes_max = object_bytes_max
         request = dimse.CGetRequest(
             message_id=association.next_message_id(), affected_sop_class_uid=uids.STUDY_ROOT_GET
         )
@@ -103,6 +114,24 @@ async def get(
                         return _ended(response, message)
                 case _:
                     raise scu.PeerFault("the peer says something else than C-GET")
+
+
+def _contexts(classes: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+    """What is proposed for the storage classes: as many contexts for each as there is room for.
+
+    A peer chooses one transfer syntax of a context and has to transcode what it holds in another;
+    Orthanc takes the first, and fails where it cannot decode. In a context of its own a compressed
+    object comes as it is.
+
+    Standard: PS3.8 9.3.2.2, PS3.4 C.5.3
+    """
+    alone = min(len(_COMPRESSED), CLASSES_MAX // max(1, len(classes)) - 1)
+    together = (*scu.UNCOMPRESSED, *_COMPRESSED[alone:])
+    return [
+        (each, syntaxes)
+        for each in classes
+        for syntaxes in (together, *((one,) for one in _COMPRESSED[:alone]))
+    ]
 
 
 async def classes_of(called: scu.Peer, study_instance_uid: str) -> list[str]:
@@ -127,7 +156,8 @@ async def _stored(
         message.transfer_syntax,
         message.data,
     )
-    status = await take(received)
+    # Of an object that is too large nothing was kept.
+    status = Status.OUT_OF_RESOURCES if message.too_large else await take(received)
     response = dimse.CStoreResponse(
         message_id_being_responded_to=store.message_id,
         affected_sop_class_uid=store.affected_sop_class_uid,
