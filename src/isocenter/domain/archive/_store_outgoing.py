@@ -44,7 +44,7 @@ def growth(tx: Tx, study: str, *, after: int, not_from: str) -> list[SeriesGrowt
 _BETWEEN = """
 select instance_key, study_instance_uid, series_instance_uid, sop_instance_uid, sop_class_uid,
        transfer_syntax_uid, instance_number, number_of_frames, blob_key, size_bytes, sha256,
-       dataset_offset, pixel_data_offset, frame_ranges
+       dataset_offset, pixel_data_offset, frame_ranges, instance.calling_ae_title
   from archive.study join archive.series using (study_key) join archive.instance using (series_key)
  where study_instance_uid = %(study)s and series_instance_uid = any(%(series)s)
    and instance_key > %(after)s and instance_key <= %(through)s and calling_ae_title <> %(not_from)s

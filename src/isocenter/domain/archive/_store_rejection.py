@@ -427,12 +427,14 @@ _NOTE = """
 select %(key)s::bigint as instance_key, study_instance_uid, series_instance_uid, sop_instance_uid,
        sop_class_uid, transfer_syntax_uid, null::int as instance_number,
        null::int as number_of_frames, blob_key, size_bytes, sha256, dataset_offset,
-       null::bigint as pixel_data_offset, null::bytea as frame_ranges
+       null::bigint as pixel_data_offset, null::bytea as frame_ranges,
+       instance.calling_ae_title
   from archive.study join archive.series using (study_key) join archive.instance using (series_key)
  where sop_instance_uid = %(uid)s
 union all
 select %(key)s, study_instance_uid, asserted_series_instance_uid, sop_instance_uid, sop_class_uid,
-       transfer_syntax_uid, null, null, blob_key, size_bytes, sha256, dataset_offset, null, null
+       transfer_syntax_uid, null, null, blob_key, size_bytes, sha256, dataset_offset, null, null,
+       calling_ae_title
   from archive.conflicting_instance
  where sop_instance_uid = %(uid)s and rejection_key is not null
  limit 1
