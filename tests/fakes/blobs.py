@@ -8,12 +8,16 @@ from isocenter.infra.blobs import BlobStore, BlobWriter, StorageFull, StoredBlob
 
 
 class ObservedStore:
-    """Passes everything on to ``store``; ``before`` is called with the name of each operation."""
+    """Passes everything on to ``store``; ``before`` is called with the name of each operation.
+
+    ``after_commit`` is called when blobs are durable and nobody has been told so yet.
+    """
 
     def __init__(self, store: BlobStore) -> None:
         self._store = store
         self.counts: Counter[str] = Counter()
         self.before: Callable[[str], None] = lambda name: None
+        self.after_commit: Callable[[], None] = lambda: None
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self._store, name)
@@ -25,10 +29,10 @@ class ObservedStore:
 
         return observed
 
-    def writer(self) -> BlobWriter:
+    def writer(self, **named: Any) -> BlobWriter:
         self.counts["writer"] += 1
         self.before("writer")
-        return _ObservedWriter(self, self._store.writer())
+        return _ObservedWriter(self, self._store.writer(**named))
 
     def commit_all(self, writers: list[Any]) -> Any:
         self.counts["commit_all"] += 1
@@ -38,7 +42,9 @@ class ObservedStore:
             for each in writers:
                 each.abort()
             raise
-        return self._store.commit_all([each.inner for each in writers])
+        stored = self._store.commit_all([each.inner for each in writers])
+        self.after_commit()
+        return stored
 
 
 class _ObservedWriter:

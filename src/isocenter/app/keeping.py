@@ -14,7 +14,7 @@ from isocenter.app.scrubbing import copied
 from isocenter.domain.access.model import Actor
 from isocenter.domain.archive.events import StudyCompleted, StudyPlaced
 from isocenter.domain.archive.model_integrity import Misplaced, StoredObject
-from isocenter.domain.archive.service import placing, renditions
+from isocenter.domain.archive.service import packing, placing, renditions
 from isocenter.infra.blobs.several import SeveralStores
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Database, Tx
@@ -30,6 +30,7 @@ class Keeper:
 
     Attributes:
         copy_store: the store of copies; empty when there is none.
+        packs: whether what was carried is looked at again by whoever makes packs.
     """
 
     db: Database
@@ -37,6 +38,7 @@ class Keeper:
     actor: Actor
     clock: Clock
     copy_store: str
+    packs: bool = False
 
     def __call__(self, tx: Tx, event: StudyCompleted | StudyPlaced, /, *, now: datetime) -> None:
         """React: bring the study's objects to where they belong.
@@ -46,9 +48,14 @@ class Keeper:
         """
         # Bytes are carried without a transaction that waits for them.
         del tx, now
-        self.move(event.study_instance_uid)
+        carried = self.move(event.study_instance_uid)
         if self.copy_store:
-            self.copy(event.study_instance_uid)
+            carried += self.copy(event.study_instance_uid)
+        if carried and self.packs:
+            with self.db.transaction() as packing_tx:
+                packing.want_packs(
+                    packing_tx, self.actor, event.study_instance_uid, now=self.clock()
+                )
 
     def move(self, study_instance_uid: str) -> int:
         """How many objects were carried to the study's store."""

@@ -1,6 +1,7 @@
 """Makes the archive's tables again from the objects alone: ``isocenter import --from-storage``.
 
-Nothing is copied and nothing removed: every blob keeps its key. Each batch is one transaction, and
+Nothing is copied and nothing removed: every blob keeps its key. Packs are taken apart where they
+lie, and their members come in the order in which they came once. Each batch is one transaction, and
 what is named already is passed over, so that a run that was ended in any way is simply repeated.
 It also takes in what a database that is older than its objects does not know.
 """
@@ -17,7 +18,9 @@ from isocenter.domain.archive.model import Outcome, ReceivedInstance
 from isocenter.domain.archive.service import rebuilding
 from isocenter.domain.peers import service as peers
 from isocenter.errors import IsocenterError, Kind
+from isocenter.infra.blobs.packs import Member, PackDamaged, read_index
 from isocenter.infra.blobs.several import SeveralStores
+from isocenter.infra.blobs.store import is_pack
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Database
 from isocenter.standards.dicom.text_reading import TextReading
@@ -33,7 +36,7 @@ class RebuildReport:
     """What was found in the stores.
 
     Attributes:
-        seen: all blobs.
+        seen: all blobs, and of packs their members.
         known: those that the archive named before.
         derived: those that were made from images, as the metadata of a series.
         duplicates: objects whose bytes the archive has already, in this store or as a copy.
@@ -65,6 +68,19 @@ class RebuildReport:
 
 
 @dataclass(frozen=True, slots=True)
+class _Found:
+    """A blob, or a member of a pack.
+
+    Attributes:
+        identifier: under which it came once.
+    """
+
+    key: str
+    identifier: str
+    is_packed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Rebuilder:
     """Takes in what lies in the stores.
 
@@ -90,8 +106,8 @@ class Rebuilder:
         """
         report = RebuildReport()
         with ThreadPoolExecutor(_READERS, thread_name_prefix="rebuild") as readers:
-            keys = self._keys_in_order()
-            while portion := list(islice(keys, _BATCH)):
+            found = self._in_order()
+            while portion := list(islice(found, _BATCH)):
                 self._take_in(portion, readers, report)
                 self.on_progress(report)
         usual = [self.blobs.current, self.last_store]
@@ -99,45 +115,72 @@ class Rebuilder:
             report.placed = rebuilding.restore_placements(tx, self.actor, usual, now=self.clock())
         return report
 
-    def _keys_in_order(self) -> Iterator[str]:
-        """Store by store and day by day in the order in which the blobs came.
+    def _in_order(self) -> Iterator[_Found]:
+        """Store by store and day by day in the order in which the objects came.
 
-        The first to come gives a study its values, and is the one that others conflict with.
+        The first to come gives a study its values, and is the one that others conflict with. What
+        lies in a pack and, not yet swept, beside it is taken from the pack.
         """
         for name in sorted(self.blobs.names, key=lambda each: each == self.last_store):
             keys = self.blobs.keys_of(name)
             for _, of_day in groupby(keys, lambda key: _inner(key)[:_DAY_CHARACTERS]):
-                yield from sorted(of_day, key=lambda key: key.rpartition("/")[2])
+                found = [each for key in of_day for each in self._found(key)]
+                yield from sorted(found, key=lambda each: (each.identifier, not each.is_packed))
+
+    def _found(self, key: str) -> list[_Found]:
+        identifier = key.rpartition("/")[2]
+        members = self._members(key) if is_pack(key) else ()
+        if not members:
+            return [_Found(key, identifier)]
+        with self.db.transaction() as tx:
+            rebuilding.note_pack(tx, self.actor, key, members, now=self.clock())
+        return [_Found(each.key(key), each.identifier, is_packed=True) for each in members]
+
+    def _members(self, key: str) -> Sequence[Member]:
+        """The members of the pack; none when it cannot be read: it is refused as it is."""
+        try:
+            return read_index(lambda start, length: self.blobs.read(key, start, length))
+        except PackDamaged:
+            return ()
+        except IsocenterError as error:
+            if error.kind in _AWAY:
+                raise
+            return ()
+        except OSError:
+            return ()
 
     def _take_in(
-        self, portion: Sequence[str], readers: ThreadPoolExecutor, report: RebuildReport
+        self, portion: Sequence[_Found], readers: ThreadPoolExecutor, report: RebuildReport
     ) -> None:
         with self.db.read() as tx:
             readings = peers.text_readings(tx)
-            unnamed = set(rebuilding.unnamed(tx, self.actor, portion))
-        wanted = [key for key in portion if key in unnamed]
+            keys = [each.key for each in portion]
+            unnamed = set(rebuilding.unnamed(tx, self.actor, keys))
+        wanted = [each for each in portion if each.key in unnamed]
         report.seen += len(portion)
         report.known += len(portion) - len(wanted)
         batch: list[ReceivedInstance] = []
-        for key, found in zip(
+        for each, described in zip(
             wanted, readers.map(partial(self._described, readings), wanted), strict=True
         ):
-            if isinstance(found, ReceivedInstance):
-                batch.append(found)
-            elif found is None:
+            if isinstance(described, ReceivedInstance):
+                batch.append(described)
+            elif described is None:
                 report.derived += 1
             else:
-                report.refused.append((key, found))
-                self.on_refused(key, found)
+                report.refused.append((each.key, described))
+                self.on_refused(each.key, described)
         for part in _parts(batch):
             self._admit(part, report)
 
     def _described(
-        self, readings: Mapping[str, TextReading], key: str
+        self, readings: Mapping[str, TextReading], found: _Found
     ) -> ReceivedInstance | str | None:
         """The object; a text when it cannot be taken in; None for what is made from images."""
         try:
-            return rebuilding.describe_stored(self.blobs, key, readings)
+            return rebuilding.describe_stored(
+                self.blobs, found.key, readings, identifier=found.identifier
+            )
         except IsocenterError as error:
             if error.kind in _AWAY:
                 raise

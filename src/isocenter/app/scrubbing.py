@@ -17,6 +17,7 @@ from isocenter.domain.archive.model_renditions import Rendition
 from isocenter.domain.archive.service import integrity, renditions
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.blobs import BlobMissing, StorageUnavailable, StoredBlob
+from isocenter.infra.blobs.packs import part_of
 from isocenter.infra.blobs.sealed_header import MARK, is_sealed
 from isocenter.infra.blobs.several import SeveralStores, store_of
 from isocenter.infra.clock import Clock
@@ -101,7 +102,9 @@ def _refuse_when_away(blobs: SeveralStores, stored: StoredObject, error: Isocent
 
 def _refuse_when_sealed(blobs: SeveralStores, stored: StoredObject) -> None:
     """Raise when the bytes are encrypted and we do not decipher: nothing is wrong with them."""
-    if is_sealed(blobs.read(stored.blob_key, 0, len(MARK))):
+    part = part_of(stored.blob_key)
+    whole = stored.blob_key if part is None else part.pack
+    if is_sealed(blobs.read(whole, 0, len(MARK))):
         raise StorageUnavailable("the objects are encrypted, and store_encryption is off")
 
 
@@ -115,13 +118,17 @@ def read_portion(
         IsocenterError: a store is away.
     """
     readings: list[Reading] = []
-    missing: dict[str, int] = {}
+    missing: dict[str, set[str]] = {}
     for each in objects:
         reading = read_back(blobs, each, took=took)
         readings.append(reading)
         store = store_of(each.blob_key)
-        missing[store] = missing.get(store, 0) + 1 if reading.fault is Fault.MISSING else 0
-        if missing[store] >= _MISSING_IN_A_ROW:
+        if reading.fault is Fault.MISSING:
+            part = part_of(each.blob_key)  # a pack that is lost is one object of the store
+            missing.setdefault(store, set()).add(each.blob_key if part is None else part.pack)
+        else:
+            missing[store] = set()
+        if len(missing[store]) >= _MISSING_IN_A_ROW:
             raise StorageUnavailable(
                 f"the store {store} lacks {_MISSING_IN_A_ROW} objects in a row:"
                 " is it mounted, and the right one?"

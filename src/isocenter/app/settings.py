@@ -80,6 +80,15 @@ class Settings:
     scrub_bytes_per_s_max: Annotated[
         int, About(v.whole_number(64 * _KIB, 16 * _GIB), "pace at which objects are read back")
     ] = 16 * _MIB
+    pack_stores: Annotated[
+        str, About(v.text, "stores in which small objects of a series share a blob; empty: none")
+    ] = ""
+    pack_object_bytes_max: Annotated[
+        int, About(v.whole_number(_KIB, 64 * _MIB), "largest object that is packed")
+    ] = 4 * _MIB
+    pack_bytes_max: Annotated[
+        int, About(v.whole_number(_MIB, 64 * _GIB), "largest pack; a series may need several")
+    ] = _GIB
     rendition_modalities: Annotated[
         str,
         About(v.text, "modalities whose images also get an HTJ2K rendition; empty: none"),

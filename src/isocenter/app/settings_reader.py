@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar, cast, get_type_hints
 
+from isocenter.app.setting_values import names_in
 from isocenter.app.settings import About, Settings
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.supervise import FD_VARIABLE
@@ -158,6 +159,9 @@ def _refuse_contradictions(settings: Settings) -> None:
     ):
         if name not in known:
             raise SettingsError(f"{setting} names the store {name}, which stores does not have")
+    for name in names_in(settings.pack_stores):
+        if name not in known:
+            raise SettingsError(f"pack_stores names the store {name}, which stores does not have")
     for protocol in ("http", "dicom", "hl7"):
         certificate, key = (
             cast("Path | None", getattr(settings, f"{protocol}_tls_{part}"))

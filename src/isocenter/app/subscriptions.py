@@ -126,6 +126,7 @@ class WorkerParts(TypedDict, total=False):
     build_metadata: Handler
     carry_objects: Handler
     want_renditions: Handler
+    want_packs: Handler
     forward_step: Handler
     notify_step: Handler
     report_workitem: Handler
@@ -184,6 +185,7 @@ def _reactions(parts: WorkerParts) -> list[Subscription]:
         ("distribution.note", RejectionNoteKept, route_note),
         ("distribution.study", StudyCompleted, send_images),
         ("archive.renditions", StudyCompleted, want_renditions),
+        ("archive.packs", StudyCompleted, parts.get("want_packs", only_in_the_worker)),
     )
     together: dict[Handler, BatchHandler] = {
         worklist.on_step_booked: worklist.on_steps_booked,

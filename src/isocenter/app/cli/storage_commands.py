@@ -14,12 +14,18 @@ from isocenter.app.object_stores import open_blobs
 from isocenter.app.setting_values import names_in
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.domain.archive import service as archive
-from isocenter.domain.archive.service import integrity, placing, renditions, sweeping
+from isocenter.domain.archive.service import integrity, packing, placing, renditions, sweeping
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.clock import utc_now
 
 storage = typer.Typer(no_args_is_help=True, help="Object stores and what is in them.")
 _FINDINGS_SHOWN = 100
+
+
+class NoStoreOfPacks(IsocenterError):
+    """The settings name no store for packs."""
+
+    kind: ClassVar[Kind] = Kind.INCORRECT
 
 
 class NoStoreOfCopies(IsocenterError):
@@ -43,6 +49,7 @@ def status(*, as_json: AsJson = False) -> None:
         state = integrity.integrity_state(tx, viewer, limit=_FINDINGS_SHOWN)
         orphans = sweeping.count_orphans(tx, actor)
         rendered = renditions.rendition_totals(tx, viewer)
+        packed = packing.pack_totals(tx, viewer)
     stores = [
         {
             "store": name,
@@ -52,6 +59,7 @@ def status(*, as_json: AsJson = False) -> None:
                 for use, is_it in (
                     ("new images", name == chosen.store_current),
                     ("copies", name == chosen.store_copy),
+                    ("packs", name in names_in(chosen.pack_stores)),
                 )
                 if is_it
             ),
@@ -75,6 +83,7 @@ def status(*, as_json: AsJson = False) -> None:
         "open_faults": {fault.value: count for fault, count in state.open_faults.items()},
         "orphans": orphans,
         "renditions": asdict(rendered),
+        "packs": asdict(packed),
     }
     if as_json:
         sys.stdout.write(json.dumps(report) + "\n")
@@ -85,6 +94,10 @@ def status(*, as_json: AsJson = False) -> None:
         session.out.print(
             f"HTJ2K renditions: {rendered.renditions}, {rendered.size_bytes} bytes;"
             f" not possible: {rendered.impossible}; series to be looked at: {rendered.series_due}"
+        )
+        session.out.print(
+            f"packs: {packed.packs} of {packed.members} objects, {packed.size_bytes} bytes;"
+            f" series to be looked at: {packed.series_due}"
         )
         for each in state.findings:
             if each.settled_at is None:
@@ -129,6 +142,23 @@ def copy(*, as_json: AsJson = False) -> None:
         sys.stdout.write(json.dumps({"copied": made}) + "\n")
     else:
         session.out.print(f"{made} objects copied to {chosen.store_copy}")
+
+
+@storage.command("pack")
+@session.command
+def pack() -> None:
+    """Have small objects packed of what was complete before packing was switched on.
+
+    A worker packs them in the background; `isocenter storage status` shows how far it is.
+
+    Example: isocenter storage pack
+    """
+    chosen = session.settings()
+    if not names_in(chosen.pack_stores):
+        raise NoStoreOfPacks("set pack_stores to the names of the stores in which to pack")
+    with session.database(chosen) as db, db.transaction() as tx:
+        count = packing.want_all_packs(tx, session.actor(), now=utc_now())
+    session.out.print(f"{count} series queued")
 
 
 @storage.command("renditions")

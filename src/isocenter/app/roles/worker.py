@@ -15,6 +15,7 @@ from isocenter.app.jobs import Job, run_jobs
 from isocenter.app.keeping import Keeper
 from isocenter.app.noting import NoteWriter
 from isocenter.app.outgoing_dicom import outgoing_thread
+from isocenter.app.packing import Packer, PackLimits
 from isocenter.app.reindexing import Reindexer
 from isocenter.app.renditions import ProcessorShare, RenditionMaker
 from isocenter.app.runtime import Runtime, opened, say_ready
@@ -41,6 +42,7 @@ _ACTOR = Actor.system("worker")
 _ALARMS_S, _CONDITIONS_S = 15.0, 60.0
 _SCRUB_S, _REPAIR_S = 15.0, 60.0
 _RENDITIONS_S = 5.0
+_PACKS_S = 15.0
 # A scanner that never says that it has ended must not keep its images from being read.
 _ACQUISITION_MAX = timedelta(hours=4)
 # Where processors are short, whoever waits for an answer goes before the reactions to it.
@@ -53,12 +55,19 @@ def run(settings: Settings) -> None:
     os.nice(_NICENESS)
     with opened(settings, process="worker") as runtime:
         renderer = _rendition_maker(runtime, stop)
+        packer = _packer(runtime, stop)
         table = router(
             build_metadata=_MetadataBuilder(runtime),
             carry_objects=Keeper(
-                runtime.db, runtime.blobs, _ACTOR, runtime.clock, settings.store_copy
+                runtime.db,
+                runtime.blobs,
+                _ACTOR,
+                runtime.clock,
+                settings.store_copy,
+                packs=bool(packer.stores),
             ),
             want_renditions=renderer.on_study_completed,
+            want_packs=packer.on_study_completed,
             forward_step=StepForwarder(
                 ae_title=settings.ae_title, tls=dicom_client_context(settings)
             ),
@@ -96,7 +105,7 @@ def run(settings: Settings) -> None:
         slow.start()
         rendering = threading.Thread(
             target=run_jobs,
-            args=(_patient_jobs(runtime, renderer, stop), stop),
+            args=(_patient_jobs(runtime, renderer, packer, stop), stop),
             name="patient-jobs",
             daemon=True,
         )
@@ -170,11 +179,14 @@ def _slow_jobs(runtime: Runtime, stop: threading.Event) -> list[Job]:
     return [Job("scrub", _SCRUB_S, scrubber.run), Job("repair", _REPAIR_S, repair)]
 
 
-def _patient_jobs(runtime: Runtime, renderer: RenditionMaker, stop: threading.Event) -> list[Job]:
+def _patient_jobs(
+    runtime: Runtime, renderer: RenditionMaker, packer: Packer, stop: threading.Event
+) -> list[Job]:
     reindexer = Reindexer(runtime.db, runtime.blobs, _ACTOR, runtime.clock, stop.is_set)
     return [
         Job("reindex", _RENDITIONS_S, reindexer.run),
         Job("make_renditions", _RENDITIONS_S, renderer.run),
+        Job("pack_series", _PACKS_S, packer.run),
     ]
 
 
@@ -187,6 +199,19 @@ def _rendition_maker(runtime: Runtime, stop: threading.Event) -> RenditionMaker:
         runtime.clock,
         modalities=names_in(settings.rendition_modalities),
         share=ProcessorShare(settings.rendition_processor_percent, stop.wait),
+        stopped=stop.is_set,
+    )
+
+
+def _packer(runtime: Runtime, stop: threading.Event) -> Packer:
+    settings = runtime.settings
+    return Packer(
+        runtime.db,
+        runtime.blobs,
+        _ACTOR,
+        runtime.clock,
+        stores=names_in(settings.pack_stores),
+        limits=PackLimits(settings.pack_object_bytes_max, settings.pack_bytes_max),
         stopped=stop.is_set,
     )
 

@@ -51,14 +51,14 @@ def unreferenced(tx: Tx, blob_keys: Sequence[str]) -> list[str]:
 
 
 _HELD = """
-select exists (select from archive.stored_object
-                where sop_instance_uid = %s and sha256 = %s and blob_key <> %s)
+select blob_key from archive.stored_object
+ where sop_instance_uid = %s and sha256 = %s and blob_key <> %s
 """
 
 
-def is_held_elsewhere(tx: Tx, sop_instance_uid: str, sha256: bytes, blob_key: str) -> bool:
-    """Whether another blob that a row names holds the same bytes of the same instance."""
-    return tx.value(_HELD, (sop_instance_uid, sha256, blob_key))
+def held_elsewhere(tx: Tx, sop_instance_uid: str, sha256: bytes, blob_key: str) -> list[str]:
+    """Keys of the other blobs that should hold the same bytes of the same instance."""
+    return tx.values(_HELD, (sop_instance_uid, sha256, blob_key))
 
 
 _UNKNOWN = """

@@ -5,8 +5,9 @@ from typing import Final
 
 from isocenter.domain.access.model import Viewer
 from isocenter.domain.archive.model_integrity import IntegrityState
+from isocenter.domain.archive.model_packs import PackTotals
 from isocenter.domain.archive.model_renditions import RenditionTotals
-from isocenter.domain.archive.service import integrity, renditions, sweeping
+from isocenter.domain.archive.service import integrity, packing, renditions, sweeping
 from isocenter.errors import IsocenterError
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.blobs.several import MAIN, SeveralStores
@@ -40,11 +41,13 @@ class StorageView:
     Attributes:
         orphans: objects in the stores that the archive does not know.
         renditions: what is kept beside the images, and how much room it takes.
+        packs: in which small objects share a blob.
     """
 
     integrity: IntegrityState
     orphans: int
     renditions: RenditionTotals
+    packs: PackTotals
 
 
 def stores_of(blobs: BlobStore, *, free_bytes_min: int) -> list[StoreView]:
@@ -69,4 +72,5 @@ def storage_view(tx: Tx, viewer: Viewer) -> StorageView:
         integrity.integrity_state(tx, viewer, limit=FINDINGS_MAX),
         sweeping.count_orphans(tx, viewer.actor),
         renditions.rendition_totals(tx, viewer),
+        packing.pack_totals(tx, viewer),
     )

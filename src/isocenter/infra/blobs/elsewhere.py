@@ -9,7 +9,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import BinaryIO, Final, Protocol, TypeVar
 
 from isocenter.errors import IsocenterError, Kind
@@ -65,9 +65,9 @@ class ReadsElsewhere:
         """The blob's size."""
         return self._of_any(key, self._stores.size_bytes)
 
-    def writer(self) -> BlobWriter:
+    def writer(self, *, packs_of: date | None = None) -> BlobWriter:
         """A new, empty blob in the current store."""
-        return self._stores.writer()
+        return self._stores.writer(packs_of=packs_of)
 
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
         """As ``commit`` of each."""

@@ -17,7 +17,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import BinaryIO, ClassVar, Final, Protocol, cast
 
 from cryptography.exceptions import InvalidTag
@@ -173,12 +173,15 @@ class EncryptedStore:
         self._loaded_at_s = float("-inf")
         self._remembered: OrderedDict[str, _Sealed | None] = OrderedDict()
 
-    def writer(self) -> BlobWriter:
-        """A new, empty blob. Raises ``WrongKey``, ``KeyRingMissing``."""
+    def writer(self, *, packs_of: date | None = None) -> BlobWriter:
+        """A new, empty blob, or a pack of objects that came on that day.
+
+        Raises ``WrongKey``, ``KeyRingMissing``.
+        """
         key_id, store_key = self._newest_key()
         data_key = os.urandom(_DATA_KEY_BYTES)
         head = SealedHead(key_id, aes_key_wrap(store_key, data_key)).encode()
-        return EncryptedWriter(self.inner.writer(), AESGCM(data_key), head)
+        return EncryptedWriter(self.inner.writer(packs_of=packs_of), AESGCM(data_key), head)
 
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
         """As ``commit`` of each, all or none."""

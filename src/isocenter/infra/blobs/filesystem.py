@@ -16,7 +16,7 @@ import shutil
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -29,6 +29,7 @@ from isocenter.infra.blobs.store import (
     StoredBlob,
     checked,
     new_key,
+    new_pack_key,
     new_shard,
 )
 from isocenter.infra.clock import Clock, utc_now
@@ -49,10 +50,19 @@ _BEGIN_BYTES = 1 << 18
 class FileWriter:
     """A file being written; its digest is taken on the way."""
 
-    __slots__ = ("_begun_bytes", "_descriptor", "_digest", "_path", "_size_bytes", "_store")
+    __slots__ = (
+        "_begun_bytes",
+        "_descriptor",
+        "_digest",
+        "_path",
+        "_size_bytes",
+        "_store",
+        "packs_of",
+    )
 
-    def __init__(self, store: "FileStore", path: str) -> None:
+    def __init__(self, store: "FileStore", path: str, packs_of: date | None) -> None:
         self._store = store
+        self.packs_of = packs_of
         self._path = path
         self._digest = hashlib.sha256()
         self._size_bytes = self._begun_bytes = 0
@@ -126,33 +136,38 @@ class FileStore:
         with _errors_of_storage():
             (root / _UNFINISHED).mkdir(parents=True, exist_ok=True)
 
-    def writer(self) -> BlobWriter:
-        """A new, empty blob."""
+    def writer(self, *, packs_of: date | None = None) -> BlobWriter:
+        """A new, empty blob, or a pack of objects that came on that day."""
         directory = f"{self.root}/{_UNFINISHED}/{self._clock():%Y%m%d}"
         with _errors_of_storage():
             self._ensure(directory)
             try:
-                return FileWriter(self, f"{directory}/{new_id()}")
+                return FileWriter(self, f"{directory}/{new_id()}", packs_of)
             except FileNotFoundError:  # a sweeper removed the directory while it was empty
                 self._known.discard(directory)
                 self._ensure(directory)
-                return FileWriter(self, f"{directory}/{new_id()}")
+                return FileWriter(self, f"{directory}/{new_id()}", packs_of)
 
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
-        """As ``commit`` of each: all files, then their one directory, are made durable."""
+        """As ``commit`` of each: all files, then their directory, are made durable."""
         ours = [cast("FileWriter", each) for each in writers]
         now = self._clock()
         shard = self._shard_for(len(ours))
-        keys = [new_key(now, shard) for _ in ours]
-        directory = f"{self.root}/{now:%Y/%m/%d}/{shard}"
+        keys = [
+            new_key(now, shard) if each.packs_of is None else new_pack_key(each.packs_of)
+            for each in ours
+        ]
+        directories = {f"{self.root}/{key.rpartition('/')[0]}" for key in keys}
         try:
             with _errors_of_storage():
-                self._ensure(directory)
+                for directory in directories:
+                    self._ensure(directory)
                 for each, key in zip(ours, keys, strict=True):
                     each.move(f"{self.root}/{key}")
                 for each in ours:
                     each.sync()
-                _sync_directory(directory)
+                for directory in directories:
+                    _sync_directory(directory)
         except BaseException:
             for each in ours:
                 each.abort()

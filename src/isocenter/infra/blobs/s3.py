@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -29,6 +29,7 @@ from isocenter.infra.blobs.store import (
     checked,
     is_key,
     new_key,
+    new_pack_key,
     new_shard,
 )
 from isocenter.infra.clock import utc_now
@@ -44,10 +45,16 @@ _RETRY_TIMEOUT = timedelta(seconds=30)
 class S3Writer:
     """A blob collected locally until it is committed."""
 
-    __slots__ = ("_digest", "_size_bytes", "_spool", "_store")
+    __slots__ = ("_digest", "_size_bytes", "_spool", "_store", "packs_of")
 
-    def __init__(self, store: "S3Store", spool: "tempfile.SpooledTemporaryFile[bytes]") -> None:
+    def __init__(
+        self,
+        store: "S3Store",
+        spool: "tempfile.SpooledTemporaryFile[bytes]",
+        packs_of: date | None,
+    ) -> None:
         self._store = store
+        self.packs_of = packs_of
         self._spool = spool
         self._digest = hashlib.sha256()
         self._size_bytes = 0
@@ -116,10 +123,12 @@ class S3Store:
         self._spool = str(spool) if spool else None
         self._uploads = ThreadPoolExecutor(_UPLOADS_AT_ONCE, thread_name_prefix="upload")
 
-    def writer(self) -> BlobWriter:
-        """A new, empty blob."""
+    def writer(self, *, packs_of: date | None = None) -> BlobWriter:
+        """A new, empty blob, or a pack of objects that came on that day."""
         return S3Writer(
-            self, tempfile.SpooledTemporaryFile(_MEMORY_PER_WRITER_BYTES, dir=self._spool)
+            self,
+            tempfile.SpooledTemporaryFile(_MEMORY_PER_WRITER_BYTES, dir=self._spool),
+            packs_of,
         )
 
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
@@ -127,7 +136,10 @@ class S3Store:
         ours = [cast("S3Writer", each) for each in writers]
         now = utc_now()
         shard = new_shard()
-        keys = [new_key(now, shard) for _ in ours]
+        keys = [
+            new_key(now, shard) if each.packs_of is None else new_pack_key(each.packs_of)
+            for each in ours
+        ]
         if len(ours) == 1:
             outcomes = [_outcome(self._client, ours[0], keys[0])]
         else:

@@ -2,15 +2,18 @@
 
 A key of the store ``main`` is the bare key that it made; the key of any other begins with its name
 and a colon. So what was written before there were several stays valid, and whoever keeps a key
-keeps the place with it.
+keeps the place with it. The keys of members of packs are taken apart here, so that such an object
+is like any other to whoever reads it.
 """
 
+import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import BinaryIO, ClassVar, Final, cast
 
 from isocenter.errors import IsocenterError, Kind
+from isocenter.infra.blobs.packs import Part, part_of
 from isocenter.infra.blobs.store import (
     BlobMissing,
     BlobStore,
@@ -20,6 +23,8 @@ from isocenter.infra.blobs.store import (
 )
 
 MAIN: Final = "main"
+# A member is fetched at once when it is opened, or so much of it at a time.
+_STREAM_BUFFER_BYTES: Final = 1 << 22
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -68,14 +73,14 @@ class SeveralStores:
         except KeyError:
             raise UnknownStore(f"no object store is called {name}") from None
 
-    def writer(self) -> BlobWriter:
+    def writer(self, *, packs_of: date | None = None) -> BlobWriter:
         """A new, empty blob in the current store."""
-        inner = self._current.writer()
+        inner = self._current.writer(packs_of=packs_of)
         return _NamedWriter(inner, self._prefix) if self._prefix else inner
 
-    def writer_in(self, name: str) -> BlobWriter:
+    def writer_in(self, name: str, *, packs_of: date | None = None) -> BlobWriter:
         """A new, empty blob in the store ``name``: commit it alone. Raises ``UnknownStore``."""
-        return _NamedWriter(self.named(name).writer(), _prefix(name))
+        return _NamedWriter(self.named(name).writer(packs_of=packs_of), _prefix(name))
 
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
         """As ``commit`` of each, of writers of the current store."""
@@ -88,22 +93,28 @@ class SeveralStores:
     def read(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """The bytes from ``start``: ``length`` of them, or fewer at the end."""
         store, inner = self._place(key)
-        return store.read(inner, start, length)
+        part = part_of(inner)
+        if part is None:
+            return store.read(inner, start, length)
+        return _read_part(store, part, start, length)
 
     def open(self, key: str) -> BinaryIO:
         """A seekable stream of the blob."""
         store, inner = self._place(key)
-        return store.open(inner)
+        part = part_of(inner)
+        return store.open(inner) if part is None else _open_part(store, part)
 
     def size_bytes(self, key: str) -> int:
         """The blob's size."""
         store, inner = self._place(key)
-        return store.size_bytes(inner)
+        part = part_of(inner)
+        return store.size_bytes(inner) if part is None else _size_of_part(store, part)
 
     def delete(self, key: str) -> None:
-        """Remove the blob; one that is not there is no error."""
+        """Remove the blob; one that is not there is no error, and a member of a pack stays."""
         store, inner = self._place(key)
-        store.delete(inner)
+        if part_of(inner) is None:
+            store.delete(inner)
 
     def keys(self, older_than: datetime | None = None) -> Iterator[str]:
         """All keys of all stores, one store after the other."""
@@ -160,6 +171,58 @@ class _NamedWriter:
         """Make all bytes durable and readable under a new key."""
         blob = self.inner.commit()
         return StoredBlob(self._prefix + blob.key, blob.size_bytes, blob.sha256)
+
+
+class _PartStream(io.RawIOBase):
+    """A member of a pack as a raw stream. It has no file descriptor: that would be the pack's."""
+
+    def __init__(self, store: BlobStore, part: Part) -> None:
+        super().__init__()
+        self._store = store
+        self._part = part
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        end = self._part.size_bytes
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: end}[whence]
+        self._position = max(base + offset, 0)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: memoryview, /) -> int:  # pyright: ignore[reportIncompatibleMethodOverride] - typeshed's Buffer is memoryview here
+        data = _read_part(self._store, self._part, self._position, len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+
+def _read_part(store: BlobStore, part: Part, start: int, length: int | None) -> bytes:
+    end = part.size_bytes if length is None else min(start + length, part.size_bytes)
+    if end <= start:
+        store.size_bytes(part.pack)  # raises when there is no such blob, as any reading does
+        return b""
+    return store.read(part.pack, part.offset + start, end - start)
+
+
+def _open_part(store: BlobStore, part: Part) -> BinaryIO:
+    if part.size_bytes <= _STREAM_BUFFER_BYTES:
+        return io.BytesIO(_read_part(store, part, 0, None))
+    store.size_bytes(part.pack)  # raises when there is no such blob
+    raw = _PartStream(store, part)
+    return cast("BinaryIO", io.BufferedReader(raw, buffer_size=_STREAM_BUFFER_BYTES))
+
+
+def _size_of_part(store: BlobStore, part: Part) -> int:
+    """The member's size, or what is left of it when the pack was cut short."""
+    return min(max(store.size_bytes(part.pack) - part.offset, 0), part.size_bytes)
 
 
 def _prefix(name: str) -> str:

@@ -1,7 +1,8 @@
 """What every blob store does, and its errors.
 
 Keys are made by the store (``YYYY/MM/DD/hh/id``: day of arrival, shard, random), never from
-outside, so no peer can choose or guess where bytes go. A blob is complete and durable once
+outside, so no peer can choose or guess where bytes go. Packs (``packs``) have the shard ``pk`` of
+the day on which their members came. A blob is complete and durable once
 ``commit`` has returned, and never changes. Before that nobody can read it.
 """
 
@@ -9,15 +10,16 @@ import re
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import BinaryIO, ClassVar, Protocol, TypeAlias
+from datetime import date, datetime
+from typing import BinaryIO, ClassVar, Final, Protocol, TypeAlias
 
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.ids import new_id
 
 Chunk: TypeAlias = bytes | bytearray | memoryview
 
-_KEY = re.compile(r"\d{4}/\d\d/\d\d/[0-9a-f]{2}/[0-9a-f]{32}")
+_PACKS: Final = "pk"
+_KEY = re.compile(rf"\d{{4}}/\d\d/\d\d/([0-9a-f]{{2}}|{_PACKS})/[0-9a-f]{{32}}")
 
 
 class BlobMissing(IsocenterError):
@@ -66,8 +68,8 @@ class BlobWriter(Protocol):
 class BlobStore(Protocol):
     """A place for blobs. Thread-safe."""
 
-    def writer(self) -> BlobWriter:
-        """A new, empty blob."""
+    def writer(self, *, packs_of: date | None = None) -> BlobWriter:
+        """A new, empty blob; with ``packs_of`` a pack of objects that came on that day."""
         ...
 
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
@@ -116,6 +118,16 @@ class BlobStore(Protocol):
 def new_key(now: datetime, shard: str) -> str:
     """A fresh key of the day of ``now`` in ``shard``."""
     return f"{now:%Y/%m/%d}/{shard}/{new_id()}"
+
+
+def new_pack_key(day: date) -> str:
+    """A fresh key of a pack of objects that came on ``day``."""
+    return f"{day:%Y/%m/%d}/{_PACKS}/{new_id()}"
+
+
+def is_pack(key: str) -> bool:
+    """Whether this is the key of a pack, with or without a store's name."""
+    return key.rpartition(":")[2].split("/")[3:4] == [_PACKS] and "@" not in key
 
 
 def new_shard() -> str:

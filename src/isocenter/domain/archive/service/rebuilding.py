@@ -17,6 +17,8 @@ from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.archive import _store_blobs as _store
+from isocenter.domain.archive import _store_integrity
+from isocenter.domain.archive._store_packs import note_found_pack
 from isocenter.domain.archive._store_placement import place_where_all_is
 from isocenter.domain.archive.model import (
     PATIENT_ID,
@@ -32,7 +34,8 @@ from isocenter.domain.archive.model_rejection import ReceivedNote
 from isocenter.domain.archive.service.admission import admit
 from isocenter.domain.archive.service.description import describe_file
 from isocenter.domain.archive.service.restoration import restore_as_noted
-from isocenter.infra.blobs import BlobStore, StoredBlob
+from isocenter.infra.blobs import BlobMissing, BlobStore, StoredBlob
+from isocenter.infra.blobs.packs import PACK_MARK, Member
 from isocenter.infra.blobs.sealed_header import MARK, is_sealed
 from isocenter.infra.blobs.several import store_of
 from isocenter.infra.db import Tx
@@ -55,11 +58,15 @@ class NotDecipherable(NotAnInstance):
 
 
 def describe_stored(
-    blobs: BlobStore, key: str, readings: Mapping[str, TextReading]
+    blobs: BlobStore, key: str, readings: Mapping[str, TextReading], *, identifier: str
 ) -> ReceivedInstance | None:
     """What lies under ``key``, ready to be taken in; None for what was only made from images.
 
-    ``readings`` are those of senders that do not keep to the character set that they declare.
+    Args:
+        blobs: where it lies.
+        key: of its blob, or of its place in a pack.
+        readings: those of senders that do not keep to the character set that they declare.
+        identifier: that it came under: it tells when.
 
     Raises:
         NotAnInstance: it is no DICOM file, or damaged; the message says how.
@@ -69,6 +76,8 @@ def describe_stored(
         return None
     if is_sealed(head[: len(MARK)]):
         raise NotDecipherable("is encrypted, and no key is set up")
+    if head.startswith(PACK_MARK):
+        raise NotAnInstance("is a pack whose index is damaged")
     digest, size_bytes = hashlib.sha256(), 0
     with blobs.open(key) as stream:
         while chunk := stream.read(_CHUNK_BYTES):
@@ -79,7 +88,7 @@ def describe_stored(
         blobs,
         StoredBlob(key, size_bytes, digest.digest()),
         calling_ae_title=sender,
-        received_at=made_at(key.rpartition("/")[2]),
+        received_at=made_at(identifier),
         reading=readings.get(sender, AS_DECLARED),
     )
     identify(received.attributes)
@@ -108,6 +117,15 @@ def restore_placements(tx: Tx, actor: Actor, stores: Sequence[str], *, now: date
     return place_where_all_is(tx, but=stores, by=actor.name, now=now)
 
 
+def note_pack(
+    tx: Tx, actor: Actor, pack_key: str, members: Sequence[Member], *, now: datetime
+) -> None:
+    """Count a pack that was found, as it was counted when it was written."""
+    authorize(actor, Action.STUDY_STORE)
+    size_bytes = max(each.offset + each.size_bytes for each in members)
+    note_found_pack(tx, pack_key, members=len(members), size_bytes=size_bytes, now=now)
+
+
 def unnamed(tx: Tx, actor: Actor, blob_keys: Sequence[str]) -> list[str]:
     """Those of ``blob_keys`` that the archive does not name."""
     authorize(actor, Action.SYSTEM_READ)
@@ -120,6 +138,8 @@ def readmit(
     """What became of each object of ``batch``, which is in the order in which the objects came.
 
     The same bytes in another store are a copy and from now on known as one; no blob is removed.
+    In the same store they stand in for a blob that is not there any more, as those that were packed
+    after a backup of the database was made.
     Notes reject and restore again what they did when they came.
     """
     authorize(actor, Action.STUDY_STORE)
@@ -130,6 +150,7 @@ def readmit(
             _store.note_found_copy(
                 tx, uid, received.sha256, received.blob_key, store_of(received.blob_key), now=now
             )
+            _stand_in(tx, actor, blobs, uid, received, now)
         elif received.note is not None and received.note.title is Title.REVOKED:
             revoking = ReceivedNote(
                 note=received.note,
@@ -142,3 +163,18 @@ def readmit(
     _store.restore_times(tx, sorted(studies))
     _store.restore_series_times(tx, sorted(studies))
     return admissions
+
+
+def _stand_in(
+    tx: Tx, actor: Actor, blobs: BlobStore, uid: str, found: ReceivedInstance, now: datetime
+) -> None:
+    """Name the found bytes instead of the same ones in a blob of their store that is gone."""
+    for key in _store.held_elsewhere(tx, uid, found.sha256, found.blob_key):
+        if store_of(key) != store_of(found.blob_key):
+            continue
+        try:
+            blobs.size_bytes(key)
+        except BlobMissing:
+            _store.replace_blob(tx, key, found.blob_key)
+            _store_integrity.settle(tx, [key], "found in another blob", by=actor.name, now=now)
+            return

@@ -62,6 +62,15 @@ class RenditionsAnswer(Shape):
     series_due: int
 
 
+class PacksAnswer(Shape):
+    """Packs: blobs that small objects of a series share; ``series_due`` is what waits."""
+
+    packs: int
+    members: int
+    size_bytes: int
+    series_due: int
+
+
 class StorageAnswer(Shape):
     """Everything about the storage; ``orphans`` are objects that the archive does not know."""
 
@@ -72,6 +81,7 @@ class StorageAnswer(Shape):
     findings: list[FindingAnswer]
     orphans: int
     renditions: RenditionsAnswer
+    packs: PacksAnswer
 
 
 class GiveUpRequest(BaseModel):
@@ -96,6 +106,7 @@ async def storage(web: InWeb, viewer: SystemViewer) -> StorageAnswer:
         findings=[FindingAnswer.model_validate(each) for each in state.findings],
         orphans=view.orphans,
         renditions=RenditionsAnswer.model_validate(view.renditions),
+        packs=PacksAnswer.model_validate(view.packs),
     )
 
 

@@ -25,6 +25,7 @@ async def show(request: Request, web: InWeb, viewer: SystemViewer) -> Response:
         "integrity": view.integrity,
         "orphans": view.orphans,
         "renditions": view.renditions,
+        "packs": view.packs,
     }
     return web.page(request, "storage.html", context)
 
