@@ -153,7 +153,7 @@ class Packer:
         key, members = written
         try:
             self._check(key, members)
-        except BaseException:
+        except Exception:
             self._discard(key)
             raise
         exchanges = [

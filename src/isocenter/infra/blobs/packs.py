@@ -74,7 +74,7 @@ class Member:
 
 def part_of(key: str) -> Part | None:
     """Where the member of this key lies; None when it is the key of a whole blob."""
-    found = _PART.fullmatch(key)
+    found = _PART.fullmatch(key) if "@" in key else None
     return found and Part(found["pack"], int(found["offset"]), int(found["size"]))
 
 

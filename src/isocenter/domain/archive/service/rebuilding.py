@@ -35,9 +35,10 @@ from isocenter.domain.archive.service.admission import admit
 from isocenter.domain.archive.service.description import describe_file
 from isocenter.domain.archive.service.restoration import restore_as_noted
 from isocenter.infra.blobs import BlobMissing, BlobStore, StoredBlob
-from isocenter.infra.blobs.packs import PACK_MARK, Member
+from isocenter.infra.blobs.packs import Member
 from isocenter.infra.blobs.sealed_header import MARK, is_sealed
 from isocenter.infra.blobs.several import store_of
+from isocenter.infra.blobs.store import is_pack
 from isocenter.infra.db import Tx
 from isocenter.infra.ids import made_at
 from isocenter.standards import RemoteProtocolError
@@ -76,7 +77,7 @@ def describe_stored(
         return None
     if is_sealed(head[: len(MARK)]):
         raise NotDecipherable("is encrypted, and no key is set up")
-    if head.startswith(PACK_MARK):
+    if is_pack(key):
         raise NotAnInstance("is a pack whose index is damaged")
     digest, size_bytes = hashlib.sha256(), 0
     with blobs.open(key) as stream:
