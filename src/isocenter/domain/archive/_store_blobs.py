@@ -39,9 +39,10 @@ def replace_blob(tx: Tx, blob_key: str, by: str) -> int:
     return changed
 
 
+# Asked key by key: as a join, all names of some of the view's tables would be read for a few keys.
 _UNREFERENCED = """
 select key from unnest(%s::text[]) as given (key)
- where not exists (select from archive.named_blob where blob_key = key)
+ where coalesce((select false from archive.named_blob where blob_key = key limit 1), true)
 """
 
 
@@ -63,7 +64,7 @@ def held_elsewhere(tx: Tx, sop_instance_uid: str, sha256: bytes, blob_key: str) 
 
 _UNKNOWN = """
 select key from unnest(%s::text[]) as given (key)
- where not exists (select from archive.named_blob where blob_key = key)
+ where coalesce((select false from archive.named_blob where blob_key = key limit 1), true)
    and not exists (select from archive.orphan where blob_key = key)
 """
 _NOTE_ORPHAN = """
@@ -72,7 +73,7 @@ values (%s, %s, %s, %s) on conflict do nothing
 """
 _FORGET_ADOPTED = """
 delete from archive.orphan
- where exists (select from archive.named_blob where named_blob.blob_key = orphan.blob_key)
+ where (select true from archive.named_blob where named_blob.blob_key = orphan.blob_key limit 1)
 """
 _COUNT_ORPHANS = "select count(*) from archive.orphan"
 
