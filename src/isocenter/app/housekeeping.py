@@ -27,6 +27,7 @@ def house_jobs(runtime: Runtime) -> list[Job]:
     def sweep() -> int:
         now = runtime.clock()
         older_than = now - timedelta(seconds=settings.blob_unreferenced_age_s)
+        runtime.pool.run_here(lambda tx: archive.forget_spared(tx, _ACTOR, older_than=older_than))
         left_over = runtime.blobs.discard_unfinished(older_than)
         return left_over + runtime.pool.run_here(
             lambda tx: archive.sweep(tx, _ACTOR, runtime.blobs, older_than=older_than, now=now)

@@ -237,3 +237,8 @@ def test_routes_are_added_listed_paused_and_removed(isocenter: CommandLine):
     assert (route["name"], route["to"], route["paused"]) == ("night", "READING", True)
     refused = isocenter("route", "add", "x", "--to", "READING", "--if", "colour=red")
     assert (refused.returncode, "body-part, arriving, not colour" in refused.stderr) == (2, True)
+
+
+def test_storage_pack_queues_what_is_complete_where_a_store_packs(isocenter: CommandLine):
+    queued = isocenter("storage", "pack", ISOCENTER_PACK_STORES="main")
+    assert queued.stdout == "0 series queued\n"

@@ -74,6 +74,7 @@ def test_a_wrong_secret_is_not_repeated():
         ({"http_port": 2575}, "port"),
         ({"dicom_tls_key": "key.pem"}, "together"),
         ({"http_tls_certificate": "chain.pem"}, "together"),
+        ({"pack_stores": "main,elsewhere"}, "pack_stores names the store elsewhere"),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(document: dict[str, object], told: str):

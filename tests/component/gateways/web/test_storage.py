@@ -32,6 +32,9 @@ def test_damage_is_shown_alarms_on_the_exam_and_can_be_given_up(hospital: Hospit
         "impossible": 0,
         "series_due": 0,
     }
+    packs = {"packs": 0, "members": 0, "size_bytes": 0, "series_due": 0}
+    assert program.get("/api/storage").json()["packs"] == packs
+    assert "Packs" not in page.text  # nobody packs here
     number = hospital.order(1)
     hospital.scan(number, 1)
     hospital.quiet()

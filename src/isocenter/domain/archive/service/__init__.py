@@ -22,7 +22,7 @@ from isocenter.domain.archive.service.notes import (
 from isocenter.domain.archive.service.rejection import reject, settle_awaited
 from isocenter.domain.archive.service.restoration import rejections, restore
 from isocenter.domain.archive.service.selection import growth, locate_between
-from isocenter.domain.archive.service.sweeping import sweep, unreferenced
+from isocenter.domain.archive.service.sweeping import forget_spared, sweep, unreferenced
 from isocenter.domain.archive.service.verification import damage
 
 __all__ = [
@@ -35,6 +35,8 @@ __all__ = [
     "correct",
     "damage",
     "failure_of",
+    "forget_spared",
+    "forget_spared",
     "growth",
     "locate",
     "locate_between",

@@ -13,7 +13,7 @@ from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.archive import _store_blobs as _store
-from isocenter.domain.archive._store_packs import forget_pack, forget_spared
+from isocenter.domain.archive import _store_packs
 from isocenter.domain.archive.model import InstanceIdentity, NotAnInstance, identify
 from isocenter.domain.archive.service.description import describe_file
 from isocenter.infra.blobs import BlobMissing, BlobStore, StoredBlob
@@ -38,15 +38,23 @@ def unreferenced(tx: Tx, blob_keys: Sequence[str]) -> list[str]:
     return _store.unreferenced(tx, blob_keys)
 
 
+def forget_spared(tx: Tx, actor: Actor, *, older_than: datetime) -> None:
+    """Spare packs that were never checked, and blobs that were packed, no longer than that.
+
+    Commit it before ``sweep``: whoever is still checking such a pack must know before it goes.
+    """
+    authorize(actor, Action.STUDY_STORE)
+    _store_packs.forget_spared(tx, older_than=older_than)
+
+
 def sweep(tx: Tx, actor: Actor, blobs: BlobStore, *, older_than: datetime, now: datetime) -> int:
     """How many blobs were removed: those written before ``older_than`` that no row names.
 
     Between bytes and commit a blob is unreferenced by design: ``older_than`` must lie further back
-    than any admission takes; a day is the rule. What holds an image that the archive does not hold
-    otherwise stays, and is noted as an orphan.
+    than any admission takes; a day is the rule. ``forget_spared`` goes before. What holds an image
+    that the archive does not hold otherwise stays, and is noted as an orphan.
     """
     authorize(actor, Action.STUDY_STORE)
-    forget_spared(tx, older_than=older_than)
     _store.forget_adopted_orphans(tx)
     orphans = _store.count_orphans(tx)
     removed = 0
@@ -57,7 +65,7 @@ def sweep(tx: Tx, actor: Actor, blobs: BlobStore, *, older_than: datetime, now: 
             if identity is None:
                 blobs.delete(key)
                 if is_pack(key):
-                    forget_pack(tx, key)
+                    _store_packs.forget_pack(tx, key)
                 removed += 1
             else:
                 _store.note_orphan(tx, key, identity, now=now)
