@@ -36,7 +36,6 @@ __all__ = [
     "damage",
     "failure_of",
     "forget_spared",
-    "forget_spared",
     "growth",
     "locate",
     "locate_between",
