@@ -12,6 +12,18 @@ from tests.e2e.hl7_peers import ResultReceiver
 from tests.e2e.product import Product
 
 ROOT = Path(__file__).parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = (
+    "--no-sandbox",
+    # The workspace draws with WebGL: by the processor, whatever the machine has.
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +78,15 @@ def dcmtk() -> None:
     for program in ("findscu", "storescu", "echoscu", "dcmodify"):
         if shutil.which(program) is None:
             pytest.skip(f"DCMTK's {program} is not here")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """The one browser of a process: the driver runs but once in it."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not CHROMIUM.exists():
+        pytest.skip("chromium is not installed")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
+        yield browser
+        browser.close()

@@ -17,17 +17,6 @@ from tests.e2e.product import Product
 
 HEAD = "ct_head_philips_2mm_jpegls"
 SEGMENTED = "dcmqi_ct_seg_sr/data/segmentations"
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 WAIT_MS = 60_000  # the processor draws, and others may need it, too
 PET_CT = "2.25.70001"
 PRIOR = "2.25.70002"
@@ -133,11 +122,11 @@ def pet_ct(folder: Path, head: list[Path]) -> Iterator[bytes]:
 
 @pytest.fixture(scope="module")
 def reader(
-    viewer_site: ViewerSite, testdata: Path, tmp_path_factory: pytest.TempPathFactory
+    viewer_site: ViewerSite,
+    chromium,
+    testdata: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Reader]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.exists():
-        pytest.skip("chromium is not installed")
     archive = Product(
         tmp_path_factory.mktemp("archive"),
         ISOCENTER_CROSS_ORIGINS=viewer_site.url,
@@ -150,10 +139,9 @@ def reader(
             archive.cli("user", "add", user, "--role", role)
         store(archive, testdata / "dicom")
         viewer_site.configure(f"{archive.url}/dicomweb", archive.token("ada"))
-        with playwright.sync_playwright() as running:
-            browser = running.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
-            yield Reader(browser, viewer_site, archive)
-            browser.close()
+        reading = Reader(chromium, viewer_site, archive)
+        yield reading
+        reading.page.close()
     finally:
         archive.stop()
 

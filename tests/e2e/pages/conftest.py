@@ -14,19 +14,6 @@ from isocenter.app.subscriptions import router
 from isocenter.infra.db import Database
 from tests.hospital import PASSWORD, Hospital
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = (
-    "--no-sandbox",
-    # The workspace draws with WebGL: by the processor, whatever the machine has.
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
 
 class Site:
     """A hospital that answers on a port."""
@@ -68,17 +55,6 @@ def site(make_database: Callable[..., Database], tmp_path: Path) -> Iterator[Sit
     yield made
     made.stop()
     made.hospital.pool.close()
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not CHROMIUM.exists():
-        pytest.skip("chromium is not installed")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

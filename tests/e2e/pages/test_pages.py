@@ -100,7 +100,7 @@ def test_a_technologist_matches_images_with_their_exam(site, open_page):
     study_uid = site.hospital.scan("I0000OO1", 1)
     page = open_page("tom")
     page.get_by_role("link", name="Reconciliation", exact=True).first.click()
-    page.get_by_role("link", name="Match").click()
+    page.get_by_role("link", name="Decide").click()
     candidate = page.locator(".candidate", has_text=number)
     candidate.get_by_label("Reason").fill("called the scanner")
     candidate.get_by_role("button", name=f"Match to {number}").click()
