@@ -10,14 +10,16 @@ import hl7
 VT, FS_CR = b"\x0b", b"\x1c\r"
 
 
-def send(port: int, message: bytes, *, chunk_bytes: int | None = None) -> list[bytes]:
+def send(
+    port: int, message: bytes, *, chunk_bytes: int | None = None, answers: int = 1
+) -> list[bytes]:
     """Send one framed message over a connection of its own; return what comes back."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         frame = VT + message + FS_CR
         step = chunk_bytes or len(frame)
         for start in range(0, len(frame), step):
             connection.sendall(frame[start : start + step])
-        return read_frames(connection, count=1)
+        return read_frames(connection, count=answers)
 
 
 def read_frames(connection: socket.socket, *, count: int, quiet_s: float = 0.3) -> list[bytes]:
