@@ -25,6 +25,7 @@ def test_the_queue_is_worked_by_keyboard(site, open_page):
     page.keyboard.press("h")
     expect(page.get_by_role("dialog")).to_contain_text("Let these images rest")
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
     page.keyboard.press("m")
     page.keyboard.press("1")  # a reason is asked for before anything happens
     page.keyboard.type("called the scanner")

@@ -141,7 +141,10 @@ document.addEventListener("keydown", (event) => {
   else {
     const link = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
     if (!link) return;
-    link.click();
+    // What is still missing is asked for at once, so that what is typed next goes there.
+    const missing = link.type === "submit" && link.form?.querySelector("input:invalid, select:invalid, textarea:invalid");
+    if (missing) missing.focus();
+    else link.click();
   }
   event.preventDefault();
 });
