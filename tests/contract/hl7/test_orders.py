@@ -1,6 +1,7 @@
 """Every order control over the wire, and what is answered about each order."""
 
 import time
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -85,6 +86,13 @@ def as_placer(message: bytes) -> bytes:
     return message.replace(b"|EHR|HOSPITAL|", b"|PLACER|HOSPITAL|")
 
 
+def seconds_later(message: bytes) -> bytes:
+    """The message said after what was said within the same second: its times tell no less."""
+    stamp = message.split(b"|")[6]
+    said = datetime.strptime(stamp.decode(), "%Y%m%d%H%M%S") + timedelta(seconds=2)
+    return message.replace(stamp, said.strftime("%Y%m%d%H%M%S").encode())
+
+
 def with_status(status: str):
     def edit(message: bytes) -> bytes:
         lines = message.decode().split("\r")
@@ -166,7 +174,7 @@ def test_a_placer_that_wants_to_know_is_told_what_became_of_each_order(talk):
     for control, followed, status in [*told, ("DC", "DR", "DC"), ("CA", "CR", "DC")]:
         orc = talk(control, "R1", **edits).segment("ORC")
         assert (str(orc[1]), str(orc[5])) == (followed, status), control
-    refused = talk("XO", "R1", **edits)
+    refused = talk("XO", "R1", edit=lambda message: seconds_later(as_placer(message)))
     assert (code(refused), str(refused.segment("ORC")[1])) == ("AE", "UX")
     unknown = talk("CA", "NONE", **edits)
     assert (code(unknown), str(unknown.segment("ORC")[1])) == ("AE", "UC")
