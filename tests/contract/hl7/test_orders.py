@@ -89,7 +89,7 @@ def as_placer(message: bytes) -> bytes:
 def seconds_later(message: bytes) -> bytes:
     """The message said after what was said within the same second: its times tell no less."""
     stamp = message.split(b"|")[6]
-    said = datetime.strptime(stamp.decode(), "%Y%m%d%H%M%S") + timedelta(seconds=2)
+    said = datetime.strptime(stamp.decode(), "%Y%m%d%H%M%S").astimezone() + timedelta(seconds=2)
     return message.replace(stamp, said.strftime("%Y%m%d%H%M%S").encode())
 
 
