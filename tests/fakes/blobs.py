@@ -46,6 +46,17 @@ class ObservedStore:
         self.after_commit()
         return stored
 
+    def make_durable(self, writers: list[Any], keys: list[str]) -> None:
+        self.counts["make_durable"] += 1
+        try:
+            self.before("commit_all")
+        except BaseException:
+            for each in writers:
+                each.abort()
+            raise
+        self._store.make_durable([each.inner for each in writers], keys)
+        self.after_commit()
+
 
 class _ObservedWriter:
     def __init__(self, store: ObservedStore, inner: BlobWriter) -> None:
@@ -62,6 +73,9 @@ class _ObservedWriter:
 
     def commit(self) -> StoredBlob:
         return self._store.commit_all([self])[0]
+
+    def stored(self, key: str) -> StoredBlob:
+        return self.inner.stored(key)
 
     def abort(self) -> None:
         self.inner.abort()

@@ -36,6 +36,18 @@ def new_id() -> str:
     return f"{value:032x}"
 
 
+def marked_id(count: int, mark: str) -> str:
+    """As ``new_id``, with the last 12 digits given; a repeated ``count`` may repeat an identifier.
+
+    Whoever counts up under a mark of its own makes identifiers that are unique without chance.
+
+    Standard: RFC 9562 5.7, 6.2 (a counter in place of random bits)
+    """
+    milliseconds = time.time_ns() // 1_000_000 & ((1 << 48) - 1)
+    high, low = count >> 14 & 0xFFF, count & 0x3FFF
+    return f"{milliseconds:012x}7{high:03x}{0x8000 | low:04x}{mark}"
+
+
 def new_token(entropy_bytes: int = 32) -> str:
     """A secret that cannot be guessed, in URL-safe characters: ``entropy_bytes`` of randomness."""
     return secrets.token_urlsafe(entropy_bytes)

@@ -13,6 +13,7 @@ from isocenter.app.dicom_queries import queries, retrieval
 from isocenter.app.host_names import resolve
 from isocenter.app.runtime import Runtime, listening, opened, until_stopped
 from isocenter.app.settings import Settings
+from isocenter.app.shelves import ShelfRegistrar
 from isocenter.app.tls_contexts import server_context
 from isocenter.domain.access.model import Actor
 from isocenter.domain.archive import service as archive
@@ -38,6 +39,7 @@ async def _serve(runtime: Runtime) -> None:
         queries=queries(runtime),
         retrieve=retrieval(runtime),
         normalized=normalized_classes(runtime),
+        register=ShelfRegistrar(runtime),
     )
     server = DimseServer(frozenset({settings.ae_title}), ports, _limits(settings))
     with listening("DICOM", settings.bind, settings.dicom_port):

@@ -10,6 +10,7 @@ from isocenter.app.evidence import EvidenceWriter
 from isocenter.app.expectations import expectations
 from isocenter.app.guarding import settle_conditions
 from isocenter.app.housekeeping import house_jobs
+from isocenter.app.shelves import shelf_job
 from isocenter.app.interface_jobs import interface_jobs
 from isocenter.app.jobs import Job, run_jobs
 from isocenter.app.keeping import Keeper
@@ -154,6 +155,7 @@ def _jobs(runtime: Runtime) -> list[Job]:
         *workitem_jobs(runtime),
         Job("settle_conditions", _CONDITIONS_S, lambda: settle_conditions(runtime)),
         *house_jobs(runtime),
+        shelf_job(runtime),
     ]
 
 

@@ -20,10 +20,17 @@ from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.ports import Caller, Grant, IdentityRefused, Policy
 from isocenter.gateways.dimse.receive_buffer import ReceiveBuffer
 from isocenter.gateways.dimse.services import MessageService, Receiver
+from isocenter.gateways.dimse.settling import Settling
 from isocenter.infra.log import get_logger
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.dimse.fragments import CommandReceived, MessageReader, send_message
-from isocenter.standards.dicom.dimse.messages import CCancelRequest, Command, Request, Response
+from isocenter.standards.dicom.dimse.messages import (
+    CCancelRequest,
+    Command,
+    CStoreRequest,
+    Request,
+    Response,
+)
 from isocenter.standards.dicom.dimse.status import Category, category_of
 from isocenter.standards.dicom.query_retrieve import answer_information
 from isocenter.standards.dicom.ul import connection as ul
@@ -100,8 +107,10 @@ class Association(asyncio.BufferedProtocol):
         self._buffer = ReceiveBuffer(shared.limits.receive_buffer_bytes_max)
         self._reader = MessageReader()
         self._receiver: Receiver | None = None
+        self._stores = False
         self._service_of: dict[int, MessageService] = {}
         self._outstanding = 0
+        self._settling = Settling(self.loop, shared.limits.settle_timeout_s, self._after_operation)
         self._cancels: dict[int, Callable[[], None]] = {}
         self._awaited: dict[int, asyncio.Future[Response | None]] = {}
         self._message_ids = count(1)
@@ -217,6 +226,14 @@ class Association(asyncio.BufferedProtocol):
             self._cancels.pop(response.message_id_being_responded_to, None)
             self._outstanding -= 1
             self._after_operation()
+
+    def unsettled(self, hurry: Callable[[], None]) -> None:
+        """An object was answered that is not visible; ``hurry`` is called when that is awaited."""
+        self._settling.begin(hurry)
+
+    def settled(self) -> None:
+        """One of these objects is visible."""
+        self._settling.end()
 
     def next_message_id(self) -> int:
         """A message ID for a request of ours."""
@@ -356,8 +373,7 @@ class Association(asyncio.BufferedProtocol):
                 elif self._receiver is not None:
                     self._receiver.write(event.data)
                     if event.is_last:
-                        receiver, self._receiver = self._receiver, None
-                        receiver.finish()
+                        self._finish(self._receiver)
                         self._throttle()
         except RemoteProtocolError as error:
             _log.warning("message_malformed", **self._names(), error_code=str(error))
@@ -375,10 +391,17 @@ class Association(asyncio.BufferedProtocol):
         self._outstanding += 1
         service = self._service_of[context_id]
         self._receiver = service.begin(self, self._connection.contexts[context_id], command)
+        self._stores = isinstance(command, CStoreRequest)
         if not command.has_data_set and self._receiver is not None:
-            receiver, self._receiver = self._receiver, None
-            receiver.finish()
+            self._finish(self._receiver)
         self._observe_timers()
+
+    def _finish(self, receiver: Receiver) -> None:
+        self._receiver = None
+        if self._stores:
+            receiver.finish()
+        else:
+            self._settling.then(receiver.finish)
 
     def _on_response(self, response: Response) -> None:
         # A data set that comes with it is nobody's: no receiver is set, so it passes unread.
@@ -400,6 +423,9 @@ class Association(asyncio.BufferedProtocol):
             self._paused = False
             self._transport.resume_reading()
         if self._release_pending and self._outstanding <= 0 and self.is_established:
+            if not self._settling.is_done:
+                self._settling.press()
+                return
             self._release_pending = False
             _log.info("association_released", **self._names())
             self._connection.release_response()

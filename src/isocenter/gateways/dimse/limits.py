@@ -20,6 +20,10 @@ class Limits:
         header_bytes: how much of an object is kept in memory to read its header without its file.
         header_reread_bytes_max: how much is read back when the header is longer than that.
         batch_instances_max: instances that share one commit.
+        gather_s: how long instances are collected for that commit, once their senders are answered.
+        unsettled_instances_max: instances that may be answered and not visible; more wait.
+        settle_timeout_s: how long a release and other operations of an association wait for what it
+            stored to be visible.
         free_bytes_min: storage below which objects are refused as out of resources.
         artim_timeout_s: for the association request, and for the peer to close.
         idle_timeout_s: without any message under way.
@@ -47,6 +51,9 @@ class Limits:
     header_bytes: int = 1 << 16
     header_reread_bytes_max: int = 16 << 20
     batch_instances_max: int = 64
+    gather_s: float = 0.03
+    unsettled_instances_max: int = 256
+    settle_timeout_s: float = 5.0
     free_bytes_min: int = 1 << 30
     artim_timeout_s: float = 30.0
     idle_timeout_s: float = 600.0

@@ -103,7 +103,8 @@ class Admit(Protocol):
 
     Called in the admission thread with objects whose bytes are durable.
 
-    Success is answered to the senders only after this has returned. A bad object is refused by its
+    Success is answered to the senders after this has returned, unless the object lies on a shelf:
+    then it is tried again until it succeeds. A bad object is refused by its
     outcome and does not fail the others. An ``IsocenterError`` fails the batch: when the database
     or the storage is away or busy all senders are told so; otherwise each object is tried alone, so
     that one never harms another.
@@ -111,6 +112,25 @@ class Admit(Protocol):
 
     def __call__(self, batch: Sequence[Arrival], /) -> Sequence[Admission]:
         """One outcome per object, in order."""
+        ...
+
+
+class ShelfRegister(Protocol):
+    """Makes shelves known to whoever takes in what a process left on them, and commits that.
+
+    Called in the admission thread. Raises ``IsocenterError`` when the database is away.
+    """
+
+    def open(self, directory: str, mark: str) -> None:
+        """From now on whatever is put there will be taken in, by somebody."""
+        ...
+
+    def renew(self, marks: Sequence[str]) -> None:
+        """Their owner is alive."""
+        ...
+
+    def close(self, marks: Sequence[str]) -> None:
+        """Nothing is left to be done there."""
         ...
 
 

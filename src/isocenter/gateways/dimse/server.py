@@ -15,7 +15,14 @@ from isocenter.gateways.dimse.association import Association, Shared
 from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.n_services import NormalizedService
 from isocenter.gateways.dimse.outgoing_processes import TranscodingProcesses
-from isocenter.gateways.dimse.ports import Admit, NormalizedClass, Policy, Query, Retrieve
+from isocenter.gateways.dimse.ports import (
+    Admit,
+    NormalizedClass,
+    Policy,
+    Query,
+    Retrieve,
+    ShelfRegister,
+)
 from isocenter.gateways.dimse.query import FindService
 from isocenter.gateways.dimse.retrieve import RetrieveService
 from isocenter.gateways.dimse.services import EchoService
@@ -42,6 +49,7 @@ class Ports:
         queries: by SOP class UID of the information model, such as ``query.STUDY_ROOT_FIND``.
         normalized: SOP classes of DIMSE-N by their UID.
         retrieve: plans C-MOVE and C-GET; without it they are not offered.
+        register: of shelves; without it every object waits for its transaction.
     """
 
     policy: Policy
@@ -51,6 +59,7 @@ class Ports:
     queries: Mapping[str, Query] = field(default_factory=lambda: MappingProxyType({}))
     normalized: Mapping[str, NormalizedClass] = field(default_factory=lambda: MappingProxyType({}))
     retrieve: Retrieve | None = None
+    register: ShelfRegister | None = None
 
 
 class DimseServer:
@@ -87,7 +96,9 @@ class DimseServer:
             reuse_port: let other processes listen on the same port.
         """
         limits, ports = self._limits, self._ports
-        self._admission = AdmissionQueue(ports.store, ports.admit, ports.clock, limits)
+        self._admission = AdmissionQueue(
+            ports.store, ports.admit, ports.clock, limits, ports.register
+        )
         self._normalized = NormalizedService(ports.normalized, limits)
         self._find = FindService(ports.queries, limits, self._normalized)
         self._processes = TranscodingProcesses()

@@ -12,7 +12,8 @@ from typing import Final
 
 from isocenter.errors import IsocenterError
 from isocenter.gateways.dimse import metrics
-from isocenter.gateways.dimse.admission import AdmissionQueue, Answer, Finished
+from isocenter.gateways.dimse.admission import AdmissionQueue
+from isocenter.gateways.dimse.admission_entries import Answer, Finished
 from isocenter.gateways.dimse.association import Association
 from isocenter.gateways.dimse.limits import Limits
 from isocenter.gateways.dimse.ports import Grant, Service
@@ -138,7 +139,7 @@ class _ObjectReceiver:
     def finish(self) -> None:
         """Hands the object over to be admitted."""
         if self._failure is not None:
-            self._answer(self._failure)
+            self._answer(self._failure, False)
             return
         request = self._request
         self._service.admission.submit(
@@ -153,6 +154,7 @@ class _ObjectReceiver:
                 dataset_offset=self._dataset_offset,
                 dataset_bytes=self._dataset_bytes,
                 answered=self._answer,
+                admitted=self._association.settled,
             )
         )
 
@@ -173,7 +175,9 @@ class _ObjectReceiver:
         self._header_room = 0
         self._writer.abort()
 
-    def _answer(self, answer: Answer) -> None:
+    def _answer(self, answer: Answer, admitted_later: bool) -> None:  # noqa: FBT001 - a callback
+        if admitted_later:
+            self._association.unsettled(self._service.admission.hurry)
         metrics.instances(answer.status).inc()
         if answer.status == Status.SUCCESS:
             metrics.INSTANCE_BYTES.inc(self._dataset_bytes)

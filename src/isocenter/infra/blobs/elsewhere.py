@@ -14,7 +14,7 @@ from typing import BinaryIO, Final, Protocol, TypeVar
 
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.blobs.several import SeveralStores, store_of
-from isocenter.infra.blobs.store import BlobWriter, Chunk, StoredBlob
+from isocenter.infra.blobs.store import BlobWriter, Chunk, Shelf, StoredBlob
 
 R = TypeVar("R")
 _REMEMBERED_S: Final = 60.0
@@ -72,6 +72,18 @@ class ReadsElsewhere:
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
         """As ``commit`` of each."""
         return self._stores.commit_all(writers)
+
+    def new_shelf(self) -> Shelf:
+        """Where blobs of the current store can be put so that they are found by their place."""
+        return self._stores.new_shelf()
+
+    def make_durable(self, writers: Sequence[BlobWriter], keys: Sequence[str]) -> None:
+        """The first half of ``commit_all``, under keys of a shelf."""
+        self._stores.make_durable(writers, keys)
+
+    def keys_on(self, shelf: Shelf) -> list[str]:
+        """The keys of all blobs that were put on the shelf."""
+        return self._stores.keys_on(shelf)
 
     def put(self, data: Chunk) -> StoredBlob:
         """Store ``data`` as one blob of the current store."""

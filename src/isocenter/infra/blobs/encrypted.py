@@ -43,7 +43,7 @@ from isocenter.infra.blobs.sealed_header import (
     is_sealed,
     nonce_of,
 )
-from isocenter.infra.blobs.store import BlobStore, BlobWriter, Chunk, StoredBlob
+from isocenter.infra.blobs.store import BlobStore, BlobWriter, Chunk, Shelf, StoredBlob
 
 _DATA_KEY_BYTES: Final = 32
 _FLUSH_BYTES: Final = 4 * CHUNK_BYTES
@@ -140,14 +140,18 @@ class EncryptedWriter:
         """Write what is still waiting: nothing may follow."""
         self._seal(max(len(self._waiting) - 1, 0) // CHUNK_BYTES, rest=True)
 
-    def stored(self, blob: StoredBlob) -> StoredBlob:
+    def stored(self, key: str) -> StoredBlob:
         """The blob as its readers know it."""
+        return self.as_read(self.inner.stored(key))
+
+    def as_read(self, blob: StoredBlob) -> StoredBlob:
+        """``blob`` with the size and the digest of the content."""
         return StoredBlob(blob.key, self._size_bytes, self._digest.digest())
 
     def commit(self) -> StoredBlob:
         """Make all bytes durable and readable under a new key."""
         self.finish()
-        return self.stored(self.inner.commit())
+        return self.as_read(self.inner.commit())
 
     def abort(self) -> None:
         """Forget the bytes; does nothing after ``commit`` or another ``abort``."""
@@ -185,16 +189,21 @@ class EncryptedStore:
 
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
         """As ``commit`` of each, all or none."""
-        ours = [cast("EncryptedWriter", each) for each in writers]
-        try:
-            for each in ours:
-                each.finish()
-        except BaseException:
-            for each in ours:
-                each.abort()
-            raise
-        blobs = self.inner.commit_all([each.inner for each in ours])
-        return [each.stored(blob) for each, blob in zip(ours, blobs, strict=True)]
+        blobs = self.inner.commit_all(_finished(writers))
+        ours = (cast("EncryptedWriter", each) for each in writers)
+        return [each.as_read(blob) for each, blob in zip(ours, blobs, strict=True)]
+
+    def new_shelf(self) -> Shelf:
+        """Where blobs can be put so that they are found again by their place alone."""
+        return self.inner.new_shelf()
+
+    def make_durable(self, writers: Sequence[BlobWriter], keys: Sequence[str]) -> None:
+        """The first half of ``commit_all``, under keys of a shelf."""
+        self.inner.make_durable(_finished(writers), keys)
+
+    def keys_on(self, shelf: Shelf) -> list[str]:
+        """The keys of all blobs that were put on the shelf."""
+        return self.inner.keys_on(shelf)
 
     def put(self, data: Chunk) -> StoredBlob:
         """Store ``data`` as one blob."""
@@ -300,6 +309,19 @@ class EncryptedStore:
         with self._lock:
             self._keys, self._loaded_at_s = keys, time.monotonic()
         return keys
+
+
+def _finished(writers: Sequence[BlobWriter]) -> list[BlobWriter]:
+    """The inner writers, with everything written; all aborted when one fails."""
+    ours = [cast("EncryptedWriter", each) for each in writers]
+    try:
+        for each in ours:
+            each.finish()
+    except BaseException:
+        for each in ours:
+            each.abort()
+        raise
+    return [each.inner for each in ours]
 
 
 class _Opened(io.RawIOBase):

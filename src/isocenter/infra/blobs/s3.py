@@ -24,6 +24,7 @@ from isocenter.infra.blobs.store import (
     BlobMissing,
     BlobWriter,
     Chunk,
+    Shelf,
     StorageUnavailable,
     StoredBlob,
     checked,
@@ -31,6 +32,7 @@ from isocenter.infra.blobs.store import (
     new_key,
     new_pack_key,
     new_shard,
+    new_shelf,
 )
 from isocenter.infra.clock import utc_now
 
@@ -77,7 +79,11 @@ class S3Writer:
         """Forget the bytes; does nothing after ``commit`` or another ``abort``."""
         self._spool.close()
 
-    def send(self, client: Client, key: str) -> StoredBlob:
+    def stored(self, key: str) -> StoredBlob:
+        """What is known of the bytes that were sent under ``key``."""
+        return StoredBlob(key, self._size_bytes, self._digest.digest())
+
+    def send(self, client: Client, key: str) -> None:
         """Upload under ``key``; in several parts when large."""
         if self._spool.closed:
             raise StorageUnavailable("this blob was committed or aborted before")
@@ -87,7 +93,6 @@ class S3Writer:
                 obstore.put(client, key, self._spool.read(), use_multipart=False)
             else:
                 obstore.put(client, key, self._spool, chunk_size=_PART_BYTES)
-        return StoredBlob(key, self._size_bytes, self._digest.digest())
 
 
 class S3Store:
@@ -140,21 +145,38 @@ class S3Store:
             new_key(now, shard) if each.packs_of is None else new_pack_key(each.packs_of)
             for each in ours
         ]
+        self.make_durable(writers, keys)
+        return [each.stored(key) for each, key in zip(ours, keys, strict=True)]
+
+    def new_shelf(self) -> Shelf:
+        """Where blobs can be put so that they are found again by their place alone."""
+        return new_shelf(utc_now())
+
+    def make_durable(self, writers: Sequence[BlobWriter], keys: Sequence[str]) -> None:
+        """The first half of ``commit_all``, under keys of a shelf; several uploads at a time."""
+        ours = [cast("S3Writer", each) for each in writers]
         if len(ours) == 1:
-            outcomes = [_outcome(self._client, ours[0], keys[0])]
+            failures = [_failure(self._client, ours[0], keys[0])]
         else:
             jobs = [
-                self._uploads.submit(_outcome, self._client, each, key)
+                self._uploads.submit(_failure, self._client, each, key)
                 for each, key in zip(ours, keys, strict=True)
             ]
-            outcomes = [each.result() for each in jobs]
+            failures = [each.result() for each in jobs]
         for each in ours:
             each.abort()
-        for outcome in outcomes:
-            if isinstance(outcome, IsocenterError):
+        for failure in failures:
+            if failure is not None:
                 self._remove(keys)
-                raise outcome
-        return [each for each in outcomes if isinstance(each, StoredBlob)]
+                raise failure
+
+    def keys_on(self, shelf: Shelf) -> list[str]:
+        """The keys of all blobs that were put on the shelf."""
+        checked(f"{shelf.directory}/{'0' * 32}")
+        with _errors_of_storage():
+            pages = obstore.list(self._client, prefix=f"{shelf.directory}/")  # pyright: ignore[reportUnknownMemberType] - arrow
+            found = [each["path"] for page in pages for each in page]
+        return sorted(key for key in found if shelf.holds(key))
 
     def _remove(self, keys: Sequence[str]) -> None:
         """Take back what was sent; what cannot be is left for the sweeper."""
@@ -273,11 +295,12 @@ class _Ranges(io.RawIOBase):
         return len(data)
 
 
-def _outcome(client: Client, writer: S3Writer, key: str) -> StoredBlob | IsocenterError:
+def _failure(client: Client, writer: S3Writer, key: str) -> IsocenterError | None:
     try:
-        return writer.send(client, key)
+        writer.send(client, key)
     except IsocenterError as error:
         return error
+    return None
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from isocenter.infra.blobs.store import (
     BlobStore,
     BlobWriter,
     Chunk,
+    Shelf,
     StoredBlob,
 )
 
@@ -85,6 +86,22 @@ class SeveralStores:
     def commit_all(self, writers: Sequence[BlobWriter]) -> list[StoredBlob]:
         """As ``commit`` of each, of writers of the current store."""
         return self._prefixed(self._current.commit_all(self._inner(writers)))
+
+    def new_shelf(self) -> Shelf:
+        """Where blobs of the current store can be put so that they are found by their place."""
+        inner = self._current.new_shelf()
+        return Shelf(self._prefix + inner.directory, inner.mark) if self._prefix else inner
+
+    def make_durable(self, writers: Sequence[BlobWriter], keys: Sequence[str]) -> None:
+        """The first half of ``commit_all``, under keys of a shelf of the current store."""
+        bare = [key.rpartition(":")[2] for key in keys]
+        self._current.make_durable(self._inner(writers), bare)
+
+    def keys_on(self, shelf: Shelf) -> list[str]:
+        """The keys of all blobs that were put on the shelf."""
+        store, directory = self._place(shelf.directory)
+        prefix = _prefix(store_of(shelf.directory))
+        return [prefix + key for key in store.keys_on(Shelf(directory, shelf.mark))]
 
     def put(self, data: Chunk) -> StoredBlob:
         """Store ``data`` as one blob of the current store."""
@@ -169,7 +186,13 @@ class _NamedWriter:
 
     def commit(self) -> StoredBlob:
         """Make all bytes durable and readable under a new key."""
-        blob = self.inner.commit()
+        return self._named(self.inner.commit())
+
+    def stored(self, key: str) -> StoredBlob:
+        """What is known of the bytes that were made durable under ``key``."""
+        return self._named(self.inner.stored(key.rpartition(":")[2]))
+
+    def _named(self, blob: StoredBlob) -> StoredBlob:
         return StoredBlob(self._prefix + blob.key, blob.size_bytes, blob.sha256)
 
 

@@ -14,10 +14,11 @@ from datetime import date, datetime
 from typing import BinaryIO, ClassVar, Final, Protocol, TypeAlias
 
 from isocenter.errors import IsocenterError, Kind
-from isocenter.infra.ids import new_id
+from isocenter.infra.ids import marked_id, new_id
 
 Chunk: TypeAlias = bytes | bytearray | memoryview
 
+MARK_DIGITS: Final = 12
 _PACKS: Final = "pk"
 _KEY = re.compile(rf"\d{{4}}/\d\d/\d\d/([0-9a-f]{{2}}|{_PACKS})/[0-9a-f]{{32}}")
 
@@ -60,9 +61,37 @@ class BlobWriter(Protocol):
         """Make all bytes durable and readable under a new key."""
         ...
 
+    def stored(self, key: str) -> StoredBlob:
+        """What is known of the bytes that were made durable under ``key``. Ask once: it ends it."""
+        ...
+
     def abort(self) -> None:
         """Forget the bytes; does nothing after ``commit`` or another ``abort``."""
         ...
+
+
+class Shelf:
+    """A directory of a store and a mark: whoever knows both finds every blob that was put there.
+
+    Keys are made by one process only, one thread at a time; ``MARK_DIGITS`` hexadecimal digits tell
+    them from those of others in the same directory.
+    """
+
+    __slots__ = ("_count", "directory", "mark")
+
+    def __init__(self, directory: str, mark: str) -> None:
+        self.directory = directory
+        self.mark = mark
+        self._count = 0
+
+    def new_key(self) -> str:
+        """A fresh key on this shelf."""
+        self._count += 1
+        return f"{self.directory}/{marked_id(self._count, self.mark)}"
+
+    def holds(self, key: str) -> bool:
+        """Whether the key was made for this shelf."""
+        return key.startswith(f"{self.directory}/") and key.endswith(self.mark)
 
 
 class BlobStore(Protocol):
@@ -77,6 +106,21 @@ class BlobStore(Protocol):
 
         All or none: when one fails, all are aborted and the error is raised.
         """
+        ...
+
+    def new_shelf(self) -> Shelf:
+        """Where blobs can be put so that they are found again by their place alone."""
+        ...
+
+    def make_durable(self, writers: Sequence[BlobWriter], keys: Sequence[str]) -> None:
+        """The first half of ``commit_all``, under keys of a shelf; ``stored`` of each is the rest.
+
+        All or none: when one fails, all are aborted and the error is raised.
+        """
+        ...
+
+    def keys_on(self, shelf: Shelf) -> list[str]:
+        """The keys of all blobs that were put on the shelf."""
         ...
 
     def put(self, data: Chunk) -> StoredBlob:
@@ -128,6 +172,11 @@ def new_pack_key(day: date) -> str:
 def is_pack(key: str) -> bool:
     """Whether this is the key of a pack, with or without a store's name."""
     return key.rpartition(":")[2].split("/")[3:4] == [_PACKS] and "@" not in key
+
+
+def new_shelf(now: datetime) -> Shelf:
+    """A shelf in a shard of the day of ``now``."""
+    return Shelf(f"{now:%Y/%m/%d}/{new_shard()}", secrets.token_hex(MARK_DIGITS // 2))
 
 
 def new_shard() -> str:
