@@ -22,6 +22,8 @@ import { type Prior, showLayers, showMeasurements, showPriors } from "./side.ts"
 import { Strip, type StudyFacts } from "./strip.ts";
 import { type Commands, Toolbar } from "./toolbar.ts";
 import { ToolGroups } from "./toolgroups.ts";
+import { uptake, uptakePicker } from "./uptake.ts";
+import type { SuvKind } from "./suv.ts";
 import {
   type Blend,
   FUSION_COLOURS,
@@ -69,6 +71,7 @@ export class Workspace implements Commands, Host {
   private readonly groups = new ToolGroups();
   private readonly toolbar: Toolbar;
   private readonly history = new History();
+  private readonly uptakes = uptakePicker((kind) => this.uptake(kind));
   private fusion: Fusion | null = null;
   private before: { rows: number; columns: number; sets: (DisplaySet | null)[] } | null = null;
   private priors: Prior[] = [];
@@ -84,6 +87,7 @@ export class Workspace implements Commands, Host {
     this.measurements = new Measurements(facts.may_measure, this.history);
     this.toolbar = new Toolbar(the("tools"), this, facts.may_measure);
     this.toolbar.chosenTool(this.groups.active);
+    this.toolbar.add(this.uptakes.element);
     for (const study of facts.studies)
       this.strip.addStudy(
         study,
@@ -112,6 +116,11 @@ export class Workspace implements Commands, Host {
     showLayers();
     this.rememberDrags();
     showMeasurements(this.measurements, {
+      statistics: (each) =>
+        uptake.tell(
+          each.content.statistics,
+          this.measurements.place(each.measurement_id)?.picture.imageId ?? "",
+        ),
       jump: (id) => void this.jumpTo(id),
       archive: () => void this.archive(),
       where: (each) => this.where(each),
@@ -134,6 +143,7 @@ export class Workspace implements Commands, Host {
     const asked = own.find((each) => each.seriesInstanceUid === wanted);
     const hanging = hang(own);
     this.preferences = await ask<Record<string, unknown>>("/api/preferences").catch(() => ({}));
+    uptake.choose((this.preferences.uptake as SuvKind | undefined) ?? "bw");
     const chosen = this.preferences[this.layoutName(own)] as Layout | undefined;
     const { rows, columns } = chosen ?? hanging;
     const series =
@@ -235,6 +245,7 @@ export class Workspace implements Commands, Host {
     const volume = this.inVolume();
     this.toolbar.offer(pane.presets, volume);
     this.toolbar.layout(this.grid.rows, this.grid.columns);
+    this.uptakes.offer(pane.presets === "PT" ? (pane.picture?.imageId ?? null) : null);
     const why = set ? refusal(set) : "Nothing is shown.";
     this.toolbar.set("planes", volume === "planes", volume !== "" || !why, why);
     const whyNoSolid =
@@ -299,6 +310,13 @@ export class Workspace implements Commands, Host {
       for (const each of this.inVolume() ? this.grid.panes : [pane]) each.window(preset ?? null);
     });
     this.toolbar.window_(String(preset ? index : -1));
+  }
+
+  /** Tell PET in another kind of SUV, from now on and for this user. */
+  private uptake(kind: SuvKind): void {
+    uptake.choose(kind);
+    this.prefer("uptake", kind);
+    this.render();
   }
 
   auto(): void {
