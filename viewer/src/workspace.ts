@@ -2,6 +2,7 @@
 
 import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
+import type { DicomJson } from "./dicom.ts";
 import type { DisplaySet, SeriesFacts } from "./displaysets.ts";
 import { the } from "./dom.ts";
 import { ask, contentsOf, SignedOut, uptakeOfImage } from "./engine.ts";
@@ -17,6 +18,7 @@ import { names, type State } from "./presentation.ts";
 import type { ImageLink } from "./srtree.ts";
 import { seriesOfStudy } from "./nextcase.ts";
 import type { Look, Pane } from "./pane.ts";
+import { isWholeSlide } from "./slide.ts";
 import { presetsFor } from "./presets.ts";
 import { type Prior, showLayers, showMeasurements, showPriors } from "./side.ts";
 import { Strip, type StudyFacts } from "./strip.ts";
@@ -190,6 +192,7 @@ export class Workspace implements Commands, Host {
       const { sets, others } = await contentsOf(this.root, series);
       for (const set of sets) this.measurements.know(set);
       const set = sets.find((each) => each.id === setId) ?? this.following(sets, pane);
+      if (!set && others.some(isWholeSlide) && (await this.showSlide(series, others, pane))) return;
       if (!set && (await showObjects(this, series, others, pane))) {
         for (const each of this.grid.panes) each.viewport?.render();
         return this.refresh();
@@ -207,6 +210,20 @@ export class Workspace implements Commands, Host {
       pane.say(error instanceof Error ? error.message : "The series could not be loaded.");
       this.tell(error);
     }
+  }
+
+  /** Show a whole slide, whose code is loaded for the first one. */
+  private async showSlide(series: SeriesFacts, given: DicomJson[], pane: Pane): Promise<boolean> {
+    const { slideElement } = await import("./slidepane.ts");
+    const { patient_name, patient_id } = this.facts;
+    const patient = [patient_name, patient_id, `${date(series.studyDate)} ${series.studyDescription}`.trim()];
+    const title = `${series.modality} ${series.label}`.trim();
+    const tell = (what: unknown) => this.tell(what);
+    const shown = slideElement({ root: this.root, patient, title, host: pane.element, tell }, given);
+    if (!shown) return false;
+    pane.showDocument(shown);
+    this.refresh();
+    return true;
   }
 
   private following(sets: readonly DisplaySet[], pane: Pane): DisplaySet | undefined {
