@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from isocenter.domain.access.model import Actor, ActorKind
 from isocenter.errors import IsocenterError, Kind
 
 DICOM_PERMISSIONS = frozenset({"store", "find", "move", "get", "worklist", "mpps", "ups"})
@@ -235,11 +234,6 @@ class MessageFilter:
     before: int | None = None
     received_from: datetime | None = None
     received_to: datetime | None = None
-
-
-def asserting_peer(actor: Actor) -> str:
-    """The name of the HL7 peer that acts; '' when somebody else does."""
-    return actor.name if actor.kind is ActorKind.HL7_PEER else ""
 
 
 def check_dicom_peer(peer: DicomPeer) -> None:
