@@ -1,6 +1,7 @@
 // What one viewport can show: the images of a series that belong together, in reading order.
 
 import { type DicomJson, functionalGroup, number, numbers, TAG, text } from "./dicom.ts";
+import { isWholeSlide } from "./slide.ts";
 import { dot, type Gate, gate, normalOf, type Plane, type Vec3 } from "./geometry.ts";
 
 export interface SeriesFacts {
@@ -142,6 +143,7 @@ export function displaySets(series: SeriesFacts, metadata: DicomJson[], root: st
     (each) =>
       number(each, TAG.rows) &&
       !NO_PICTURES.has(text(each, TAG.modality)) &&
+      !isWholeSlide(each) && // tiles are no stack
       !VIDEO.test(text(each, TAG.availableTransferSyntaxUid)),
   );
   const others = metadata.filter((each) => !shown.includes(each));

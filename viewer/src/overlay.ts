@@ -8,6 +8,7 @@ import { calibrationOf } from "./engine.ts";
 import { add, dot, length, letters, opposite, subtract, times, type Vec3 } from "./geometry.ts";
 import type { Pane } from "./pane.ts";
 import { calibrations } from "./toolgroups.ts";
+import { uptake } from "./uptake.ts";
 
 const SCALE_SHARE = 0.25; // of the viewport's width at most
 
@@ -121,11 +122,16 @@ export class Overlay {
     if (!range || this.pane.kind === "solid" || this.pane.set?.coloured) return "";
     // PT is shown in SUV, where the width's "+ 1" of the linear function would be most of the window.
     const exact = this.pane.presets === "PT";
+    const one = this.pane.uptakeRatio;
     const { windowWidth, windowCenter } = exact
-      ? { windowWidth: range.upper - range.lower, windowCenter: (range.upper + range.lower) / 2 }
+      ? {
+          windowWidth: (range.upper - range.lower) * one,
+          windowCenter: ((range.upper + range.lower) / 2) * one,
+        }
       : windowLevel.toWindowLevel(range.lower, range.upper);
     const digits = windowWidth < 20 ? 1 : 0;
-    return `W ${rounded(windowWidth, digits)}  L ${rounded(windowCenter, digits)}`;
+    const unit = exact ? ` ${uptake.unit(this.pane.picture?.imageId ?? "")}` : "";
+    return `W ${rounded(windowWidth, digits)}  L ${rounded(windowCenter, digits)}${unit}`;
   }
 
   private zoom(): string {

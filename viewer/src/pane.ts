@@ -14,6 +14,7 @@ import { directionsOf, turnOf } from "./presentation.ts";
 import { Overlay } from "./overlay.ts";
 import type { Preset } from "./presets.ts";
 import { STACK_GROUP, type ToolGroups } from "./toolgroups.ts";
+import { uptake } from "./uptake.ts";
 import {
   type Blend,
   blendOver,
@@ -294,6 +295,11 @@ export class Pane {
     return image?.preScale?.scalingParameters?.suvbw ? modality : "";
   }
 
+  /** What one unit of the voxels is in what is written beside them: other than 1 for SUV that is not by weight. */
+  get uptakeRatio(): number {
+    return this.presets === "PT" ? uptake.ratio(this.picture?.imageId ?? "") : 1;
+  }
+
   // --- Appearance --------------------------------------------------------------------------------
 
   range(): { lower: number; upper: number } | null {
@@ -309,7 +315,8 @@ export class Pane {
     const { toLowHighRange } = core.utilities.windowLevel;
     const { LINEAR, LINEAR_EXACT } = core.Enums.VOILUTFunctionType;
     const kind = this.presets === "PT" ? LINEAR_EXACT : LINEAR;
-    const range = preset ? toLowHighRange(preset.width, preset.centre, kind) : this.sent;
+    const one = this.uptakeRatio; // presets are in what is shown
+    const range = preset ? toLowHighRange(preset.width / one, preset.centre / one, kind) : this.sent;
     if (range) this.properties({ voiRange: range });
   }
 

@@ -2,10 +2,11 @@
 
 import { h, the } from "./dom.ts";
 import { ask } from "./engine.ts";
-import { date, isMark, nameOf, plural, sentence, summary } from "./format.ts";
+import { date, isMark, nameOf, plural, sentence, type Statistic, summary } from "./format.ts";
 import { layers } from "./layers.ts";
 import type { Measurement, Measurements } from "./measurements.ts";
 import { askForText } from "./textdialog.ts";
+import { uptake } from "./uptake.ts";
 
 export interface Prior {
   study_instance_uid: string;
@@ -64,6 +65,7 @@ export function insertIntoReport(text: string): boolean {
 }
 
 interface ListActions {
+  statistics(measurement: Measurement): Statistic[]; // as they are told on this page
   jump(id: string): void;
   archive(): void;
   where(measurement: Measurement): string;
@@ -118,6 +120,7 @@ export function showMeasurements(measurements: Measurements, actions: ListAction
     );
   };
   measurements.addEventListener("change", render);
+  uptake.addEventListener("change", render);
   host.addEventListener("focusout", () => setTimeout(render));
   render();
 }
@@ -126,7 +129,7 @@ const told = (each: Measurement, actions: ListActions): string =>
   sentence({
     tool: each.tool,
     label: each.label || (each.content.text ?? "").trim(),
-    statistics: each.content.statistics,
+    statistics: actions.statistics(each),
     where: actions.where(each),
   });
 
@@ -148,7 +151,7 @@ function row(
   label.addEventListener("keydown", (event) => {
     if (event.key === "Enter") label.blur();
   });
-  const values = summary(each.tool, each.content.statistics) || (each.content.text ?? "").trim();
+  const values = summary(each.tool, actions.statistics(each)) || (each.content.text ?? "").trim();
   return h(
     "li",
     { "data-measurement": each.measurement_id },

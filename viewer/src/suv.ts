@@ -2,11 +2,13 @@
 // the image's own attributes; where they do not allow it there is no number, but the reason in words.
 
 import { type DicomJson, items, number, TAG, text } from "./dicom.ts";
+import type { Statistic } from "./format.ts";
 
 export interface Uptake {
   bodyWeight: number; // factor from the (rescaled) pixel value to SUVbw in g/ml
   leanBodyMass: number | null;
   bodySurface: number | null;
+  why: { lbm: string; bsa: string }; // why there is no such factor; empty where there is
 }
 export type Suv = { known: true; uptake: Uptake } | { known: false; reason: string };
 export type SuvKind = "bw" | "lbm" | "bsa";
@@ -16,6 +18,22 @@ export const SUV_UNITS: Record<SuvKind, string> = {
   lbm: "SUVlbm g/ml",
   bsa: "SUVbsa cm2/ml",
 };
+
+/** What one SUVbw is in another kind; null where the patient's data do not allow it. */
+export function perBodyWeight(uptake: Uptake, kind: SuvKind): number | null {
+  if (kind === "bw") return 1;
+  const factor = kind === "lbm" ? uptake.leanBodyMass : uptake.bodySurface;
+  return factor === null ? null : factor / uptake.bodyWeight;
+}
+
+/** Statistics by body weight, told in another kind; others as they are. */
+export function inKind(statistics: readonly Statistic[], uptake: Uptake, kind: SuvKind): Statistic[] {
+  const ratio = perBodyWeight(uptake, kind);
+  if (ratio === null) return [...statistics];
+  return statistics.map((each) =>
+    each.unit === SUV_UNITS.bw ? { ...each, value: each.value * ratio, unit: SUV_UNITS[kind] } : each,
+  );
+}
 
 const DAY_S = 86_400;
 
@@ -51,13 +69,28 @@ function injected(drug: DicomJson, scan: number, seriesDate: string): number | n
   return sameDay > scan ? sameDay - DAY_S : sameDay; // injected before midnight
 }
 
-/** Lean body mass in kg by James's formula, as PS3.16 defines SUVlbm; null without size or sex. */
+/** Lean body mass in kg by James's formula, as SUV Type LBM is defined; null without size or sex. PS3.3 C.8.9.1 */
 export function leanBodyMass(weightKg: number, sizeM: number, sex: string): number | null {
   const ratio = weightKg / (sizeM * 100);
   if (!(sizeM > 0)) return null;
   if (sex === "M") return 1.1 * weightKg - 120 * ratio * ratio;
   if (sex === "F") return 1.07 * weightKg - 148 * ratio * ratio;
   return null;
+}
+
+const LEAN_SHARE_MIN = 0.2; // below, the formula is beyond the people whom it was made from
+
+function whyNoLeanMass(weightKg: number, sizeM: number, sex: string): string {
+  if (!(weightKg > 0)) return "The patient's weight is not stated.";
+  if (!(sizeM > 0)) return "The patient's height is not stated.";
+  const mass = leanBodyMass(weightKg, sizeM, sex);
+  if (mass === null) return "The patient's sex is not stated as male or female.";
+  return mass < LEAN_SHARE_MIN * weightKg ? "The formula does not hold for this weight and height." : "";
+}
+
+function whyNoSurface(weightKg: number, sizeM: number): string {
+  if (!(weightKg > 0)) return "The patient's weight is not stated.";
+  return sizeM > 0 ? "" : "The patient's height is not stated.";
 }
 
 /** Body surface in square metres by Du Bois; null without size. */
@@ -71,15 +104,17 @@ export function suvOf(data: DicomJson): Suv {
   const weight = number(data, TAG.patientWeight) ?? 0;
   const size = number(data, TAG.patientSize) ?? 0;
   const sex = text(data, TAG.patientSex);
-  const lean = leanBodyMass(weight, size, sex);
-  const surface = bodySurface(weight, size);
+  const why = { lbm: whyNoLeanMass(weight, size, sex), bsa: whyNoSurface(weight, size) };
+  const lean = why.lbm ? null : leanBodyMass(weight, size, sex);
+  const surface = why.bsa ? null : bodySurface(weight, size);
   const uptake = (bodyWeight: number): Suv => ({
     known: true,
     uptake: {
       bodyWeight,
-      leanBodyMass: lean && weight > 0 ? (bodyWeight * lean) / weight : null,
+      leanBodyMass: lean === null ? null : (bodyWeight * lean) / weight,
       // per gram of body weight becomes per square centimetre of its surface
-      bodySurface: surface && weight > 0 ? (bodyWeight * surface * 10_000) / (weight * 1000) : null,
+      bodySurface: surface === null ? null : (bodyWeight * surface * 10_000) / (weight * 1000),
+      why,
     },
   });
   if (units === "GML") {

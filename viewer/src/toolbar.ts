@@ -328,6 +328,11 @@ export class Toolbar {
     else commands.preset(Number(value));
   }
 
+  /** Put a control of another module beside the windows. */
+  add(control: HTMLElement): void {
+    this.windows.after(control);
+  }
+
   chosenTool(name: string): void {
     for (const [each, made] of this.tools) made.setAttribute("aria-pressed", String(each === name));
   }

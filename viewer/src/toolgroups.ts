@@ -6,6 +6,7 @@ import { calibrated, cardiothoracicRatio, polygonStatistics, vertebraBelow } fro
 import { ENGINE_ID, pixelUnitOf } from "./engine.ts";
 import { type Statistic, statisticsOf, told, TOOL_NAMES } from "./format.ts";
 import { latticeOf } from "./layers.ts";
+import { uptake } from "./uptake.ts";
 
 export const STACK_GROUP = "stacks";
 const PLANES = "planes";
@@ -102,7 +103,7 @@ function ofPolygon(imageId: string, data: Drawn, found: Statistic[]): Statistic[
 }
 
 const textLines = (tool: string) => (data: Drawn, target: string) => {
-  const lines = numbersOf(tool, data, target).map(told);
+  const lines = uptake.tell(numbersOf(tool, data, target), target.replace(/^imageId:/, "")).map(told);
   return data.label ? [data.label, ...lines] : lines;
 };
 

@@ -2,6 +2,7 @@
 
 import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
+import type { DicomJson } from "./dicom.ts";
 import type { DisplaySet, SeriesFacts } from "./displaysets.ts";
 import { the } from "./dom.ts";
 import { ask, contentsOf, SignedOut, uptakeOfImage } from "./engine.ts";
@@ -17,11 +18,14 @@ import { names, type State } from "./presentation.ts";
 import type { ImageLink } from "./srtree.ts";
 import { seriesOfStudy } from "./nextcase.ts";
 import type { Look, Pane } from "./pane.ts";
+import { isWholeSlide } from "./slide.ts";
 import { presetsFor } from "./presets.ts";
 import { type Prior, showLayers, showMeasurements, showPriors } from "./side.ts";
 import { Strip, type StudyFacts } from "./strip.ts";
 import { type Commands, Toolbar } from "./toolbar.ts";
 import { ToolGroups } from "./toolgroups.ts";
+import { uptake, uptakePicker } from "./uptake.ts";
+import type { SuvKind } from "./suv.ts";
 import {
   type Blend,
   FUSION_COLOURS,
@@ -69,6 +73,7 @@ export class Workspace implements Commands, Host {
   private readonly groups = new ToolGroups();
   private readonly toolbar: Toolbar;
   private readonly history = new History();
+  private readonly uptakes = uptakePicker((kind) => this.uptake(kind));
   private fusion: Fusion | null = null;
   private before: { rows: number; columns: number; sets: (DisplaySet | null)[] } | null = null;
   private priors: Prior[] = [];
@@ -84,6 +89,7 @@ export class Workspace implements Commands, Host {
     this.measurements = new Measurements(facts.may_measure, this.history);
     this.toolbar = new Toolbar(the("tools"), this, facts.may_measure);
     this.toolbar.chosenTool(this.groups.active);
+    this.toolbar.add(this.uptakes.element);
     for (const study of facts.studies)
       this.strip.addStudy(
         study,
@@ -112,6 +118,11 @@ export class Workspace implements Commands, Host {
     showLayers();
     this.rememberDrags();
     showMeasurements(this.measurements, {
+      statistics: (each) =>
+        uptake.tell(
+          each.content.statistics,
+          this.measurements.place(each.measurement_id)?.picture.imageId ?? "",
+        ),
       jump: (id) => void this.jumpTo(id),
       archive: () => void this.archive(),
       where: (each) => this.where(each),
@@ -134,6 +145,7 @@ export class Workspace implements Commands, Host {
     const asked = own.find((each) => each.seriesInstanceUid === wanted);
     const hanging = hang(own);
     this.preferences = await ask<Record<string, unknown>>("/api/preferences").catch(() => ({}));
+    uptake.choose((this.preferences.uptake as SuvKind | undefined) ?? "bw");
     const chosen = this.preferences[this.layoutName(own)] as Layout | undefined;
     const { rows, columns } = chosen ?? hanging;
     const series =
@@ -180,6 +192,7 @@ export class Workspace implements Commands, Host {
       const { sets, others } = await contentsOf(this.root, series);
       for (const set of sets) this.measurements.know(set);
       const set = sets.find((each) => each.id === setId) ?? this.following(sets, pane);
+      if (!set && others.some(isWholeSlide) && (await this.showSlide(series, others, pane))) return;
       if (!set && (await showObjects(this, series, others, pane))) {
         for (const each of this.grid.panes) each.viewport?.render();
         return this.refresh();
@@ -197,6 +210,20 @@ export class Workspace implements Commands, Host {
       pane.say(error instanceof Error ? error.message : "The series could not be loaded.");
       this.tell(error);
     }
+  }
+
+  /** Show a whole slide, whose code is loaded for the first one. */
+  private async showSlide(series: SeriesFacts, given: DicomJson[], pane: Pane): Promise<boolean> {
+    const { slideElement } = await import("./slidepane.ts");
+    const { patient_name, patient_id } = this.facts;
+    const patient = [patient_name, patient_id, `${date(series.studyDate)} ${series.studyDescription}`.trim()];
+    const title = `${series.modality} ${series.label}`.trim();
+    const tell = (what: unknown) => this.tell(what);
+    const shown = slideElement({ root: this.root, patient, title, host: pane.element, tell }, given);
+    if (!shown) return false;
+    pane.showDocument(shown);
+    this.refresh();
+    return true;
   }
 
   private following(sets: readonly DisplaySet[], pane: Pane): DisplaySet | undefined {
@@ -235,6 +262,7 @@ export class Workspace implements Commands, Host {
     const volume = this.inVolume();
     this.toolbar.offer(pane.presets, volume);
     this.toolbar.layout(this.grid.rows, this.grid.columns);
+    this.uptakes.offer(pane.presets === "PT" ? (pane.picture?.imageId ?? null) : null);
     const why = set ? refusal(set) : "Nothing is shown.";
     this.toolbar.set("planes", volume === "planes", volume !== "" || !why, why);
     const whyNoSolid =
@@ -299,6 +327,13 @@ export class Workspace implements Commands, Host {
       for (const each of this.inVolume() ? this.grid.panes : [pane]) each.window(preset ?? null);
     });
     this.toolbar.window_(String(preset ? index : -1));
+  }
+
+  /** Tell PET in another kind of SUV, from now on and for this user. */
+  private uptake(kind: SuvKind): void {
+    uptake.choose(kind);
+    this.prefer("uptake", kind);
+    this.render();
   }
 
   auto(): void {

@@ -1,7 +1,7 @@
 // Numbers computed apart from this code (Python), from the attributes below.
 import { describe, expect, it } from "vitest";
 import type { DicomJson } from "../src/dicom.ts";
-import { bodySurface, leanBodyMass, moment, suvOf } from "../src/suv.ts";
+import { bodySurface, inKind, leanBodyMass, moment, suvOf } from "../src/suv.ts";
 
 const DRUG: DicomJson = {
   "00181072": { vr: "TM", Value: ["091500.00"] },
@@ -74,6 +74,36 @@ describe("the factor to SUV", () => {
     expect(leanBodyMass(72, 1.75, "O")).toBeNull();
     expect(leanBodyMass(72, 0, "M")).toBeNull();
     expect(bodySurface(72, 0)).toBeNull();
+  });
+});
+
+describe("another kind of SUV", () => {
+  const uptake = (changes: DicomJson = {}) => {
+    const found = suvOf(pet(changes));
+    if (!found.known) throw new Error(found.reason);
+    return found.uptake;
+  };
+  const measured = [
+    { name: "Area", value: 12, unit: "mm²" },
+    { name: "Mean", value: 5, unit: "SUVbw g/ml" },
+  ];
+  it("is told with its unit, and leaves areas alone", () => {
+    const [area, lean] = inKind(measured, uptake(), "lbm");
+    expect(area).toEqual(measured[0]);
+    expect(lean?.unit).toBe("SUVlbm g/ml");
+    expect(lean?.value).toBeCloseTo(4.0893877551, 9);
+    expect(inKind(measured, uptake(), "bsa")[1]?.value).toBeCloseTo(1.2988910604, 9);
+  });
+  it("stays by body weight, with the reason, where size or sex are missing", () => {
+    const small = uptake({ "00101020": { vr: "DS" } });
+    expect(small.why.lbm).toMatch(/height/);
+    expect(small.why.bsa).toMatch(/height/);
+    expect(inKind(measured, small, "lbm")).toEqual(measured);
+    const other = uptake({ "00100040": { vr: "CS", Value: ["O"] } });
+    expect(other.why.lbm).toMatch(/sex/);
+    expect(other.why.bsa).toBe("");
+    const beyond = uptake({ "00101030": { vr: "DS", Value: [260] }, "00101020": { vr: "DS", Value: [1.6] } });
+    expect(beyond.why.lbm).toMatch(/does not hold/);
   });
 });
 

@@ -1,4 +1,8 @@
-"""What happened to patients. ``patient_key`` is the row that the message named."""
+"""What happened to patients. ``patient_key`` is the row that the message named.
+
+``asserted_by`` is the HL7 peer that said so, '' for anybody else: a peer is not told what it told
+us.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,6 +15,7 @@ class PatientRegistered:
     name: ClassVar[str] = "identity.patient_registered"
 
     patient_key: int
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -30,6 +35,7 @@ class PatientUpdated:
 
     patient_key: int
     changed: list[str]
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -50,6 +56,7 @@ class PatientMerged:
     patient_key: int
     prior_key: int
     moved_keys: list[int]
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -66,6 +73,7 @@ class PatientUnmerged:
     patient_key: int
     prior_key: int
     moved_keys: list[int]
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -82,6 +90,7 @@ class PatientLinked:
     patient_key: int
     other_key: int
     link_key: int
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -98,6 +107,7 @@ class PatientUnlinked:
     patient_key: int
     other_key: int
     link_key: int
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -114,10 +124,29 @@ class IdentifierMoved:
     patient_key: int
     from_key: int
     identifier: str
+    assigning_authority: str = ""
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
         """The record that has it now."""
+        return f"patient/{self.patient_key}"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierReplaced:
+    """A former identifier of a patient is in use no longer: another one takes its place."""
+
+    name: ClassVar[str] = "identity.identifier_replaced"
+
+    patient_key: int
+    identifier: str
+    assigning_authority: str
+    asserted_by: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The patient."""
         return f"patient/{self.patient_key}"
 
 
@@ -178,6 +207,7 @@ class VisitMoved:
     visit_number: str
     former_key: int
     patient_key: int
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:

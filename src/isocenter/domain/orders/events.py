@@ -1,4 +1,8 @@
-"""What happened to orders. Each event names the order, its exam and its patient row."""
+"""What happened to orders. Each event names the order, its exam and its patient row.
+
+``asserted_by`` is the HL7 peer that said so, '' for a person or what follows from other events: a
+peer is not told what it told us.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,6 +18,7 @@ class OrderPlaced:
     accession_number: str
     study_instance_uids: list[str]
     patient_key: int
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -32,6 +37,7 @@ class OrderRevised:
     study_instance_uids: list[str]
     patient_key: int
     changed: list[str]
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -50,6 +56,7 @@ class OrderCancelled:
     study_instance_uids: list[str]
     patient_key: int
     reason: str
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -68,6 +75,7 @@ class OrderDiscontinued:
     study_instance_uids: list[str]
     patient_key: int
     reason: str
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -132,6 +140,7 @@ class OrderHeld:
     order_key: int
     accession_number: str
     reason: str
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -147,6 +156,7 @@ class OrderReleased:
 
     order_key: int
     accession_number: str
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:

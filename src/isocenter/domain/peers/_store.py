@@ -65,6 +65,9 @@ class Hl7PeerRow:
     enabled: bool
     order_responses: bool
     sequence_numbers: bool
+    ordering: str
+    rate_per_s_max: float
+    gap_s: float
 
     def peer(self) -> Hl7Peer:
         """The row as the model's peer."""
@@ -85,6 +88,9 @@ class Hl7PeerRow:
             enabled=self.enabled,
             order_responses=self.order_responses,
             sequence_numbers=self.sequence_numbers,
+            ordering=self.ordering,
+            rate_per_s_max=self.rate_per_s_max,
+            gap_s=self.gap_s,
         )
 
 
@@ -116,11 +122,12 @@ def insert_hl7_peer(tx: Tx, peer: Hl7Peer, now: datetime) -> int:
         insert into peers.hl7_peer
                (name, host, port, send, receive, application, facility, assigning_authority,
                 version, character_set, ack_timeout_s, result_statuses, tls, enabled,
-                order_responses, sequence_numbers, added_at)
+                order_responses, sequence_numbers, ordering, rate_per_s_max, gap_s, added_at)
         values (%(name)s, %(host)s, %(port)s, %(send)s::text[], %(receive)s::text[],
                 %(application)s, %(facility)s, %(assigning_authority)s, %(version)s,
                 %(character_set)s, %(ack_timeout_s)s, %(result_statuses)s::text[], %(tls)s,
-                %(enabled)s, %(order_responses)s, %(sequence_numbers)s, %(now)s)
+                %(enabled)s, %(order_responses)s, %(sequence_numbers)s, %(ordering)s,
+                %(rate_per_s_max)s, %(gap_s)s, %(now)s)
             on conflict do nothing
         """,
         {
@@ -173,7 +180,7 @@ def hl7_peers(tx: Tx) -> list[Hl7Peer]:
         """
         select name, host, port, send, receive, application, facility, assigning_authority,
                version, character_set, ack_timeout_s, result_statuses, tls, enabled,
-               order_responses, sequence_numbers
+               order_responses, sequence_numbers, ordering, rate_per_s_max, gap_s
           from peers.hl7_peer order by name
         """,
     )

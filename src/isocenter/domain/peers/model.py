@@ -16,6 +16,9 @@ from isocenter.errors import IsocenterError, Kind
 DICOM_PERMISSIONS = frozenset({"store", "find", "move", "get", "worklist", "mpps", "ups"})
 HL7_SENT = frozenset({"oru", "orm", "adt"})
 HL7_RECEIVED = frozenset({"adt", "orm", "oru", "siu", "qbp", "mdm", "dft", "bar"})
+HL7_ORDERINGS = ("patient", "exam", "all")
+HL7_GAP_MAX_S = 60.0
+HL7_RATE_PER_S_MAX = 10_000.0
 AE_TITLE_LENGTH_MAX = 16
 PENDING_CALLERS_MAX = 1000
 DICOM_PORT_USUAL = 104
@@ -97,6 +100,10 @@ class Hl7Peer:
         order_responses: its orders are answered by ORR, ORG or ORI, which tell what became of each
             order; else by ACK. Numbers that it asks for (SN) are always told.
         sequence_numbers: MSH-13 of its messages is checked.
+        ordering: what of our messages to it keeps its order, and waits while one is tried again:
+            those about one ``patient``, those about one ``exam``, or ``all``.
+        rate_per_s_max: how many messages it gets in a second; 0: as many as it answers.
+        gap_s: how long it is left alone after each answer.
     """
 
     name: str
@@ -115,6 +122,9 @@ class Hl7Peer:
     enabled: bool = True
     order_responses: bool = False
     sequence_numbers: bool = False
+    ordering: str = "patient"
+    rate_per_s_max: float = 0.0
+    gap_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +264,17 @@ def check_hl7_peer(peer: Hl7Peer) -> None:
     _check_subset(peer.receive, HL7_RECEIVED, "receive")
     if peer.ack_timeout_s <= 0:
         raise BadPeer("the time to wait for an acknowledgement is more than 0 s")
+    if peer.ordering not in HL7_ORDERINGS:
+        raise BadPeer(f"order is kept by {', '.join(HL7_ORDERINGS)}")
+    if not 0 <= peer.gap_s <= HL7_GAP_MAX_S:
+        raise BadPeer(f"the gap between messages is 0 to {HL7_GAP_MAX_S:g} s")
+    if (
+        peer.rate_per_s_max != 0
+        and not 1 / HL7_GAP_MAX_S <= peer.rate_per_s_max <= HL7_RATE_PER_S_MAX
+    ):
+        raise BadPeer(
+            f"a rate is one message a minute to {HL7_RATE_PER_S_MAX:g} a second, or 0 for none"
+        )
 
 
 def _check_name(name: str) -> None:

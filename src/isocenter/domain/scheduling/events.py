@@ -1,4 +1,7 @@
-"""What happened to scheduled procedure steps. One event per exam, not one per step."""
+"""What happened to scheduled procedure steps and appointments. One event per exam, not per step.
+
+``asserted_by`` is the HL7 peer that said so, '' for anybody else.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,6 +15,7 @@ class StepBooked:
 
     accession_number: str
     step_keys: list[int]
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -28,6 +32,7 @@ class StepMoved:
     accession_number: str
     step_keys: list[int]
     changed: list[str]
+    asserted_by: str = ""
 
     @property
     def subject(self) -> str:
@@ -69,3 +74,26 @@ class StepStatusChanged:
     def subject(self) -> str:
         """The exam."""
         return f"exam/{self.accession_number}"
+
+
+@dataclass(frozen=True, slots=True)
+class AppointmentKept:
+    """An appointment that another scheduler makes is known, or is not what it was.
+
+    Attributes:
+        accession_numbers: of its exams.
+        changed: names of what changed; of a new one all that is known.
+    """
+
+    name: ClassVar[str] = "scheduling.appointment_kept"
+
+    appointment_key: int
+    accession_numbers: list[str]
+    created: bool
+    changed: list[str]
+    asserted_by: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The appointment."""
+        return f"appointment/{self.appointment_key}"

@@ -106,11 +106,3 @@ _IS_TRANSFER = "select exists (select from distribution.transfer where delivery_
 def is_transfer(tx: Tx, delivery_key: int) -> bool:
     """Whether the delivery is one of images, or of word of them."""
     return bool(tx.value(_IS_TRANSFER, (delivery_key,)))
-
-
-_HAS_REPORTS = "select exists (select from distribution.destination where recipient = %s)"
-
-
-def gets_reports(tx: Tx, recipient: str) -> bool:
-    """Whether a report was ever queued for the recipient."""
-    return bool(tx.value(_HAS_REPORTS, (recipient,)))

@@ -67,9 +67,9 @@ select recipient
        select due_at, claimed_until from distribution.delivery
         where delivery.recipient = destination.recipient and state in ('queued', 'sent')
         order by delivery_key limit 1) head
- where paused_at is null and due_at <= %(now)s
+ where paused_at is null and head.due_at <= %(now)s
    and (claimed_until is null or claimed_until <= %(now)s)
- order by due_at, recipient
+ order by head.due_at, recipient
 """
 
 
@@ -225,40 +225,3 @@ update distribution.delivery
 def requeue(tx: Tx, delivery_key: int, *, now: datetime) -> None:
     """Have it sent as if never sent before: the message is made anew, under a new control id."""
     tx.run(_REQUEUE, {"key": delivery_key, "now": now})
-
-
-_PAUSE = """
-update distribution.destination
-   set paused_at = %(now)s, paused_by = %(by)s, pause_reason = %(reason)s
- where recipient = %(recipient)s and paused_at is null
-"""
-_RESUME = """
-update distribution.destination set paused_at = null, paused_by = null, pause_reason = null
- where recipient = %s and paused_at is not null
-"""
-_HURRY = """
-update distribution.delivery set due_at = %(now)s
- where recipient = %(recipient)s and state in ('queued', 'sent') and due_at > %(now)s
-"""
-_EXISTS = "select exists (select from distribution.destination where recipient = %s)"
-
-
-def pause(tx: Tx, recipient: str, *, by: str, reason: str, now: datetime) -> bool:
-    """Whether the lane was running and is paused now."""
-    params = {"recipient": recipient, "by": by, "reason": reason, "now": now}
-    return tx.run(_PAUSE, params) > 0
-
-
-def resume(tx: Tx, recipient: str) -> bool:
-    """Whether the lane was paused and is running now."""
-    return tx.run(_RESUME, (recipient,)) > 0
-
-
-def hurry(tx: Tx, recipient: str, *, now: datetime) -> None:
-    """Have what waits for its next attempt tried now."""
-    tx.run(_HURRY, {"recipient": recipient, "now": now})
-
-
-def destination_exists(tx: Tx, recipient: str) -> bool:
-    """Whether anything was ever queued for the recipient."""
-    return bool(tx.value(_EXISTS, (recipient,)))

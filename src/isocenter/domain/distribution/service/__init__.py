@@ -21,13 +21,12 @@ from isocenter.domain.distribution.service.commitments import (
 )
 from isocenter.domain.distribution.service.corrected import resend_corrected
 from isocenter.domain.distribution.service.notes import route_note
+from isocenter.domain.distribution.service.pausing import pause, resume
 from isocenter.domain.distribution.service.queues import (
     deliveries,
     destinations,
-    pause,
     replay,
     reports_sent,
-    resume,
 )
 from isocenter.domain.distribution.service.reports import (
     acknowledge,

@@ -1,15 +1,12 @@
 """What people see of deliveries and do with them, of whatever kind these are."""
 
 from datetime import datetime
-from typing import Literal
 
 from isocenter.domain.access.model import Action, Actor, Viewer, authorize
 from isocenter.domain.distribution._store import queues as _store
 from isocenter.domain.distribution.model import Delivery, Destination, SentReport
 from isocenter.domain.distribution.service import reports, transfers
 from isocenter.infra.db import Tx
-
-Protocol = Literal["hl7", "dicom"]
 
 
 def deliveries(
@@ -55,39 +52,3 @@ def replay(tx: Tx, actor: Actor, delivery_key: int, *, now: datetime) -> None:
         transfers.replay_transfer(tx, actor, delivery_key, now=now)
     else:
         reports.replay_report(tx, actor, delivery_key, now=now)
-
-
-def pause(
-    tx: Tx,
-    actor: Actor,
-    recipient: str,
-    *,
-    protocol: Protocol | None = None,
-    reason: str,
-    now: datetime,
-) -> None:
-    """Send nothing to the recipient until it is resumed; what is under way may still end.
-
-    ``protocol`` tells an HL7 peer from a DICOM peer of the same name. Raises
-    ``UnknownDestination``.
-    """
-    authorize(actor, Action.DELIVERY_REPLAY)
-    if _protocol(tx, recipient, protocol) == "hl7":
-        reports.pause_reports(tx, actor, recipient, reason=reason, now=now)
-    else:
-        transfers.pause_images(tx, actor, recipient, reason=reason, now=now)
-
-
-def resume(
-    tx: Tx, actor: Actor, recipient: str, *, protocol: Protocol | None = None, now: datetime
-) -> None:
-    """Send to the recipient again, beginning at once with what waited for its next attempt."""
-    authorize(actor, Action.DELIVERY_REPLAY)
-    if _protocol(tx, recipient, protocol) == "hl7":
-        reports.resume_reports(tx, actor, recipient, now=now)
-    else:
-        transfers.resume_images(tx, actor, recipient, now=now)
-
-
-def _protocol(tx: Tx, recipient: str, given: Protocol | None) -> Protocol:
-    return given or ("hl7" if _store.gets_reports(tx, recipient) else "dicom")

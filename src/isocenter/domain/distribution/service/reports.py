@@ -17,8 +17,6 @@ from isocenter.domain.distribution.events import (
     DeliveryQueued,
     DeliveryRefused,
     DeliverySent,
-    DestinationPaused,
-    DestinationResumed,
 )
 from isocenter.domain.distribution.model import (
     Claimed,
@@ -27,7 +25,6 @@ from isocenter.domain.distribution.model import (
     DeliveryState,
     Superseded,
     UnknownDelivery,
-    UnknownDestination,
 )
 from isocenter.domain.distribution.service.audited import audit
 from isocenter.infra import outbox
@@ -142,27 +139,6 @@ def replay_report(tx: Tx, actor: Actor, delivery_key: int, *, now: datetime) -> 
     _store.requeue(tx, delivery_key, now=now)
     outbox.append(tx, DeliveryQueued(*_facts(current)), now=now)
     audit(tx, actor, "delivery.replay", "delivery", str(delivery_key), now)
-
-
-def pause_reports(tx: Tx, actor: Actor, recipient: str, *, reason: str, now: datetime) -> None:
-    """Send nothing to the recipient until it is resumed; what is under way may still end."""
-    authorize(actor, Action.DELIVERY_REPLAY)
-    if _store.pause(tx, recipient, by=actor.name, reason=reason, now=now):
-        outbox.append(tx, DestinationPaused(recipient, actor.name), now=now)
-        audit(tx, actor, "destination.pause", "destination", recipient, now)
-    elif not _store.destination_exists(tx, recipient):
-        raise UnknownDestination("nothing was ever queued for this recipient")
-
-
-def resume_reports(tx: Tx, actor: Actor, recipient: str, *, now: datetime) -> None:
-    """Send to the recipient again, beginning at once with what waited for its next attempt."""
-    authorize(actor, Action.DELIVERY_REPLAY)
-    if not _store.destination_exists(tx, recipient):
-        raise UnknownDestination("nothing was ever queued for this recipient")
-    if _store.resume(tx, recipient):
-        outbox.append(tx, DestinationResumed(recipient), now=now)
-        audit(tx, actor, "destination.resume", "destination", recipient, now)
-    _store.hurry(tx, recipient, now=now)
 
 
 def _locked(tx: Tx, delivery_key: int) -> _store.Current:

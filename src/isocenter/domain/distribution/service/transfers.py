@@ -11,8 +11,6 @@ from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model_outgoing import InstanceSpan, KeyedLocation
 from isocenter.domain.distribution._store import transfers as _store
 from isocenter.domain.distribution.events import (
-    DestinationPaused,
-    DestinationResumed,
     ImagesAcknowledged,
     ImagesQueued,
     ImagesRefused,
@@ -25,7 +23,6 @@ from isocenter.domain.distribution.model import (
     DeliveryState,
     Progress,
     UnknownDelivery,
-    UnknownDestination,
 )
 from isocenter.domain.distribution.service.audited import audit
 from isocenter.infra import outbox
@@ -184,27 +181,6 @@ def replay_transfer(tx: Tx, actor: Actor, delivery_key: int, *, now: datetime) -
     _store.requeue(tx, delivery_key, now=now)
     outbox.append(tx, ImagesQueued(*_facts(current)), now=now)
     audit(tx, actor, "delivery.replay", "delivery", str(delivery_key), now)
-
-
-def pause_images(tx: Tx, actor: Actor, recipient: str, *, reason: str, now: datetime) -> None:
-    """Begin nothing more for the DICOM peer until it is resumed; what is under way may end."""
-    authorize(actor, Action.DELIVERY_REPLAY)
-    if _store.pause(tx, recipient, by=actor.name, reason=reason, now=now):
-        outbox.append(tx, DestinationPaused(recipient, actor.name), now=now)
-        audit(tx, actor, "destination.pause", "destination", recipient, now)
-    elif not _store.destination_exists(tx, recipient):
-        raise UnknownDestination("no route leads to this peer, and nothing was ever queued for it")
-
-
-def resume_images(tx: Tx, actor: Actor, recipient: str, *, now: datetime) -> None:
-    """Send to the DICOM peer again, beginning at once with what waited for its next attempt."""
-    authorize(actor, Action.DELIVERY_REPLAY)
-    if not _store.destination_exists(tx, recipient):
-        raise UnknownDestination("no route leads to this peer, and nothing was ever queued for it")
-    if _store.resume(tx, recipient):
-        outbox.append(tx, DestinationResumed(recipient), now=now)
-        audit(tx, actor, "destination.resume", "destination", recipient, now)
-    _store.hurry(tx, recipient, now=now)
 
 
 def _locked(tx: Tx, delivery_key: int) -> _store.Current:

@@ -23,6 +23,7 @@ from isocenter.domain.identity.model import (
     SelfLink,
 )
 from isocenter.domain.identity.service.registering import register
+from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
@@ -52,7 +53,8 @@ def link(
     known = graph.link_between(tx, one, other)
     made = graph.upsert_link(tx, (one, other), ground, actor=actor.name, now=now)
     if made.undone_at is None and (known is None or known.undone_at is not None):
-        outbox.append(tx, PatientLinked(one, other, made.link_key), now=now)
+        said_by = asserting_peer(actor)
+        outbox.append(tx, PatientLinked(one, other, made.link_key, said_by), now=now)
         _audit(tx, actor, "patient.link", made, now)
     return made
 
@@ -77,7 +79,8 @@ def unlink(tx: Tx, actor: Actor, link_key: int, *, now: datetime) -> None:
     undone = graph.undo_link(tx, link_key, now)
     if undone is None:
         raise LinkUnknown("there is no such link to undo")
-    outbox.append(tx, PatientUnlinked(undone.one_key, undone.other_key, link_key), now=now)
+    event = PatientUnlinked(undone.one_key, undone.other_key, link_key, asserting_peer(actor))
+    outbox.append(tx, event, now=now)
     _audit(tx, actor, "patient.unlink", undone, now)
 
 

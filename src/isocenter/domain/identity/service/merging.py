@@ -27,6 +27,7 @@ from isocenter.domain.identity.model import (
     survivors,
 )
 from isocenter.domain.identity.service.registering import register
+from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
@@ -131,7 +132,7 @@ def _join(
     moved = _settle(tx, survivor_key, now=now)
     if moved:
         current = store.current_key(tx, prior_key) or prior_key
-        outbox.append(tx, PatientMerged(current, prior_key, moved), now=now)
+        outbox.append(tx, PatientMerged(current, prior_key, moved, asserting_peer(actor)), now=now)
         audit.record(tx, entry(actor, "patient.merge", prior, {"moved": len(moved)}), now=now)
     return moved
 
@@ -152,7 +153,7 @@ def unmerge(tx: Tx, actor: Actor, merge_key: int, *, now: datetime) -> None:
     if undone is None or store.undo_merge(tx, merge_key, now) is None:
         raise MergeUnknown("there is no such merge to undo")
     moved = _settle(tx, undone.survivor_key, now=now)
-    event = PatientUnmerged(undone.survivor_key, undone.prior_key, moved)
+    event = PatientUnmerged(undone.survivor_key, undone.prior_key, moved, asserting_peer(actor))
     outbox.append(tx, event, now=now)
     prior = shown_identifier(tx, undone.prior_key)
     audit.record(tx, entry(actor, "patient.unmerge", prior, {"merge_key": merge_key}), now=now)

@@ -12,7 +12,11 @@ from isocenter.domain.audit import service as audit
 from isocenter.domain.identity import _store as store
 from isocenter.domain.identity import _store_graph as graph
 from isocenter.domain.identity.auditing import entry
-from isocenter.domain.identity.events import IdentifierMoved, PatientUpdated
+from isocenter.domain.identity.events import (
+    IdentifierMoved,
+    IdentifierReplaced,
+    PatientUpdated,
+)
 from isocenter.domain.identity.model import (
     ChangeUnknown,
     IdentifierChange,
@@ -26,8 +30,11 @@ from isocenter.domain.identity.model import (
 )
 from isocenter.domain.identity.service.merging import merge
 from isocenter.domain.identity.service.registering import register
+from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
+
+_REPLACED = "patient.identifier_replaced"
 
 
 def move_identifier(
@@ -133,7 +140,7 @@ def _change(
     graph.insert_change(tx, identifier, keys, times, actor=actor.name)
     if source == target:
         graph.set_retired(tx, identifier, times[1])
-        verb = "patient.identifier_replaced"
+        verb = _REPLACED
     else:
         graph.set_owner(tx, identifier, target)
         verb = "patient.identifier_moved"
@@ -148,9 +155,14 @@ def _tell(
     keys: tuple[int, int],
     now: datetime,
 ) -> None:
+    said_by, authority = asserting_peer(actor), identifier.assigning_authority
     for key in sorted(set(keys)):
-        outbox.append(tx, PatientUpdated(key, ["identifiers"]), now=now)
+        outbox.append(tx, PatientUpdated(key, ["identifiers"], said_by), now=now)
     if keys[0] != keys[1]:
-        outbox.append(tx, IdentifierMoved(keys[1], keys[0], identifier.value), now=now)
+        moved = IdentifierMoved(keys[1], keys[0], identifier.value, authority, said_by)
+        outbox.append(tx, moved, now=now)
+    elif verb == _REPLACED:
+        replaced = IdentifierReplaced(keys[0], identifier.value, authority, said_by)
+        outbox.append(tx, replaced, now=now)
     detail = {"from": keys[0], "to": keys[1]}
     audit.record(tx, entry(actor, verb, identifier, detail), now=now)

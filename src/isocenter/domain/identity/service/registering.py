@@ -30,6 +30,7 @@ from isocenter.domain.identity.model import (
     not_from_the_future,
     revised,
 )
+from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 from isocenter.standards.dicom.matching import person_name_key, phonetic_keys
@@ -223,10 +224,12 @@ def _told(
         outbox.append(tx, disputed, now=now)
     if not changed:
         return outcome
+    said_by = asserting_peer(wanted.actor)
     if outcome.created:
-        outbox.append(tx, PatientRegistered(outcome.patient_key), now=now)
+        outbox.append(tx, PatientRegistered(outcome.patient_key, said_by), now=now)
     else:
-        outbox.append(tx, PatientUpdated(outcome.patient_key, list(changed)), now=now)
+        updated = PatientUpdated(outcome.patient_key, list(changed), said_by)
+        outbox.append(tx, updated, now=now)
     verb = "patient.register" if outcome.created else "patient.update"
     detail = {"changed": list(changed)}
     audit.record(tx, entry(wanted.actor, verb, wanted.identifiers[0], detail), now=now)

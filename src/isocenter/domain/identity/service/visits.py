@@ -14,6 +14,7 @@ from isocenter.domain.identity.events import VisitMoved, VisitRenumbered
 from isocenter.domain.identity.model import not_from_the_future
 from isocenter.domain.identity.model_visits import Visit, VisitFacts, VisitNumber
 from isocenter.domain.identity.service.finding import same_person
+from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
@@ -70,7 +71,7 @@ def move_visit(
     record_visits(tx, [(actor, patient_key, facts)], now=now)
     moved = not known or not same_person(tx, known[0].patient_key, patient_key)
     if moved:
-        event = VisitMoved(facts.number.value, former_key, patient_key)
+        event = VisitMoved(facts.number.value, former_key, patient_key, asserting_peer(actor))
         outbox.append(tx, event, now=now)
         audit.record(tx, _entry(actor, "visit.move", facts.number, ["patient"]), now=now)
     return moved

@@ -16,6 +16,7 @@ from isocenter.domain.orders.model import (
     after,
 )
 from isocenter.domain.orders.service.finding import audit_entry, lock_order
+from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
@@ -85,11 +86,8 @@ def _close(
     store.set_procedure_states(tx, open_keys, state)
     event = OrderCancelled if state is OrderState.CANCELLED else OrderDiscontinued
     uids = [each.study_instance_uid for each in procedures]
-    outbox.append(
-        tx,
-        event(order.order_key, order.accession_number, uids, order.patient_key, reason),
-        now=now,
-    )
+    about = (order.order_key, order.accession_number, uids, order.patient_key)
+    outbox.append(tx, event(*about, reason, asserting_peer(actor)), now=now)
     detail = {"reason": reason} if reason else {}
     entry = audit_entry(actor, f"order.{verb.value}", order.accession_number, detail)
     audit.record(tx, entry, now=now)

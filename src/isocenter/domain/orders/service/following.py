@@ -8,6 +8,7 @@ from isocenter.domain.orders import _store as store
 from isocenter.domain.orders.events import OrderRevised
 from isocenter.domain.orders.model import Order
 from isocenter.domain.orders.service.finding import audit_entry
+from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
@@ -39,7 +40,8 @@ def _tell(tx: Tx, actor: Actor, orders: list[Order], changed: str, *, now: datet
     for each in orders:
         uids = [one.study_instance_uid for one in store.procedures_of(tx, each.order_key)]
         number = each.accession_number
-        event = OrderRevised(each.order_key, number, uids, each.patient_key, [changed])
+        said_by = asserting_peer(actor)
+        event = OrderRevised(each.order_key, number, uids, each.patient_key, [changed], said_by)
         outbox.append(tx, event, now=now)
         entry = audit_entry(actor, "order.revise", number, {"changed": [changed]})
         audit.record(tx, entry, now=now)

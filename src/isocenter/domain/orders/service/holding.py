@@ -17,6 +17,7 @@ from isocenter.domain.orders.model import (
     after,
 )
 from isocenter.domain.orders.service.finding import audit_entry, lock_order
+from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
@@ -70,8 +71,9 @@ def _settle(
     if state == order.state:
         return Exam(order, procedures), False
     number = order.accession_number
-    held = OrderHeld(order.order_key, number, reason)
-    event = held if verb is OrderVerb.HOLD else OrderReleased(order.order_key, number)
+    said_by = asserting_peer(actor)
+    held = OrderHeld(order.order_key, number, reason, said_by)
+    event = held if verb is OrderVerb.HOLD else OrderReleased(order.order_key, number, said_by)
     outbox.append(tx, event, now=now)
     detail = {"reason": reason} if reason else {}
     audit.record(tx, audit_entry(actor, f"order.{verb.value}", number, detail), now=now)

@@ -24,6 +24,7 @@ from isocenter.domain.orders.model import (
 )
 from isocenter.domain.orders.service.finding import audit_entry, is_meant, the_order
 from isocenter.domain.orders.service.revising import PlacementRequest, new_procedures, revise
+from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx, UniqueViolation
 
@@ -169,7 +170,9 @@ def _placed(
 ) -> Placement:
     uids = [each.study_instance_uid for each in rows]
     order_key, number = rows[0].order_key, rows[0].accession_number
-    outbox.append(tx, OrderPlaced(order_key, number, uids, request.patient_key), now=now)
+    said_by = asserting_peer(request.actor)
+    event = OrderPlaced(order_key, number, uids, request.patient_key, said_by)
+    outbox.append(tx, event, now=now)
     entry = audit_entry(request.actor, "order.place", number, {"procedures": len(uids)})
     audit.record(tx, entry, now=now)
     return Placement(

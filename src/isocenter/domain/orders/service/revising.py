@@ -28,6 +28,7 @@ from isocenter.domain.orders.model import (
     paired,
 )
 from isocenter.domain.orders.service.finding import audit_entry, shares_number
+from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.infra import ids, outbox
 from isocenter.infra.db import Tx
 
@@ -79,7 +80,8 @@ def revise(tx: Tx, order: Order, request: PlacementRequest, *, now: datetime) ->
     uids = [each.study_instance_uid for each in store.procedures_of(tx, order.order_key)]
     number = order.accession_number
     if changed:
-        event = OrderRevised(order.order_key, number, uids, order.patient_key, changed)
+        said_by = asserting_peer(request.actor)
+        event = OrderRevised(order.order_key, number, uids, order.patient_key, changed, said_by)
         outbox.append(tx, event, now=now)
         audit.record(
             tx, audit_entry(request.actor, "order.revise", number, {"changed": changed}), now=now

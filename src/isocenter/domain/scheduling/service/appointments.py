@@ -14,9 +14,10 @@ from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.identity.model import not_from_the_future, revised
 from isocenter.domain.orders import service as orders
 from isocenter.domain.orders.model import OrderReference, StepFacts
+from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.domain.scheduling import _store as store
 from isocenter.domain.scheduling import _store_appointments as appointments
-from isocenter.domain.scheduling.events import StepMoved
+from isocenter.domain.scheduling.events import AppointmentKept, StepMoved
 from isocenter.domain.scheduling.model import WAITING, StepStatus
 from isocenter.domain.scheduling.model_appointments import (
     AWAITED,
@@ -89,6 +90,11 @@ def keep_appointment(
     kept = next(iter(appointments.lock_appointments(tx, actor.name, *ids)), None)
     if kept is not None and changed:
         _follow(tx, actor, kept, exams, now=now)
+        created = known is None
+        event = AppointmentKept(
+            kept.appointment_key, exams, created, changed, asserting_peer(actor)
+        )
+        outbox.append(tx, event, now=now)
         _record(tx, actor, ids[1] or ids[0], changed, now=now)
     return AppointmentOutcome(known is None, tuple(changed), tuple(exams))
 
@@ -141,7 +147,8 @@ def _follow(
                 moved[step.step_key] = changed
         if moved:
             names = sorted({name for each in moved.values() for name in each})
-            outbox.append(tx, StepMoved(number, sorted(moved), names), now=now)
+            event = StepMoved(number, sorted(moved), names, asserting_peer(actor))
+            outbox.append(tx, event, now=now)
         if waiting and appointment.status == "arrived":
             arrive(tx, actor, number, now=now)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+from isocenter.domain.access.model import Actor
 from isocenter.domain.identity.model import (
     not_from_the_future,
     revised,
@@ -15,6 +16,7 @@ from isocenter.domain.orders.model import (
     Placement,
     StepFacts,
 )
+from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.domain.scheduling import _store as store
 from isocenter.domain.scheduling.events import (
     StepBooked,
@@ -71,16 +73,17 @@ def plan_steps(tx: Tx, order: OrderFacts, placement: Placement, *, now: datetime
     return plan
 
 
-def book(tx: Tx, plans: Sequence[tuple[str, Plan]], now: datetime) -> None:
+def book(tx: Tx, plans: Sequence[tuple[str, Plan, Actor]], now: datetime) -> None:
     """Insert the new steps of several exams, and tell of these and of the moved ones."""
-    rows = [row for _, plan in plans for row in plan.rows]
+    rows = [row for _, plan, _ in plans for row in plan.rows]
     keys = iter(store.insert_steps(tx, rows, now) if rows else [])
-    for accession_number, plan in plans:
+    for accession_number, plan, actor in plans:
+        said_by = asserting_peer(actor)
         if plan.rows:
-            booked = StepBooked(accession_number, list(islice(keys, len(plan.rows))))
+            booked = StepBooked(accession_number, list(islice(keys, len(plan.rows))), said_by)
             outbox.append(tx, booked, now=now)
         if plan.moved:
-            moved = StepMoved(accession_number, sorted(plan.moved), plan.names)
+            moved = StepMoved(accession_number, sorted(plan.moved), plan.names, said_by)
             outbox.append(tx, moved, now=now)
 
 

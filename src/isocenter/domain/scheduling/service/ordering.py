@@ -77,7 +77,11 @@ def place_orders(
         Plan() if placement.closed else plan_steps(tx, request.facts, placement, now=now)
         for request, placement in zip(requests, placements, strict=True)
     ]
-    book(tx, [(p.accession_number, plan) for p, plan in zip(placements, plans, strict=True)], now)
+    booked = [
+        (placement.accession_number, plan, request.actor)
+        for placement, plan, request in zip(placements, plans, requests, strict=True)
+    ]
+    book(tx, booked, now)
     return [
         PlacedOrder(
             order_key=placement.order_key,

@@ -56,6 +56,9 @@ class Hl7PeerShape(Shape):
     enabled: bool = True
     order_responses: bool = False
     sequence_numbers: bool = False
+    ordering: Literal["patient", "exam", "all"] = "patient"
+    rate_per_s_max: float = 0.0
+    gap_s: float = 0.0
 
 
 class PendingAnswer(Shape):

@@ -1,0 +1,300 @@
+// Whole slides: a pyramid of images, each cut into tiles that are frames. Where each tile lies, and which level
+// serves a zoom. Pure arithmetic on metadata; what is drawn is the slide pane's. PS3.3 C.8.12.4, C.7.6.17.3
+
+import { type DicomJson, functionalGroup, items, number, numbers, TAG, text } from "./dicom.ts";
+
+const WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6";
+
+const T = {
+  totalColumns: "00480006",
+  totalRows: "00480007",
+  width: "00480001", // Imaged Volume Width, mm
+  height: "00480002",
+  organization: "00209311",
+  planes: "00480303", // Total Pixel Matrix Focal Planes
+  paths: "00480302", // Number of Optical Paths
+  opticalPaths: "00480105",
+  opticalPathId: "00480106",
+  opticalPathDescription: "00480107",
+  lensPower: "00480112",
+  pathOfFrame: "00480207",
+  place: "0048021A", // Plane Position (Slide) Sequence
+  column: "0048021E",
+  row: "0048021F",
+  depth: "0040074A", // Z Offset in Slide Coordinate System, µm
+  concatenation: "00209161",
+  frameOffset: "00209228",
+  container: "00400512",
+  bitsStored: "00280101",
+  windowWidth: "00281051",
+} as const;
+
+/** A frame at a place of the total pixel matrix of its level: columns and rows from 0. */
+export interface Tile {
+  column: number;
+  row: number;
+  instance: DicomJson;
+  frame: number; // from 1
+}
+
+export interface Level {
+  columns: number; // of the total pixel matrix
+  rows: number;
+  tileColumns: number;
+  tileRows: number;
+  mm: readonly [number, number] | null; // from one column to the next, from one row to the next
+  coloured: boolean;
+  /** The tiles that touch a rectangle of the matrix, on one focal plane and optical path. */
+  tiles(left: number, top: number, right: number, bottom: number, layer: number): Tile[];
+}
+
+export interface Slide {
+  levels: Level[]; // the finest first
+  layers: string[]; // names of focal planes and optical paths; one where there is nothing to choose
+  container: string;
+  lens: number | null; // magnification of the objective
+}
+
+export const isWholeSlide = (data: DicomJson): boolean => text(data, TAG.sopClassUid) === WHOLE_SLIDE;
+
+/** Whether it is a level of the pyramid: labels and overviews show the glass, not the specimen. */
+const isLevel = (data: DicomJson): boolean => {
+  const flavour = String(data[TAG.imageType]?.Value?.[2] ?? "VOLUME");
+  return flavour === "VOLUME" || flavour === "THUMBNAIL";
+};
+
+/** Labels and overviews, which are pictures of one frame. */
+export const glassOf = (given: readonly DicomJson[]): DicomJson[] =>
+  given.filter((each) => isWholeSlide(each) && !isLevel(each));
+
+/** The pyramid that the instances of a series are; null where there is none. */
+export function slideOf(given: readonly DicomJson[]): Slide | null {
+  const matrices = new Map<string, DicomJson[]>();
+  for (const each of given.filter((one) => isWholeSlide(one) && isLevel(one))) {
+    const key = text(each, T.concatenation) || matrixOf(each);
+    matrices.set(key, [...(matrices.get(key) ?? []), each]);
+  }
+  const names = layerNames([...matrices.values()].flat());
+  const levels = [...matrices.values()]
+    .map((parts) => levelOf(parts, names))
+    .filter((each): each is Level => each !== null)
+    .sort((a, b) => b.columns - a.columns);
+  const first = given.find((each) => isWholeSlide(each) && isLevel(each));
+  if (!levels.length || !first) return null;
+  const path = items(first, T.opticalPaths)[0];
+  return {
+    levels,
+    layers: names.map((each) => each.label),
+    container: text(first, T.container),
+    lens: number(path, T.lensPower) ?? null,
+  };
+}
+
+/** Instances of one size are one level: each may hold some of its planes, paths or tiles. */
+const matrixOf = (data: DicomJson): string =>
+  [T.totalColumns, T.totalRows, TAG.columns, TAG.rows].map((tag) => number(data, tag) ?? 0).join("x");
+
+// --- Focal planes and optical paths ---------------------------------------------------------------
+
+interface LayerName {
+  key: string; // optical path and focal plane
+  label: string;
+}
+
+const isFull = (data: DicomJson): boolean => text(data, T.organization) === "TILED_FULL";
+const pathNames = (data: DicomJson): string[] =>
+  items(data, T.opticalPaths).map((each, index) => text(each, T.opticalPathId) || String(index + 1));
+
+/** Every pair of optical path and focal plane, named for a choice. */
+function layerNames(given: readonly DicomJson[]): LayerName[] {
+  const found = new Map<string, string>();
+  const described = new Map<string, string>();
+  for (const data of given) {
+    items(data, T.opticalPaths).forEach((each, index) => {
+      const id = text(each, T.opticalPathId) || String(index + 1);
+      described.set(id, text(each, T.opticalPathDescription) || id);
+    });
+    for (const key of isFull(data) ? fullKeys(data) : sparseKeys(data)) found.set(key, key);
+  }
+  const keys = [...found.keys()];
+  const several = (part: 0 | 1) => new Set(keys.map((each) => each.split("\n")[part])).size > 1;
+  const [paths, planes] = [several(0), several(1)];
+  return keys.map((key) => {
+    const [path = "", plane = ""] = key.split("\n");
+    const words = [paths ? described.get(path) || path : "", planes ? `focus ${plane}` : ""];
+    return { key, label: words.filter(Boolean).join(", ") || "Slide" };
+  });
+}
+
+/** In the order of the frames: planes within paths. */
+function fullKeys(data: DicomJson): string[] {
+  const planes = number(data, T.planes) ?? 1;
+  const names = pathNames(data);
+  const paths = number(data, T.paths) ?? Math.max(1, names.length);
+  return Array.from({ length: paths * planes }, (_, index) => {
+    const path = names[Math.floor(index / planes)] ?? "1";
+    return `${path}\n${(index % planes) + 1}`;
+  });
+}
+
+/** Focal planes of sparse tiles are told apart by their depth. */
+function sparseKey(data: DicomJson, frame: number): string {
+  const place = functionalGroup(data, frame, T.place);
+  const path = functionalGroup(data, frame, T.pathOfFrame);
+  const depth = number(place, T.depth) ?? 0;
+  return `${text(path, T.opticalPathId) || (pathNames(data)[0] ?? "1")}\n${depth} µm`;
+}
+
+const sparseKeys = (data: DicomJson): string[] => [
+  ...new Set(Array.from({ length: number(data, TAG.numberOfFrames) ?? 1 }, (_, at) => sparseKey(data, at))),
+];
+
+// --- Levels ---------------------------------------------------------------------------------------
+
+function levelOf(parts: readonly DicomJson[], names: readonly LayerName[]): Level | null {
+  const first = parts[0];
+  if (!first) return null;
+  const tileColumns = number(first, TAG.columns) ?? 0;
+  const tileRows = number(first, TAG.rows) ?? 0;
+  const columns = number(first, T.totalColumns) ?? tileColumns;
+  const rows = number(first, T.totalRows) ?? tileRows;
+  if (!tileColumns || !tileRows || !columns || !rows) return null;
+  const size = { columns, rows, tileColumns, tileRows };
+  const sources = parts.map((each) => (isFull(each) ? full(each, size, names) : sparse(each, size, names)));
+  return {
+    ...size,
+    mm: spacingOf(first, columns, rows),
+    coloured: (number(first, TAG.samplesPerPixel) ?? 1) > 1,
+    tiles: (left, top, right, bottom, layer) =>
+      sources.flatMap((find) =>
+        find(Math.max(0, left), Math.max(0, top), Math.min(columns, right), Math.min(rows, bottom), layer),
+      ),
+  };
+}
+
+type Size = Pick<Level, "columns" | "rows" | "tileColumns" | "tileRows">;
+
+/** Every tile is there, row by row, plane by plane, path by path. PS3.3 C.7.6.17.3 */
+function full(data: DicomJson, size: Size, names: readonly LayerName[]): Level["tiles"] {
+  const across = Math.ceil(size.columns / size.tileColumns);
+  const down = Math.ceil(size.rows / size.tileRows);
+  const keys = fullKeys(data);
+  const offset = number(data, T.frameOffset) ?? 0; // of a part of a concatenation
+  const last = number(data, TAG.numberOfFrames) ?? 1;
+  return (left, top, right, bottom, layer) => {
+    const section = keys.indexOf(names[layer]?.key ?? "");
+    if (section < 0) return [];
+    const found: Tile[] = [];
+    for (let y = Math.floor(top / size.tileRows); y < Math.min(down, Math.ceil(bottom / size.tileRows)); y++)
+      for (
+        let x = Math.floor(left / size.tileColumns);
+        x < Math.min(across, Math.ceil(right / size.tileColumns));
+        x++
+      ) {
+        const frame = section * across * down + y * across + x + 1 - offset;
+        if (frame < 1 || frame > last) continue;
+        found.push({ column: x * size.tileColumns, row: y * size.tileRows, instance: data, frame });
+      }
+    return found;
+  };
+}
+
+/** Each tile states its place, which need not be on a grid. PS3.3 C.8.12.6.1 */
+function sparse(data: DicomJson, size: Size, names: readonly LayerName[]): Level["tiles"] {
+  const places = new Map<string, Tile[]>();
+  const cell = (layer: number, x: number, y: number) => `${layer}/${x}/${y}`;
+  const frames = number(data, TAG.numberOfFrames) ?? 1;
+  for (let at = 0; at < frames; at++) {
+    const place = functionalGroup(data, at, T.place);
+    const column = (number(place, T.column) ?? 1) - 1;
+    const row = (number(place, T.row) ?? 1) - 1;
+    const layer = names.findIndex((each) => each.key === sparseKey(data, at));
+    const key = cell(layer, Math.floor(column / size.tileColumns), Math.floor(row / size.tileRows));
+    places.set(key, [...(places.get(key) ?? []), { column, row, instance: data, frame: at + 1 }]);
+  }
+  return (left, top, right, bottom, layer) => {
+    const found: Tile[] = [];
+    // A tile that begins in the cell before may reach in.
+    for (let y = Math.floor(top / size.tileRows) - 1; y <= Math.floor(bottom / size.tileRows); y++)
+      for (let x = Math.floor(left / size.tileColumns) - 1; x <= Math.floor(right / size.tileColumns); x++)
+        for (const tile of places.get(cell(layer, x, y)) ?? [])
+          if (
+            tile.column < right &&
+            tile.row < bottom &&
+            tile.column + size.tileColumns > left &&
+            tile.row + size.tileRows > top
+          )
+            found.push(tile);
+    return found;
+  };
+}
+
+function spacingOf(data: DicomJson, columns: number, rows: number): readonly [number, number] | null {
+  const [between, across] = numbers(functionalGroup(data, 0, TAG.pixelMeasures) ?? data, TAG.pixelSpacing);
+  if (between && across) return [across, between];
+  const [width, height] = [number(data, T.width), number(data, T.height)];
+  return width && height ? [width / columns, height / rows] : null;
+}
+
+// --- The view --------------------------------------------------------------------------------------
+
+/** The part of the slide in a viewport, in pixels of the finest level. */
+export interface View {
+  x: number; // in the middle of the viewport
+  y: number;
+  scale: number; // points of the viewport per pixel
+}
+
+/** The coarsest level that has a pixel for every point of the screen; the finest where none has. */
+export function levelFor(levels: readonly Level[], view: View, pointsPerCssPixel = 1): number {
+  const base = levels[0];
+  if (!base) return 0;
+  for (let at = levels.length - 1; at > 0; at--) {
+    const level = levels[at] as Level;
+    if ((view.scale * pointsPerCssPixel * base.columns) / level.columns <= 1.001) return at;
+  }
+  return 0;
+}
+
+/** All of it in a viewport. */
+export const fitted = (base: Level, width: number, height: number): View => ({
+  x: base.columns / 2,
+  y: base.rows / 2,
+  scale: Math.min(width / base.columns, height / base.rows),
+});
+
+/** Nearer by a factor, with what is under a point of the viewport staying there. */
+export function zoomed(
+  view: View,
+  factor: number,
+  at: readonly [number, number],
+  size: readonly [number, number],
+  limits: readonly [number, number],
+): View {
+  const scale = Math.min(limits[1], Math.max(limits[0], view.scale * factor));
+  const [dx, dy] = [at[0] - size[0] / 2, at[1] - size[1] / 2];
+  return {
+    x: view.x + dx / view.scale - dx / scale,
+    y: view.y + dy / view.scale - dy / scale,
+    scale,
+  };
+}
+
+/** A length for a bar of at most `most` points: one, two or five of a decimal unit. */
+export function scaleBar(mmPerPoint: number, most: number): { points: number; label: string } {
+  const longest = mmPerPoint * most * 1000; // µm
+  const decade = 10 ** Math.floor(Math.log10(longest));
+  const um = ([5, 2, 1].find((each) => each * decade <= longest * 1.000001) ?? 1) * decade;
+  const label = um >= 1000 ? `${um / 1000} mm` : um >= 1 ? `${um} µm` : `${Number(um.toPrecision(1))} µm`;
+  return { points: um / 1000 / mmPerPoint, label };
+}
+
+/** The window that all tiles of a grey slide share: their own extremes differ from tile to tile. */
+export function windowOf(data: DicomJson): string {
+  const group = functionalGroup(data, 0, TAG.frameVoiLut) ?? data;
+  const centre = number(group, TAG.windowCentre);
+  const width = number(group, T.windowWidth);
+  if (centre !== undefined && width) return `${centre},${width},linear`;
+  const most = 2 ** (number(data, T.bitsStored) ?? 8);
+  return `${most / 2},${most},linear`;
+}
