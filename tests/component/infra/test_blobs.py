@@ -11,11 +11,19 @@ import pytest
 
 from isocenter.app.scrubbing import copied
 from isocenter.errors import Kind
-from isocenter.infra.blobs import BlobMissing, BlobStore, StorageUnavailable, key_ring, open_store
+from isocenter.infra.blobs import (
+    BlobMissing,
+    BlobStore,
+    StorageUnavailable,
+    StoredBlob,
+    key_ring,
+    open_store,
+)
 from isocenter.infra.blobs.encrypted import EncryptedStore
 from isocenter.infra.blobs.filesystem import FileStore
 from isocenter.infra.blobs.s3 import S3Store
 from isocenter.infra.blobs.several import SeveralStores, UnknownStore, store_of
+from isocenter.infra.blobs.store import Shelf
 from isocenter.infra.clock import utc_now
 from tests.component.infra.cut_line import Line
 from tests.component.infra.s3_server import S3Server
@@ -94,6 +102,35 @@ def test_many_are_committed_at_once(store: BlobStore) -> None:
     stored = store.commit_all(writers)
     assert [store.read(each.key) for each in stored] == contents
     assert len({each.key for each in stored}) == 20
+
+
+def test_what_is_put_on_a_shelf_is_found_there(store: BlobStore) -> None:
+    shelf, other = store.new_shelf(), store.new_shelf()
+    contents = {shelf.new_key(): b"blob %d" % number * 5 for number in range(3)}
+    contents[other.new_key()] = b"elsewhere"
+    store.put(b"nowhere")
+    writers = [store.writer() for _ in contents]
+    for writer, content in zip(writers, contents.values(), strict=True):
+        writer.write(content)
+    assert store.keys_on(shelf) == []
+    store.make_durable(writers, list(contents))
+    found = sorted(key for key in contents if not other.holds(key))
+    assert store.keys_on(Shelf(shelf.directory, shelf.mark)) == found
+    assert {key: store.read(key) for key in contents} == contents
+    for writer, key in zip(writers, contents, strict=True):
+        digest = hashlib.sha256(contents[key]).digest()
+        assert writer.stored(key) == StoredBlob(key, len(contents[key]), digest)
+    assert len(list(store.keys())) == 5
+
+
+def test_what_cannot_be_put_on_a_shelf_leaves_nothing(store: BlobStore) -> None:
+    shelf = store.new_shelf()
+    good, bad = store.writer(), store.writer()
+    good.write(b"good")
+    bad.abort()
+    with pytest.raises(StorageUnavailable):
+        store.make_durable([good, bad], [shelf.new_key(), shelf.new_key()])
+    assert store.keys_on(shelf) == []
 
 
 def test_what_is_aborted_leaves_nothing(store: BlobStore) -> None:

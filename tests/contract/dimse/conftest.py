@@ -62,6 +62,26 @@ class Archive:
 
 
 @dataclass
+class Register:
+    """Remembers which shelves are known."""
+
+    failure: Exception | None = None
+    known: dict[str, str] = field(default_factory=dict)
+
+    def open(self, directory: str, mark: str) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.known[mark] = directory
+
+    def renew(self, marks: Sequence[str]) -> None:
+        assert set(marks) <= set(self.known)
+
+    def close(self, marks: Sequence[str]) -> None:
+        for mark in marks:
+            del self.known[mark]
+
+
+@dataclass
 class Policy:
     """Knows two peers; remembers who else called."""
 
@@ -115,6 +135,7 @@ class Running:
     policy: Policy = field(default_factory=Policy)
     answers: Answers = field(default_factory=Answers)
     performer: Performer = field(default_factory=Performer)
+    register: Register = field(default_factory=Register)
     server: DimseServer = field(init=False)
     port: int = 0
 
@@ -123,8 +144,8 @@ class Running:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout_s)
 
     def files(self) -> list[Path]:
-        """Every file in the blob store, finished or not."""
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+        """Every file in the blob store that holds anything, finished or not."""
+        return [path for path in self.folder.rglob("*") if path.is_file() and path.stat().st_size]
 
 
 @pytest.fixture
@@ -159,6 +180,7 @@ def start(loop, tmp_path) -> Iterator[Callable[..., Running]]:
             lambda: NOW,
             queries,
             {PERFORMED_PROCEDURE_STEP: performed},
+            register=running.register,
         )
         running.server = DimseServer(
             frozenset({"ARCHIVE"}), ports, limits or Limits(free_bytes_min=0)

@@ -195,6 +195,7 @@ def test_a_duplicate_is_success_and_leaves_no_second_blob(running, connect):
     assert association.send_c_store(ct()).Status == 0x0000
     running.archive.outcome = lambda arrival: Outcome.DUPLICATE
     assert association.send_c_store(ct()).Status == 0x0000
+    association.release()
     assert len(running.files()) == 1
 
 
@@ -232,6 +233,8 @@ def test_concurrent_associations_share_commits_and_a_bad_object_harms_no_other(r
 
     with ThreadPoolExecutor(8) as threads:
         statuses = list(threads.map(work, range(8)))
+    for each in associations:
+        each.release()
     assert [set(each) for each in statuses] == [{0xC000} if n == 3 else {0} for n in range(8)]
     assert sum(running.archive.batches) == 28
     assert max(running.archive.batches) > 1

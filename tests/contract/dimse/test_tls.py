@@ -96,6 +96,8 @@ def test_a_large_object_passes_over_tls(start, identity):
         for group, element, value in (
             (b"\x08\0", b"\x16\0", uid.encode() + b"\0"),
             (b"\x08\0", b"\x18\0", b"1.2.3\0"),
+            (b"\x20\0", b"\x0d\0", b"1.2.4\0"),
+            (b"\x20\0", b"\x0e\0", b"1.2.5\0"),
         )
     )
     pixels = b"\xe0\x7f\x10\0OW\0\0" + (8 << 20).to_bytes(4, "little") + bytes(8 << 20)

@@ -10,7 +10,6 @@ from isocenter.app.evidence import EvidenceWriter
 from isocenter.app.expectations import expectations
 from isocenter.app.guarding import settle_conditions
 from isocenter.app.housekeeping import house_jobs
-from isocenter.app.shelves import shelf_job
 from isocenter.app.interface_jobs import interface_jobs
 from isocenter.app.jobs import Job, run_jobs
 from isocenter.app.keeping import Keeper
@@ -23,6 +22,7 @@ from isocenter.app.runtime import Runtime, opened, say_ready
 from isocenter.app.scrubbing import Scrubber, repair_all
 from isocenter.app.setting_values import names_in
 from isocenter.app.settings import Settings
+from isocenter.app.shelves import shelf_job
 from isocenter.app.subscriptions import router
 from isocenter.app.tls_contexts import dicom_client_context
 from isocenter.app.workitems import report_restart, workitem_jobs

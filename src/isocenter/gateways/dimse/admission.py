@@ -278,4 +278,3 @@ class AdmissionQueue:
                 entry.finished.admitted()
 
         self._loop.call_soon_threadsafe(on_loop)
-

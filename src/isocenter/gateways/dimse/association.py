@@ -110,7 +110,7 @@ class Association(asyncio.BufferedProtocol):
         self._stores = False
         self._service_of: dict[int, MessageService] = {}
         self._outstanding = 0
-        self._settling = Settling(self.loop, shared.limits.settle_timeout_s, self._after_operation)
+        self._settling = Settling(self.loop, shared.limits.settle_timeout_s, self._after_settling)
         self._cancels: dict[int, Callable[[], None]] = {}
         self._awaited: dict[int, asyncio.Future[Response | None]] = {}
         self._message_ids = count(1)
@@ -432,6 +432,10 @@ class Association(asyncio.BufferedProtocol):
             self._end()
         elif self._shared.draining:
             self.end_when_idle()
+
+    def _after_settling(self) -> None:
+        self._after_operation()
+        self.flush()
 
     def _on_abort(self, event: ul.Aborted) -> None:
         if event.error is not None:

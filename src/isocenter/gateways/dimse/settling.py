@@ -21,7 +21,16 @@ class Settling:
         done: called when nothing is left to wait for.
     """
 
-    __slots__ = ("_count", "_done", "_hurry", "_loop", "_given_up", "_timeout_s", "_timer", "_waiting")
+    __slots__ = (
+        "_count",
+        "_done",
+        "_given_up",
+        "_hurry",
+        "_loop",
+        "_timeout_s",
+        "_timer",
+        "_waiting",
+    )
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, timeout_s: float, done: Callable[[], None]

@@ -175,7 +175,7 @@ class _ObjectReceiver:
         self._header_room = 0
         self._writer.abort()
 
-    def _answer(self, answer: Answer, admitted_later: bool) -> None:  # noqa: FBT001 - a callback
+    def _answer(self, answer: Answer, admitted_later: bool) -> None:
         if admitted_later:
             self._association.unsettled(self._service.admission.hurry)
         metrics.instances(answer.status).inc()

@@ -22,7 +22,7 @@ from isocenter.infra.blobs import BlobStore, StoredBlob, mapped
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.key_object import KEY_OBJECT_SELECTION, Note, read_note
 from isocenter.standards.dicom.part10 import FileMeta, HeaderScan, parse_file_meta, scan_header
-from isocenter.standards.dicom.part10_elements import Buffer, TruncatedError
+from isocenter.standards.dicom.part10_elements import Buffer, TruncatedError, skip_items
 from isocenter.standards.dicom.part10_frames import frame_bits, frame_ranges
 from isocenter.standards.dicom.text_reading import AS_DECLARED, TextReading
 from isocenter.standards.dicom.values import decode_dataset
@@ -158,6 +158,31 @@ def describe_file(
         if header.attributes.get(SOP_CLASS_UID) == KEY_OBJECT_SELECTION
         else None,
     )
+
+
+def check_whole(store: BlobStore, key: str) -> None:
+    """Look whether a stored Part 10 file goes on to the end of its pixels.
+
+    Raises:
+        NotAnInstance: it is no DICOM file, or cut short; the message says how.
+    """
+    data = mapped(store, key)
+    try:
+        meta = parse_file_meta(data)
+        scan = scan_header(
+            data,
+            frozenset[int](),
+            transfer_syntax_uid=meta.transfer_syntax_uid,
+            start=meta.dataset_offset,
+        )
+        pixels = scan.pixel_data
+        if pixels is not None and scan.inflated is None:
+            if pixels.length is None:
+                skip_items(data, pixels.offset, len(data), scan.encoding)
+            elif pixels.offset + pixels.length > len(data):
+                raise TruncatedError("the object ends inside its pixel data")
+    except RemoteProtocolError as error:
+        raise NotAnInstance(str(error)) from error
 
 
 def read_note_of(

@@ -1,4 +1,4 @@
-"""Shelves: what was answered before the archive had it is taken in, whatever becomes of the process.
+"""Shelves: what was answered before the archive had it is taken in, whatever becomes of a process.
 
 A receiver makes a shelf known before it puts the first object there, and renews it while it lives.
 What lies on a shelf that nobody renews is taken in here. Both may happen at once, when a process
@@ -10,8 +10,9 @@ from datetime import datetime
 
 from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.archive import _store_blobs, _store_shelves
-from isocenter.domain.archive.model import Admission, NotAnInstance, Outcome, ReceivedInstance
+from isocenter.domain.archive.model import NotAnInstance, Outcome, ReceivedInstance
 from isocenter.domain.archive.service.admission import admit
+from isocenter.domain.archive.service.description import check_whole
 from isocenter.domain.archive.service.rebuilding import describe_stored
 from isocenter.infra.blobs import BlobMissing, BlobStore
 from isocenter.infra.blobs.store import Shelf
@@ -64,20 +65,19 @@ def describe_left(
     A power cut may leave a file behind that is not all there: nobody was told that it is safe.
     """
     try:
-        return describe_stored(blobs, key, readings, identifier=key.rpartition("/")[2])
+        received = describe_stored(blobs, key, readings, identifier=key.rpartition("/")[2])
+        check_whole(blobs, key)
     except (NotAnInstance, BlobMissing) as error:
         _log.warning("shelf_object_passed_over", error_kind=error.kind.value)
         return None
+    return received
 
 
-def take_in(
-    tx: Tx, actor: Actor, batch: Sequence[ReceivedInstance], *, now: datetime
-) -> tuple[list[Admission], list[str]]:
-    """What became of each object of ``batch``, and the keys of blobs that are not needed."""
+def take_in(tx: Tx, actor: Actor, batch: Sequence[ReceivedInstance], *, now: datetime) -> list[str]:
+    """Admit the objects of ``batch``; gives the keys of blobs that are not needed."""
     admissions = admit(tx, actor, batch, now=now)
-    needless = [
+    return [
         received.blob_key
         for received, admission in zip(batch, admissions, strict=True)
         if admission.outcome is Outcome.DUPLICATE
     ]
-    return admissions, needless
