@@ -15,6 +15,7 @@ export interface Layer {
   colour: string; // CSS; empty where the layer has its own
   visible: boolean;
   opacity: number;
+  hidden?: boolean; // from the list: it is a tool's own
   /** Whether there is anything of it on the picture. */
   on(picture: Picture): boolean;
   draw(sheet: CanvasRenderingContext2D, picture: Picture, to: ToSheet, layer: Layer): void;
@@ -50,6 +51,11 @@ export class Layers extends EventTarget {
 
   changed(): void {
     this.dispatchEvent(new Event("change"));
+  }
+
+  /** Draw anew: the layers are the same, what is on them moved. */
+  repaint(): void {
+    this.dispatchEvent(new Event("repaint"));
   }
 }
 

@@ -75,7 +75,7 @@ export class Pane {
       this.overlay.refresh();
       this.drawLayers();
     };
-    layers.addEventListener("change", () => this.drawLayers());
+    for (const name of ["change", "repaint"]) layers.addEventListener(name, () => this.drawLayers());
     for (const name of [
       Enums.Events.IMAGE_RENDERED,
       Enums.Events.STACK_NEW_IMAGE,
@@ -378,7 +378,7 @@ export class Pane {
   // --- How it is shown, as a value ---------------------------------------------------------------
 
   /** Where a place of the viewport is in the image: column and row from 0 at the outer corner. */
-  private pixelAt(x: number, y: number): [number, number] | null {
+  pixelAt(x: number, y: number): [number, number] | null {
     const { stack } = this;
     const image = latticeOf(stack);
     if (!stack || !image) return null;

@@ -44,7 +44,7 @@ const T = {
   referencedFrame: "00081160",
 } as const;
 
-const PALETTE: Rgb[] = [
+export const PALETTE: Rgb[] = [
   [255, 107, 107],
   [6, 214, 160],
   [76, 201, 240],

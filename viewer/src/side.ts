@@ -4,7 +4,7 @@ import { h, the } from "./dom.ts";
 import { ask } from "./engine.ts";
 import { date, isMark, nameOf, plural, sentence, type Statistic, summary } from "./format.ts";
 import { layers } from "./layers.ts";
-import type { Measurement, Measurements } from "./measurements.ts";
+import { type Measurement, type Measurements, SEGMENT } from "./measurements.ts";
 import { askForText } from "./textdialog.ts";
 import { uptake } from "./uptake.ts";
 
@@ -68,6 +68,7 @@ interface ListActions {
   statistics(measurement: Measurement): Statistic[]; // as they are told on this page
   jump(id: string): void;
   archive(): void;
+  segments(writing: boolean): HTMLElement | null;
   where(measurement: Measurement): string;
   mayChange: boolean;
 }
@@ -76,7 +77,8 @@ export function showMeasurements(measurements: Measurements, actions: ListAction
   const host = the("side-measurements");
   const writing = document.getElementById("text") !== null;
   const render = () => {
-    const { list } = measurements;
+    const list = measurements.list.filter((each) => each.tool !== SEGMENT);
+    const segments = actions.segments(writing);
     the("measurement-count").textContent = list.length ? String(list.length) : "";
     if (host.contains(document.activeElement) && document.activeElement?.matches("input")) return; // someone is naming one
     const rows = list.map((each) => row(each, measurements, actions, writing));
@@ -93,7 +95,7 @@ export function showMeasurements(measurements: Measurements, actions: ListAction
           )
         : null;
     const archive =
-      actions.mayChange && rows.length
+      actions.mayChange && (rows.length || segments)
         ? h(
             "button",
             { type: "button", title: "Save to archive (Shift+S)", onclick: () => actions.archive() },
@@ -114,7 +116,8 @@ export function showMeasurements(measurements: Measurements, actions: ListAction
     );
     host.replaceChildren(
       ...(measurements.error ? [h("p", { class: "notice problem", role: "alert" }, measurements.error)] : []),
-      ...(rows.length ? [h("ol", { class: "measurements" }, ...rows)] : [empty]),
+      ...(rows.length ? [h("ol", { class: "measurements" }, ...rows)] : segments ? [] : [empty]),
+      ...(segments ? [segments] : []),
       ...(all ? [all] : []),
       ...(archive ? [archive, h("p", { class: "quiet small", id: "archived" })] : []),
     );
@@ -212,7 +215,7 @@ function row(
 export function showLayers(): void {
   const host = the("side-layers");
   const render = () => {
-    const { list } = layers;
+    const list = layers.list.filter((each) => !each.hidden);
     const others = list.filter((each) => each.group !== "overlays").length;
     the("layer-count").textContent = others ? String(others) : "";
     if (host.contains(document.activeElement) && host.childElementCount) return; // someone moves a slider

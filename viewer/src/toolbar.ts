@@ -77,6 +77,12 @@ const MEASURING: ToolButton[] = [
     key: "C",
     icon: "M1 12h14M5 5h7M1 10v4M15 10v4M5 3v4M12 3v4",
   },
+  {
+    name: "Brush",
+    label: "Segment",
+    key: "B",
+    icon: "M14 2 7 9M7 9c-2-1-4 0-4 2 0 1.500-1 2-2 2.500 3 1.500 6 .5 7-1.500.5-1 0-2.500-1-3z",
+  },
   { name: "SpineLabel", label: "Vertebrae", key: "d", icon: "M5 2h6v3H5zM5 6.500h6v3H5zM5 11h6v3H5z" },
 ];
 export const TOOL_KEYS = new Map([...POINTING, ...MEASURING].map((each) => [each.key, each.name]));

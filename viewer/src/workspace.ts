@@ -5,6 +5,7 @@ import * as tools from "@cornerstonejs/tools";
 import type { DicomJson } from "./dicom.ts";
 import type { DisplaySet, SeriesFacts } from "./displaysets.ts";
 import { the } from "./dom.ts";
+import { BRUSH, Brush } from "./brush.ts";
 import { ask, contentsOf, SignedOut, uptakeOfImage } from "./engine.ts";
 import { date } from "./format.ts";
 import { Grid } from "./grid.ts";
@@ -20,7 +21,8 @@ import { seriesOfStudy } from "./nextcase.ts";
 import type { Look, Pane } from "./pane.ts";
 import { isWholeSlide } from "./slide.ts";
 import { presetsFor } from "./presets.ts";
-import { type Prior, showLayers, showMeasurements, showPriors } from "./side.ts";
+import { brushControls, segmentRows } from "./segmentlist.ts";
+import { insertIntoReport, type Prior, showLayers, showMeasurements, showPriors } from "./side.ts";
 import { Strip, type StudyFacts } from "./strip.ts";
 import { type Commands, Toolbar } from "./toolbar.ts";
 import { ToolGroups } from "./toolgroups.ts";
@@ -69,6 +71,7 @@ export class Workspace implements Commands, Host {
   readonly grid: Grid;
   readonly strip: Strip;
   readonly measurements: Measurements;
+  readonly brush: Brush;
   readonly root: string;
   private readonly groups = new ToolGroups();
   private readonly toolbar: Toolbar;
@@ -87,9 +90,11 @@ export class Workspace implements Commands, Host {
     this.grid = new Grid(the("panes"), engine, this.groups);
     this.strip = new Strip(the("series"), this.root, (series) => void this.open(series));
     this.measurements = new Measurements(facts.may_measure, this.history);
+    this.brush = new Brush(the("panes"), this.grid, this.measurements, (words) => this.tell(words));
     this.toolbar = new Toolbar(the("tools"), this, facts.may_measure);
     this.toolbar.chosenTool(this.groups.active);
     this.toolbar.add(this.uptakes.element);
+    this.toolbar.add(brushControls(this.brush));
     for (const study of facts.studies)
       this.strip.addStudy(
         study,
@@ -125,6 +130,13 @@ export class Workspace implements Commands, Host {
         ),
       jump: (id) => void this.jumpTo(id),
       archive: () => void this.archive(),
+      segments: (writing) =>
+        segmentRows(this.brush, {
+          jump: (id) => void this.jumpTo(id),
+          insert: (text) => void insertIntoReport(text),
+          writing,
+          mayChange: this.facts.may_measure,
+        }),
       where: (each) => this.where(each),
       mayChange: this.facts.may_measure,
     });
@@ -291,6 +303,7 @@ export class Workspace implements Commands, Host {
   tool(name: string): void {
     if (name === "Crosshairs" && this.inVolume() !== "planes") return;
     this.groups.choose(name);
+    this.brush.choose(name === BRUSH);
     this.toolbar.chosenTool(name);
     this.render();
   }
