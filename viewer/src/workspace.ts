@@ -7,6 +7,7 @@ import type { DisplaySet, SeriesFacts } from "./displaysets.ts";
 import { the } from "./dom.ts";
 import { BRUSH, Brush } from "./brush.ts";
 import { ask, contentsOf, SignedOut, uptakeOfImage } from "./engine.ts";
+import { showScales } from "./colourscale.ts";
 import { date } from "./format.ts";
 import { Grid } from "./grid.ts";
 import { fill, hang, hasImages } from "./hanging.ts";
@@ -266,6 +267,7 @@ export class Workspace implements Commands, Host {
   }
 
   refresh(): void {
+    showScales(this.grid.panes);
     const pane = this.grid.active;
     if (!pane) return;
     const { set } = pane;
