@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from isocenter.domain.reading.model import (
+    SEGMENT_TOOL,
     ArchivedObject,
     ArchivingRequest,
     DrawnMeasurement,
@@ -27,12 +28,15 @@ def study_of(tx: Tx, measurement_id: str) -> str | None:
     return tx.value(_STUDY_OF, (measurement_id,))
 
 
-_COUNT = "select count(*) from reading.measurement where study_instance_uid = %s"
+_COUNT = """
+select count(*) from reading.measurement
+ where study_instance_uid = %(study)s and (tool = %(segment)s) = (%(tool)s = %(segment)s)
+"""
 
 
-def count(tx: Tx, study_instance_uid: str) -> int:
-    """How many measurements the study has."""
-    return tx.value(_COUNT, (study_instance_uid,))
+def count(tx: Tx, study_instance_uid: str, tool: str) -> int:
+    """How many painted images the study has, if ``tool`` paints; else how many measurements."""
+    return tx.value(_COUNT, {"study": study_instance_uid, "tool": tool, "segment": SEGMENT_TOOL})
 
 
 _KEEP = """
