@@ -120,6 +120,10 @@ class Settings:
     frame_ancestors: Annotated[
         str, About(v.origins, "origins whose pages may show ours in a frame")
     ] = ""
+    launch_keys: Annotated[
+        Mapping[str, str],
+        About(v.secrets_by_name, "keys of users who sign launch addresses: user=key", secret=True),
+    ] = field(default_factory=dict[str, str])
     ae_title: Annotated[str, About(v.ae_title, "our DICOM application entity title")] = "ISOCENTER"
     hl7_application: Annotated[str, About(v.text, "our MSH-3 when sending, MSH-5 expected")] = (
         "ISOCENTER"
