@@ -3,6 +3,7 @@
 // other; segments of one name in a series are one. Only images that state their place in the patient have segments.
 
 import * as core from "@cornerstonejs/core";
+import { cutSegment } from "./cuts.ts";
 import type { DisplaySet, Picture } from "./displaysets.ts";
 import { dot, normalOf, subtract } from "./geometry.ts";
 import type { Grid } from "./grid.ts";
@@ -237,6 +238,20 @@ export class Brush extends EventTarget {
       visible: true,
       opacity: 0.45,
       on: (picture) => !this.stroke?.covers(picture, label) && on(picture) !== undefined,
+      cut: (context, cut) => {
+        const slices = this.marks.flatMap((each) => {
+          const place = this.measurements.place(each.measurement_id);
+          const mask = each.content.mask;
+          const fits =
+            each.label === label &&
+            each.series_instance_uid === series &&
+            each.content.frame_of_reference_uid === cut.frameOfReferenceUid;
+          if (!fits || !mask || !place?.picture.plane) return [];
+          const { plane } = place.picture;
+          return [{ plane, values: () => decodedMask(mask, plane).map((bit) => 255 * bit) }];
+        });
+        cutSegment(context, cut, slices, rgb(at));
+      },
       draw: (context, picture, to) => {
         const mask = on(picture)?.content.mask;
         if (mask) drawBitmap(context, to, this.bitmap(mask, picture, rgb(at)));

@@ -8,7 +8,7 @@ import type { DisplaySet, Picture } from "./displaysets.ts";
 import { h } from "./dom.ts";
 import { ENGINE_ID } from "./engine.ts";
 import { dot, nearest, normalOf, type Vec3 } from "./geometry.ts";
-import { drawLayers, latticeOf, layers } from "./layers.ts";
+import { drawCuts, drawLayers, latticeOf, layers } from "./layers.ts";
 import type { ShownView } from "./measurements.ts";
 import { directionsOf, turnOf } from "./presentation.ts";
 import { Overlay } from "./overlay.ts";
@@ -47,6 +47,7 @@ export class Pane {
   private readonly sheet: HTMLCanvasElement;
   private document: HTMLElement | null = null;
   private generation = 0;
+  private cutting = false;
   private sent: { lower: number; upper: number } | null = null;
 
   constructor(
@@ -199,7 +200,19 @@ export class Pane {
   }
 
   private drawLayers(): void {
+    if (this.kind === "plane") return this.drawCuts();
     drawLayers(this.sheet, this.stack, this.kind === "stack" ? this.picture : null, layers.list);
+  }
+
+  /** Draw where the shown plane cuts through layers, at most once for each picture that the browser shows. */
+  private drawCuts(): void {
+    if (this.cutting) return;
+    this.cutting = true;
+    requestAnimationFrame(() => {
+      this.cutting = false;
+      if (this.kind === "plane")
+        drawCuts(this.sheet, this.viewport, this.set?.frameOfReferenceUid ?? "", layers.list);
+    });
   }
 
   /** Show something that is no image, in place of one. */

@@ -244,7 +244,9 @@ export function showLayers(): void {
       h(
         "p",
         { class: "quiet small" },
-        "Open a series of segmentations, structures or presentation states to add it.",
+        "Open a series of segmentations, structures or presentation states to add it. Segments and structures " +
+          "are drawn on reformatted planes as well; overlays and annotations belong to single images, and " +
+          "volume renderings show none.",
       ),
     );
   };
