@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import IO, Final, cast
 
 from isocenter.domain.archive.model import InstanceLocation
+from isocenter.domain.archive.model_splits import Modifications
 from isocenter.gateways.dicomweb.corrections import corrected_header
 from isocenter.gateways.dicomweb.pictures import read_head
 from isocenter.gateways.dicomweb.pieces import chunks
@@ -56,7 +57,7 @@ class _Sink:
 def zip_parts(
     blobs: BlobStore,
     chosen: Sequence[tuple[InstanceLocation, Representation]],
-    modification: Modification | None,
+    modifications: Modifications,
     *,
     now: datetime,
 ) -> Iterator[bytes]:
@@ -65,6 +66,7 @@ def zip_parts(
     entries: list[DirectoryEntry] = []
     with zipfile.ZipFile(cast("IO[bytes]", sink), "w", zipfile.ZIP_STORED) as archive:
         for file_id, (location, how) in zip(_file_ids(chosen), chosen, strict=True):
+            modification = modifications.of(location)
             pieces, syntax = represented(blobs, location, how, modification)
             with archive.open(_info("/".join(file_id), now), "w", force_zip64=True) as file:
                 for chunk in chunks(blobs, pieces):

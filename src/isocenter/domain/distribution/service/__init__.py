@@ -19,7 +19,7 @@ from isocenter.domain.distribution.service.commitments import (
     request_commitment,
     settle_commitment,
 )
-from isocenter.domain.distribution.service.corrected import resend_corrected
+from isocenter.domain.distribution.service.corrected import resend_corrected, send_split
 from isocenter.domain.distribution.service.lanes import (
     lanes_for,
     note_away,
@@ -129,6 +129,7 @@ __all__ = [
     "route_images",
     "route_note",
     "routes",
+    "send_split",
     "send_study",
     "set_message",
     "settle_commitment",
