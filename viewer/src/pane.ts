@@ -3,7 +3,7 @@
 
 import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
-import { functionalGroup, TAG } from "./dicom.ts";
+import { functionalGroup, TAG, text } from "./dicom.ts";
 import type { DisplaySet, Picture } from "./displaysets.ts";
 import { h } from "./dom.ts";
 import { ENGINE_ID } from "./engine.ts";
@@ -12,7 +12,7 @@ import { drawCuts, drawLayers, latticeOf, layers } from "./layers.ts";
 import type { ShownView } from "./measurements.ts";
 import { directionsOf, turnOf } from "./presentation.ts";
 import { Overlay } from "./overlay.ts";
-import type { Preset } from "./presets.ts";
+import { type Preset, presetsFor } from "./presets.ts";
 import { STACK_GROUP, type ToolGroups } from "./toolgroups.ts";
 import { uptake } from "./uptake.ts";
 import {
@@ -306,6 +306,10 @@ export class Pane {
     if (modality !== "PT") return modality;
     const image = core.cache.getImage(this.picture?.imageId ?? "");
     return image?.preScale?.scalingParameters?.suvbw ? modality : "";
+  }
+
+  get presetList(): Preset[] {
+    return presetsFor(this.presets, this.picture ? text(this.picture.data, TAG.bodyPart) : "");
   }
 
   /** What one unit of the voxels is in what is written beside them: other than 1 for SUV that is not by weight. */

@@ -3,6 +3,7 @@
 import { h, the } from "./dom.ts";
 import { ask } from "./engine.ts";
 import { date, isMark, nameOf, plural, sentence, type Statistic, summary } from "./format.ts";
+import { histogramPicture } from "./histogram.ts";
 import { layers } from "./layers.ts";
 import { type Measurement, type Measurements, SEGMENT } from "./measurements.ts";
 import { askForText } from "./textdialog.ts";
@@ -66,6 +67,7 @@ export function insertIntoReport(text: string): boolean {
 
 interface ListActions {
   statistics(measurement: Measurement): Statistic[]; // as they are told on this page
+  values(measurement: Measurement): number[]; // inside of a region; empty where there is none
   jump(id: string): void;
   archive(): void;
   segments(writing: boolean): HTMLElement | null;
@@ -161,6 +163,7 @@ function row(
     label,
     h("p", { class: "values" }, values),
     h("p", { class: "quiet small" }, actions.where(each)),
+    spread(each, actions),
     h(
       "div",
       { class: "row" },
@@ -208,6 +211,31 @@ function row(
     ),
   );
 }
+
+const opened = new Set<string>(); // measurements whose histogram is shown
+
+/** The histogram of a region, made when it is asked for. */
+function spread(each: Measurement, actions: ListActions): HTMLElement | null {
+  if (!HAVE_HISTOGRAM.has(each.tool) || each.content.closed === false) return null;
+  const made = h("details", {}, h("summary", { class: "quiet small" }, "Histogram"));
+  const fill = () => {
+    if (made.childElementCount > 1) return;
+    made.append(
+      histogramPicture(actions.values(each)) ?? h("p", { class: "quiet small" }, "Show the image first."),
+    );
+  };
+  if (opened.has(each.measurement_id)) {
+    made.open = true;
+    fill();
+  }
+  made.addEventListener("toggle", () => {
+    if (made.open) opened.add(each.measurement_id);
+    else opened.delete(each.measurement_id);
+    fill();
+  });
+  return made;
+}
+const HAVE_HISTOGRAM = new Set(["EllipticalROI", "RectangleROI", "PlanarFreehandROI", "SplineROI"]);
 
 // --- Layers ---------------------------------------------------------------------------------------
 
