@@ -59,6 +59,8 @@ def _permitted(scope: Scope, launched: Launched) -> bool:
         return False
     path: str = scope["path"]
     if scope["method"] not in SAFE_METHODS:
+        if path.startswith("/api/studies/") and path.endswith("/exports"):  # on record, no change
+            return path.split("/")[3] in (launched.study_instance_uids or frozenset())
         return path in _CHANGES or (
             path.startswith("/api/preferences/") and scope["method"] == "PUT"
         )

@@ -52,6 +52,7 @@ class Action(StrEnum):
     USER_WRITE = "user.write"
     AUDIT_READ = "audit.read"
     SYSTEM_READ = "system.read"
+    SITE_WRITE = "site.write"
 
 
 class ActorKind(StrEnum):

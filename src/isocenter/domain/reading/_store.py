@@ -123,6 +123,30 @@ def prefer(tx: Tx, user_key: int, chosen: Preference, *, now: datetime) -> None:
     tx.run(_PREFER, params)
 
 
+_SITE_PREFERENCE = """
+select name, value from reading.site_preference where name = %s
+"""
+
+
+def site_preference(tx: Tx, name: str) -> Preference | None:
+    """What the department chose under a name."""
+    return tx.maybe(Preference, _SITE_PREFERENCE, (name,))
+
+
+_PREFER_FOR_SITE = """
+insert into reading.site_preference (name, value, updated_by, updated_at)
+values (%(name)s, %(value)s, %(by)s, %(now)s)
+on conflict (name) do update
+   set value = excluded.value, updated_by = excluded.updated_by, updated_at = excluded.updated_at
+"""
+
+
+def prefer_for_site(tx: Tx, by: str, chosen: Preference, *, now: datetime) -> None:
+    """Keep what the department chose, over what was chosen before."""
+    params = {"name": chosen.name, "value": jsonb(chosen.value), "by": by, "now": now}
+    tx.run(_PREFER_FOR_SITE, params)
+
+
 _REQUEST = """
 insert into reading.archiving (study_instance_uid, requested_by, author, requested_at)
 values (%(study)s, %(by)s, %(author)s, %(now)s)

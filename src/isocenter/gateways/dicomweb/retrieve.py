@@ -27,6 +27,8 @@ from isocenter.gateways.dicomweb.context import (
     viewer_of,
 )
 from isocenter.gateways.dicomweb.corrections import modifications_of
+from isocenter.gateways.dicomweb.disc_viewer import DiscViewer
+from isocenter.gateways.dicomweb.drawing import Wish, draw
 from isocenter.gateways.dicomweb.errors import NothingThere
 from isocenter.gateways.dicomweb.metadata import instance_path
 from isocenter.gateways.dicomweb.pieces import BlobRange, Piece, read_range
@@ -112,7 +114,11 @@ async def _send_zip(
     }
     modifications = await modifications_for(request, locations)
     chosen = await with_renditions(request, chosen)
-    content = zip_parts(context.blobs, chosen, modifications, now=context.clock())
+    viewer = None
+    if request.query_params.get("viewer") == "true":  # ours: DICOMweb leaves it to servers
+        await context.record_export(actor_of(request), locations[0].study_instance_uid)
+        viewer = DiscViewer(lambda location, frame: draw(context, location, [frame], Wish()))
+    content = zip_parts(context.blobs, chosen, modifications, now=context.clock(), viewer=viewer)
     return await bodies.stream(request, content, HTTPStatus.OK, headers, ZIP)
 
 

@@ -14,7 +14,7 @@ from isocenter.gateways.web.pages.exam_contents import ExamContents
 
 PRINTED_MAX: Final = 100
 _NAMED: Final = re.compile(
-    r"([0-9.]{1,64})/([0-9.]{1,64})/([1-9][0-9]{0,5})"
+    r"([0-9][0-9.]{0,63})/([0-9][0-9.]{0,63})/([1-9][0-9]{0,5})"
     r"(?:@(-?[0-9]{1,6}(?:\.[0-9]{1,4})?),([0-9]{1,6}(?:\.[0-9]{1,4})?))?"
 )
 
