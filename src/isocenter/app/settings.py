@@ -143,6 +143,10 @@ class Settings:
     drain_timeout_s: Annotated[
         float, About(v.seconds(0, _HOUR_S), "time that work in progress has to end at shutdown")
     ] = 20.0
+    restart_wait_max_s: Annotated[
+        float,
+        About(v.seconds(0.5, _HOUR_S), "longest wait before a role that keeps ending starts again"),
+    ] = 30.0
 
     # limits
     associations_max: Annotated[
