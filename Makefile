@@ -9,6 +9,8 @@ DEV_STAMP := $(VENV)/.dev-installed
 NODE_STAMP := $(VENV)/.node-installed
 SOURCES := src tests tools
 TEST_ARGUMENTS ?=
+# Modules are compiled once, not by each of the many processes of a run.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo serve viewer test check format bench e2e docs peers clean
 

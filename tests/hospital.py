@@ -35,6 +35,8 @@ from tests.fakes.clock import FixedClock
 PASSWORD = "correct horse battery"
 SYSTEM = Actor.system("test")
 ORIGIN = "http://testserver"
+EHR = "https://ehr.example"  # may show our pages in a frame
+LAUNCH_KEY = "k" * 40
 USERS = {
     "root": Role.ADMINISTRATOR,
     "ada": Role.RADIOLOGIST,
@@ -54,7 +56,16 @@ class Hospital:
         self.dispatcher = Dispatcher(database, database.router, clock=self.clock)
         self.application = create_application(
             Backing(self.pool, self.blobs, Hl7Desk(ReceiveOptions(), self.clock), clock=self.clock),
-            options=HttpOptions(web=WebOptions(feed_poll_s=0.02, page_rows=5), actor_kept_s=0),
+            options=HttpOptions(
+                web=WebOptions(
+                    feed_poll_s=0.02,
+                    page_rows=5,
+                    frame_origins=frozenset({EHR}),
+                    launch_keys={"ada": LAUNCH_KEY},
+                ),
+                frame_ancestors=frozenset({EHR}),
+                actor_kept_s=0,
+            ),
             mounts={
                 "/dicomweb": dicomweb(
                     self.pool,

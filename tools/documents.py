@@ -16,7 +16,7 @@ from isocenter.app.settings import About, Settings
 from isocenter.domain.monitoring.model import EXPECTATIONS
 from isocenter.gateways.hl7.translate_adt import EVENTS
 from isocenter.gateways.hl7.translate_orders import CONTROLS
-from isocenter.standards.hl7v2.decision import DECISIONS
+from isocenter.standards.hl7v2.decision import DECISIONS, Action, Decision, Held
 from tools.cited_tests import unproven
 from tools.conformance import attributes, hl7, services, web
 from tools.document_table import table
@@ -43,12 +43,20 @@ def _decisions() -> str:
     rows = (
         (
             outcome.value.replace("_", " "),
-            decision.action.value,
+            decision.action.value.replace("_", " "),
             "closed" if decision.close_connection else "kept",
+            _held(decision),
         )
         for outcome, decision in DECISIONS.items()
     )
-    return table(["what came back", "the message is", "the connection is"], rows)
+    return table(["what came back", "the message is", "the connection is", "what waits"], rows)
+
+
+def _held(decision: Decision) -> str:
+    if decision.held is Held.NOTHING:
+        return "nothing"
+    until = "a person decides" if decision.action is Action.PARK else "the next attempt"
+    return f"{decision.held.value}, until {until}"
 
 
 def _expectations() -> str:

@@ -61,7 +61,7 @@ def set_up_hospital(product: Product, ehr: ResultReceiver) -> None:
     document = {
         "format": "isocenter-config-1",
         "dicom_peers": [{"name": name, "ae_title": name, **peer} for name in modalities],
-        "hl7_peers": [{"name": "EHR", **results}],
+        "hl7_peers": [{"name": "EHR", "ack_timeout_s": 10, **results}],
     }
     peers = product.folder / "peers.json"
     peers.write_text(json.dumps(document))

@@ -34,7 +34,8 @@ def hospital(
     """One installation that survives all of these tests, one after the other; over HTTPS."""
     ehr = ResultReceiver()
     folder = tmp_path_factory.mktemp("crash")
-    product = Product(folder, an_identity(folder), ISOCENTER_STUDY_QUIET_S="2")
+    settings = {"ISOCENTER_STUDY_QUIET_S": "2", "ISOCENTER_RESTART_WAIT_MAX_S": "1"}
+    product = Product(folder, an_identity(folder), **settings)
     set_up_hospital(product, ehr)
     yield product, ehr
     product.stop()

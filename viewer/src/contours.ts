@@ -1,6 +1,7 @@
 // Structures of radiotherapy as contours over the images they lie on. PS3.3 C.8.8.5, C.8.8.6
 
-import { type DicomJson, items, number, numbers, text } from "./dicom.ts";
+import { cutContours } from "./cuts.ts";
+import { type DicomJson, items, number, numbers, TAG, text } from "./dicom.ts";
 import type { Picture } from "./displaysets.ts";
 import { dot, normalOf, type Plane, subtract, type Vec3 } from "./geometry.ts";
 import { type Layer, type Point, trace } from "./layers.ts";
@@ -14,6 +15,7 @@ export interface Structure {
   number: number;
   name: string;
   colour: string;
+  frameOfReferenceUid: string;
   contours: Contour[];
 }
 
@@ -21,6 +23,8 @@ const T = {
   structures: "30060020",
   roiNumber: "30060022",
   roiName: "30060026",
+  frameOfReference: "30060024",
+  frames: "30060010",
   contoured: "30060039",
   colour: "3006002A",
   contours: "30060040",
@@ -36,11 +40,16 @@ export function structures(data: DicomJson): Structure[] {
   const names = new Map(
     items(data, T.structures).map((each) => [number(each, T.roiNumber), text(each, T.roiName)]),
   );
+  const frames = new Map(
+    items(data, T.structures).map((each) => [number(each, T.roiNumber), text(each, T.frameOfReference)]),
+  );
+  const [only] = items(data, T.frames);
   return items(data, T.contoured).map((each, index) => {
     const roi = number(each, T.referenced) ?? index + 1;
     const [r = 255, g = 209, b = 102] = numbers(each, T.colour);
     return {
       number: roi,
+      frameOfReferenceUid: frames.get(roi) || text(only, TAG.frameOfReferenceUid),
       name: names.get(roi) || `Structure ${roi}`,
       colour: `rgb(${r} ${g} ${b})`,
       contours: items(each, T.contours).map((contour) => {
@@ -83,6 +92,15 @@ export function structureLayers(group: string, given: readonly Structure[]): Lay
     visible: true,
     opacity: 1,
     on: (picture) => each.contours.some((contour) => contourLiesOn(contour, picture)),
+    cut: (context, cut) => {
+      // Older structure sets name no frame of reference: then it is that of the images they were drawn on.
+      if (each.frameOfReferenceUid && each.frameOfReferenceUid !== cut.frameOfReferenceUid) return;
+      cutContours(
+        context,
+        cut,
+        each.contours.filter((one) => one.closed).map((one) => one.points),
+      );
+    },
     draw: (context, picture, to) => {
       const { plane } = picture;
       if (!plane) return;

@@ -1,6 +1,7 @@
 // What one viewport can show: the images of a series that belong together, in reading order.
 
 import { type DicomJson, functionalGroup, number, numbers, TAG, text } from "./dicom.ts";
+import { schemeOf } from "./maps.ts";
 import { isWholeSlide } from "./slide.ts";
 import { dot, type Gate, gate, normalOf, type Plane, type Vec3 } from "./geometry.ts";
 
@@ -61,7 +62,7 @@ function pictures(data: DicomJson, root: string): Picture[] {
   const sop = text(data, TAG.sopInstanceUid);
   const path = `${root}/studies/${text(data, TAG.studyInstanceUid)}/series/${text(data, TAG.seriesInstanceUid)}/instances/${sop}`;
   return Array.from({ length: number(data, TAG.numberOfFrames) ?? 1 }, (_, index) => ({
-    imageId: `wadors:${path}/frames/${index + 1}`,
+    imageId: `${schemeOf(data)}:${path}/frames/${index + 1}`,
     sopInstanceUid: sop,
     frame: index + 1,
     data,

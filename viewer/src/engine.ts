@@ -7,6 +7,7 @@ import { registerDefaultProviders, utilities as metadata } from "@cornerstonejs/
 import * as tools from "@cornerstonejs/tools";
 import dcmjs from "dcmjs";
 import { type DicomJson, TAG, text } from "./dicom.ts";
+import { loadParametric, quantityOfImage, registerParametric } from "./parametric.ts";
 import { SUV_UNITS, suvOf, type Uptake } from "./suv.ts";
 import { type Contents, displaySets, type SeriesFacts } from "./displaysets.ts";
 
@@ -37,6 +38,7 @@ export async function start(): Promise<core.RenderingEngine> {
   const calibration = core.utilities.calibratedPixelSpacingMetadataProvider;
   core.metaData.addProvider(calibration.get.bind(calibration), CALIBRATION_PRIORITY);
   core.metaData.addProvider(uptakeOf, CALIBRATION_PRIORITY);
+  loadParametric(CALIBRATION_PRIORITY);
   core.cache.setMaxCacheSize(CACHE_BYTES);
   core.imageLoadPoolManager.setMaxSimultaneousRequests(core.Enums.RequestType.Prefetch, 4);
   return new core.RenderingEngine(ENGINE_ID);
@@ -89,6 +91,7 @@ function register(imageId: string, data: DicomJson): void {
     const suv = suvOf(data);
     uptakes.set(imageId, suv.known ? suv.uptake : null);
   }
+  registerParametric(imageId, data);
   calibrate(imageId, data);
 }
 
@@ -108,6 +111,8 @@ export const uptakeOfImage = (imageId: string): Uptake | null => uptakes.get(ima
 
 /** What the values of an image are in: HU, SUV, or as they were sent. */
 export function pixelUnitOf(imageId: string): string {
+  const quantity = quantityOfImage(imageId);
+  if (quantity) return quantity.unit;
   const series = core.metaData.get("generalSeriesModule", imageId) as { modality?: string } | undefined;
   if (series?.modality === "CT") return "HU";
   return uptakes.get(imageId) ? SUV_UNITS.bw : "";

@@ -62,6 +62,7 @@ const MARK_NAMES: Record<string, string> = {
   KeyImage: "Key image",
   View: "Saved view",
   Calibration: "Calibration",
+  Segment: "Segment",
 };
 export const isMark = (tool: string): boolean => tool in MARK_NAMES;
 export const nameOf = (tool: string): string => TOOL_NAMES[tool] ?? MARK_NAMES[tool] ?? tool;

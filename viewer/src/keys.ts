@@ -3,7 +3,7 @@
 import { isWriting } from "./dom.ts";
 import { casePath } from "./nextcase.ts";
 import { openTab } from "./side.ts";
-import { TOOL_KEYS } from "./toolbar.ts";
+import { POINTING_NAMES, TOOL_KEYS } from "./toolbar.ts";
 import type { Workspace } from "./workspace.ts";
 
 const STEPS: Record<string, number> = {
@@ -34,6 +34,7 @@ export function listenToKeys(workspace: Workspace, nextAccession: () => string |
     G: () => workspace.saveView(),
     S: () => void workspace.archive(),
     k: () => workspace.link(),
+    K: () => workspace.together(),
     "\\": () => workspace.side(),
     " ": () => workspace.cine(),
     Delete: () => workspace.deleteChosen(),
@@ -78,11 +79,7 @@ export function listenToKeys(workspace: Workspace, nextAccession: () => string |
       const command = commands[key];
       if (step !== undefined) workspace.grid.active?.scroll(step);
       else if (/^[0-9]$/.test(key)) workspace.preset(Number(key) - 1);
-      else if (
-        tool &&
-        (workspace.facts.may_measure || ["WindowLevel", "Pan", "Zoom", "StackScroll"].includes(tool))
-      )
-        workspace.tool(tool);
+      else if (tool && (workspace.facts.may_measure || POINTING_NAMES.has(tool))) workspace.tool(tool);
       else if (command) command();
       else return;
       event.preventDefault();

@@ -3,6 +3,7 @@
 
 import * as core from "@cornerstonejs/core";
 import type { Picture } from "./displaysets.ts";
+import type { Vec3 } from "./geometry.ts";
 
 export type Point = readonly [number, number];
 /** Leads from (column, row) to the sheet. */
@@ -15,9 +16,22 @@ export interface Layer {
   colour: string; // CSS; empty where the layer has its own
   visible: boolean;
   opacity: number;
+  hidden?: boolean; // from the list: it is a tool's own
   /** Whether there is anything of it on the picture. */
   on(picture: Picture): boolean;
   draw(sheet: CanvasRenderingContext2D, picture: Picture, to: ToSheet, layer: Layer): void;
+  /** Draw it where a reformatted plane cuts through it; absent for what lies on single images only. */
+  cut?(sheet: CanvasRenderingContext2D, cut: Cut): void;
+}
+
+/** A plane through the patient as a viewport shows it: sheet and millimetres. */
+export interface Cut {
+  width: number;
+  height: number;
+  normal: Vec3;
+  frameOfReferenceUid: string;
+  toWorld(point: Point): Vec3;
+  toSheet(point: Vec3): Point;
 }
 
 export class Layers extends EventTarget {
@@ -50,6 +64,11 @@ export class Layers extends EventTarget {
 
   changed(): void {
     this.dispatchEvent(new Event("change"));
+  }
+
+  /** Draw anew: the layers are the same, what is on them moved. */
+  repaint(): void {
+    this.dispatchEvent(new Event("repaint"));
   }
 }
 
@@ -89,26 +108,53 @@ export function drawLayers(
   picture: Picture | null,
   layers: readonly Layer[],
 ): void {
-  const { clientWidth, clientHeight } = sheet;
+  const context = cleared(sheet);
+  const to = viewport && picture ? toSheetOf(viewport) : null;
+  if (!context || !to || !picture) return;
+  for (const each of layers)
+    if (each.visible && each.on(picture)) put(context, each, () => each.draw(context, picture, to, each));
+}
+
+/** Draw the layers that a reformatted plane cuts through; null: none. */
+export function drawCuts(
+  sheet: HTMLCanvasElement,
+  viewport: core.Types.IViewport | null,
+  frameOfReferenceUid: string,
+  layers: readonly Layer[],
+): void {
+  const context = cleared(sheet);
+  const normal = viewport?.getCamera().viewPlaneNormal;
+  if (!context || !viewport || !normal || !frameOfReferenceUid) return;
+  const cut: Cut = {
+    width: sheet.clientWidth,
+    height: sheet.clientHeight,
+    normal,
+    frameOfReferenceUid,
+    toWorld: ([x, y]) => viewport.canvasToWorld([x, y]),
+    toSheet: ([x, y, z]) => viewport.worldToCanvas([x, y, z]),
+  };
+  for (const each of layers) if (each.visible && each.cut) put(context, each, () => each.cut?.(context, cut));
+}
+
+function cleared(sheet: HTMLCanvasElement): CanvasRenderingContext2D | null {
   const ratio = devicePixelRatio || 1;
-  const [width, height] = [Math.round(clientWidth * ratio), Math.round(clientHeight * ratio)];
+  const [width, height] = [Math.round(sheet.clientWidth * ratio), Math.round(sheet.clientHeight * ratio)];
   if (sheet.width !== width || sheet.height !== height) [sheet.width, sheet.height] = [width, height];
   const context = sheet.getContext("2d");
-  if (!context) return;
-  context.setTransform(1, 0, 0, 1, 0, 0);
-  context.clearRect(0, 0, width, height);
-  const to = viewport && picture ? toSheetOf(viewport) : null;
-  if (!to || !picture) return;
-  for (const each of layers) {
-    if (!each.visible || !each.on(picture)) continue;
-    context.save();
-    context.scale(ratio, ratio);
-    context.globalAlpha = each.opacity;
-    context.strokeStyle = context.fillStyle = each.colour || "#ffd166";
-    context.lineWidth = 1.5;
-    each.draw(context, picture, to, each);
-    context.restore();
-  }
+  context?.setTransform(1, 0, 0, 1, 0, 0);
+  context?.clearRect(0, 0, width, height);
+  return context;
+}
+
+function put(context: CanvasRenderingContext2D, layer: Layer, draw: () => void): void {
+  const ratio = devicePixelRatio || 1;
+  context.save();
+  context.scale(ratio, ratio);
+  context.globalAlpha = layer.opacity;
+  context.strokeStyle = context.fillStyle = layer.colour || "#ffd166";
+  context.lineWidth = 1.5;
+  draw();
+  context.restore();
 }
 
 /** Draw a bitmap whose first pixel's outer corner lies at a place of the image. */

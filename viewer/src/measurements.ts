@@ -8,6 +8,7 @@ import { ask } from "./engine.ts";
 import type { Statistic } from "./format.ts";
 import type { History } from "./history.ts";
 import { latticeOf } from "./layers.ts";
+import type { KeptMask } from "./masks.ts";
 import { ENGINE_ID } from "./engine.ts";
 import { calibrations, type Drawn, MEASURING_NAMES, numbersOf } from "./toolgroups.ts";
 
@@ -16,7 +17,7 @@ const SAVE_AFTER_MS = 600;
 
 type Points = core.Types.Point3[];
 
-interface Content {
+export interface Content {
   points: Points;
   contour?: Points;
   closed?: boolean;
@@ -27,6 +28,7 @@ interface Content {
   image_points?: [number, number][]; // columns and rows from 0 at the outer corner of the first pixel
   image_contour?: [number, number][];
   view?: ShownView;
+  mask?: KeptMask; // of a segment: which pixels of the image belong to it
   calibration?: { factor: number }; // mm for one of what a length on this image is measured in
   statistics: Statistic[];
 }
@@ -43,7 +45,8 @@ export interface ShownView {
 export const KEY_IMAGE = "KeyImage";
 export const VIEW = "View";
 export const CALIBRATION = "Calibration";
-type Known = Measurement & { study: string };
+export const SEGMENT = "Segment";
+export type Known = Measurement & { study: string };
 const MERGED_WITHIN_MS = 1000;
 
 export interface Measurement {
@@ -58,7 +61,7 @@ export interface Measurement {
   updated_at?: string;
 }
 
-interface Place {
+export interface Place {
   set: DisplaySet;
   picture: Picture;
   index: number;
@@ -72,6 +75,7 @@ export class Measurements extends EventTarget {
   private readonly waiting = new Map<string, number>();
   private readonly unplaced = new Map<string, (Measurement & { study: string })[]>(); // by series
   private restoring = false;
+  private together = false; // several marks change as one step
   private latest: { id: string; at: number; after: Known | null } | null = null;
   private dragging = false;
   error = "";
@@ -221,6 +225,7 @@ export class Measurements extends EventTarget {
 
   /** A drag is many changes and one step: so is what follows within a second on the same. */
   private remember(id: string, before: Known | null, after: Known | null): void {
+    if (this.together) return;
     const now = performance.now();
     const { latest } = this;
     const together = this.dragging || (latest && now - latest.at < MERGED_WITHIN_MS);
@@ -262,7 +267,48 @@ export class Measurements extends EventTarget {
 
   /** Keep a mark that is no drawing: a key image, or how an image was shown. */
   mark(tool: string, place: Place, content: Partial<Content> = {}, label = ""): void {
-    const made: Known = {
+    const made = this.madeOf(tool, place, content, label);
+    this.kept.set(made.measurement_id, made);
+    this.remember(made.measurement_id, null, made);
+    this.changed();
+    this.keepSoon(made.measurement_id, 0);
+  }
+
+  /** Change several marks of one kind as one step: content for an image's mark, null where it goes. */
+  markAll(
+    name: string,
+    tool: string,
+    changes: readonly {
+      place: Place;
+      label: string;
+      content: Partial<Content> | null;
+      before: Known | null;
+    }[],
+  ): void {
+    type Change = { id: string; before: Known | null; after: Known | null };
+    const steps = changes.flatMap(({ place, label, content, before }): Change[] => {
+      const id = before?.measurement_id;
+      if (content === null) return before && id ? [{ id, before, after: null }] : [];
+      const made = this.madeOf(tool, place, content, label);
+      const after: Known = id ? { ...made, measurement_id: id } : made;
+      return [{ id: after.measurement_id, before, after }];
+    });
+    if (!steps.length) return;
+    const go = (which: "before" | "after") => {
+      this.together = true;
+      try {
+        for (const each of steps) this.put(each.id, each[which]);
+      } finally {
+        this.together = false;
+        this.changed();
+      }
+    };
+    go("after");
+    this.history.push({ name, undo: () => go("before"), redo: () => go("after") });
+  }
+
+  private madeOf(tool: string, place: Place, content: Partial<Content>, label: string): Known {
+    return {
       study: place.set.series.studyInstanceUid,
       measurement_id: crypto.randomUUID(),
       series_instance_uid: place.set.series.seriesInstanceUid,
@@ -277,10 +323,6 @@ export class Measurements extends EventTarget {
         ...content,
       },
     };
-    this.kept.set(made.measurement_id, made);
-    this.remember(made.measurement_id, null, made);
-    this.changed();
-    this.keepSoon(made.measurement_id, 0);
   }
 
   /** Say how long a measured length is in truth: all lengths on its image follow. */
@@ -473,6 +515,7 @@ export class Measurements extends EventTarget {
   }
 
   private changed(): void {
+    if (this.together) return;
     this.recalibrate();
     this.dispatchEvent(new Event("change"));
   }

@@ -3,16 +3,16 @@
 
 import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
-import { functionalGroup, TAG } from "./dicom.ts";
+import { functionalGroup, TAG, text } from "./dicom.ts";
 import type { DisplaySet, Picture } from "./displaysets.ts";
 import { h } from "./dom.ts";
 import { ENGINE_ID } from "./engine.ts";
 import { dot, nearest, normalOf, type Vec3 } from "./geometry.ts";
-import { drawLayers, latticeOf, layers } from "./layers.ts";
+import { drawCuts, drawLayers, latticeOf, layers } from "./layers.ts";
 import type { ShownView } from "./measurements.ts";
 import { directionsOf, turnOf } from "./presentation.ts";
 import { Overlay } from "./overlay.ts";
-import type { Preset } from "./presets.ts";
+import { type Preset, presetsFor } from "./presets.ts";
 import { STACK_GROUP, type ToolGroups } from "./toolgroups.ts";
 import { uptake } from "./uptake.ts";
 import {
@@ -47,6 +47,7 @@ export class Pane {
   private readonly sheet: HTMLCanvasElement;
   private document: HTMLElement | null = null;
   private generation = 0;
+  private cutting = false;
   private sent: { lower: number; upper: number } | null = null;
 
   constructor(
@@ -75,7 +76,7 @@ export class Pane {
       this.overlay.refresh();
       this.drawLayers();
     };
-    layers.addEventListener("change", () => this.drawLayers());
+    for (const name of ["change", "repaint"]) layers.addEventListener(name, () => this.drawLayers());
     for (const name of [
       Enums.Events.IMAGE_RENDERED,
       Enums.Events.STACK_NEW_IMAGE,
@@ -199,7 +200,19 @@ export class Pane {
   }
 
   private drawLayers(): void {
+    if (this.kind === "plane") return this.drawCuts();
     drawLayers(this.sheet, this.stack, this.kind === "stack" ? this.picture : null, layers.list);
+  }
+
+  /** Draw where the shown plane cuts through layers, at most once for each picture that the browser shows. */
+  private drawCuts(): void {
+    if (this.cutting) return;
+    this.cutting = true;
+    requestAnimationFrame(() => {
+      this.cutting = false;
+      if (this.kind === "plane")
+        drawCuts(this.sheet, this.viewport, this.set?.frameOfReferenceUid ?? "", layers.list);
+    });
   }
 
   /** Show something that is no image, in place of one. */
@@ -295,6 +308,10 @@ export class Pane {
     return image?.preScale?.scalingParameters?.suvbw ? modality : "";
   }
 
+  get presetList(): Preset[] {
+    return presetsFor(this.presets, this.picture ? text(this.picture.data, TAG.bodyPart) : "");
+  }
+
   /** What one unit of the voxels is in what is written beside them: other than 1 for SUV that is not by weight. */
   get uptakeRatio(): number {
     return this.presets === "PT" ? uptake.ratio(this.picture?.imageId ?? "") : 1;
@@ -378,7 +395,7 @@ export class Pane {
   // --- How it is shown, as a value ---------------------------------------------------------------
 
   /** Where a place of the viewport is in the image: column and row from 0 at the outer corner. */
-  private pixelAt(x: number, y: number): [number, number] | null {
+  pixelAt(x: number, y: number): [number, number] | null {
     const { stack } = this;
     const image = latticeOf(stack);
     if (!stack || !image) return null;

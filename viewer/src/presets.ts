@@ -27,5 +27,19 @@ const PRESETS: Record<string, Preset[]> = {
   ],
 };
 
+// What is read first in a region of the body stands first; the others follow in their order.
+const FIRST: [RegExp, string[]][] = [
+  [/HEAD|BRAIN|SKULL|IAC|ORBIT|SINUS/, ["Brain", "Stroke", "Subdural", "Bone"]],
+  [/CHEST|THORAX|LUNG/, ["Lung", "Mediastinum", "Bone"]],
+  [/SPINE|EXTREMITY|KNEE|HIP|SHOULDER|FOOT|ANKLE|HAND|WRIST|ELBOW/, ["Bone", "Soft tissue"]],
+  [/HEART|CORONARY|AORTA|ANGIO/, ["Angiography", "Mediastinum"]],
+  [/LIVER|ABDOMEN|PELVIS/, ["Soft tissue", "Liver", "Bone"]],
+];
+
 /** The presets for images of a modality; none where the scanner's own window is the only one with meaning. */
-export const presetsFor = (modality: string): Preset[] => PRESETS[modality] ?? [];
+export function presetsFor(modality: string, bodyPart = ""): Preset[] {
+  const all = PRESETS[modality] ?? [];
+  const named = FIRST.find(([pattern]) => pattern.test(bodyPart.toUpperCase()))?.[1] ?? [];
+  const first = named.flatMap((label) => all.filter((each) => each.label === label));
+  return [...first, ...all.filter((each) => !first.includes(each))];
+}

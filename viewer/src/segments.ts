@@ -1,6 +1,7 @@
 // Segmentations of others and of ours, as layers over the images they were made from. PS3.3 A.51, C.8.20
 
 import { type DicomJson, functionalGroup, items, number, numbers, TAG, text } from "./dicom.ts";
+import { cutSegment } from "./cuts.ts";
 import { planeOf, type Picture } from "./displaysets.ts";
 import { dot, length, normalOf, type Plane, subtract } from "./geometry.ts";
 import { bitmapOf, drawBitmap, type Layer } from "./layers.ts";
@@ -19,6 +20,7 @@ export interface SegmentFrame {
   source: string; // SOP Instance UID of the image it was made from, if stated
   sourceFrame: number; // from 1; 0 where it is not stated
   plane: Plane | null;
+  frameOfReferenceUid: string;
 }
 export interface SegmentationFacts {
   rows: number;
@@ -44,7 +46,7 @@ const T = {
   referencedFrame: "00081160",
 } as const;
 
-const PALETTE: Rgb[] = [
+export const PALETTE: Rgb[] = [
   [255, 107, 107],
   [6, 214, 160],
   [76, 201, 240],
@@ -91,6 +93,7 @@ export function segmentation(data: DicomJson): SegmentationFacts {
       source: text(source, T.referencedUid),
       sourceFrame: number(source, T.referencedFrame) ?? 0,
       plane: planeOf(data, index),
+      frameOfReferenceUid: text(data, TAG.frameOfReferenceUid),
     };
   });
   const kind = text(data, T.kind);
@@ -111,11 +114,15 @@ export function liesOn(frame: SegmentFrame, picture: Picture): boolean {
   if (frame.source === picture.sopInstanceUid)
     return frame.sourceFrame === 0 || frame.sourceFrame === picture.frame;
   const [a, b] = [frame.plane, picture.plane];
-  if (!a || !b) return false;
+  if (!a || !b || elsewhere(frame, text(picture.data, TAG.frameOfReferenceUid))) return false;
   const normal = normalOf(b);
   if (Math.abs(dot(normalOf(a), normal)) < 0.999) return false;
   return Math.abs(dot(subtract(a.position, b.position), normal)) < NEAR_MM;
 }
+
+/** Whether both say in which frame of reference they lie, and it is not the same. */
+const elsewhere = (frame: SegmentFrame, uid: string): boolean =>
+  Boolean(uid && frame.frameOfReferenceUid && frame.frameOfReferenceUid !== uid);
 
 /** Columns and rows of the picture at which the frame's first pixel begins, and the size of its pixels there. */
 export function placeOn(
@@ -141,10 +148,11 @@ export type FrameBytes = (index: number) => Uint8Array | null; // asks for it wh
 /** A layer for each segment. `stored` gives a frame's bytes: one bit, or one or two bytes for each pixel. */
 export function segmentLayers(group: string, facts: SegmentationFacts, stored: FrameBytes): Layer[] {
   const bitmaps = new Map<string, HTMLCanvasElement>();
+  const decoded = new Map<string, Uint8Array>();
   const pixels = facts.rows * facts.columns;
-  const bitmap = (frame: SegmentFrame, segment: SegmentFacts): HTMLCanvasElement | null => {
+  const shares = (frame: SegmentFrame, segment: SegmentFacts): Uint8Array | null => {
     const key = `${frame.index}/${segment.number}`;
-    const known = bitmaps.get(key);
+    const known = decoded.get(key);
     const bytes = known ? null : stored(frame.index);
     if (known || !bytes) return known ?? null;
     const wide = bytes.length >= 2 * pixels;
@@ -155,7 +163,16 @@ export function segmentLayers(group: string, facts: SegmentationFacts, stored: F
       FRACTIONAL: (index: number) => value(index) / facts.most,
       LABELMAP: (index: number) => (value(index) === segment.number ? 1 : 0),
     }[facts.kind];
-    const made = bitmapOf(share, facts.columns, facts.rows, segment.colour);
+    const made = Uint8Array.from({ length: pixels }, (_, index) => Math.round(255 * share(index)));
+    decoded.set(key, made);
+    return made;
+  };
+  const bitmap = (frame: SegmentFrame, segment: SegmentFacts): HTMLCanvasElement | null => {
+    const key = `${frame.index}/${segment.number}`;
+    const known = bitmaps.get(key);
+    const found = known ? null : shares(frame, segment);
+    if (known || !found) return known ?? null;
+    const made = bitmapOf((index) => (found[index] ?? 0) / 255, facts.columns, facts.rows, segment.colour);
     bitmaps.set(key, made);
     return made;
   };
@@ -169,6 +186,14 @@ export function segmentLayers(group: string, facts: SegmentationFacts, stored: F
       visible: true,
       opacity: 0.5,
       on: (picture) => own.some((each) => liesOn(each, picture)),
+      cut: (context, cut) => {
+        const slices = own.flatMap((frame) =>
+          frame.plane && frame.frameOfReferenceUid === cut.frameOfReferenceUid
+            ? [{ plane: frame.plane, values: () => shares(frame, segment) }]
+            : [],
+        );
+        cutSegment(context, cut, slices, segment.colour);
+      },
       draw: (context, picture, to) => {
         for (const frame of own.filter((each) => liesOn(each, picture))) {
           const place = placeOn(frame, picture);

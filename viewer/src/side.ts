@@ -3,8 +3,9 @@
 import { h, the } from "./dom.ts";
 import { ask } from "./engine.ts";
 import { date, isMark, nameOf, plural, sentence, type Statistic, summary } from "./format.ts";
+import { histogramPicture } from "./histogram.ts";
 import { layers } from "./layers.ts";
-import type { Measurement, Measurements } from "./measurements.ts";
+import { type Measurement, type Measurements, SEGMENT } from "./measurements.ts";
 import { askForText } from "./textdialog.ts";
 import { uptake } from "./uptake.ts";
 
@@ -66,8 +67,10 @@ export function insertIntoReport(text: string): boolean {
 
 interface ListActions {
   statistics(measurement: Measurement): Statistic[]; // as they are told on this page
+  values(measurement: Measurement): number[]; // inside of a region; empty where there is none
   jump(id: string): void;
   archive(): void;
+  segments(writing: boolean): HTMLElement | null;
   where(measurement: Measurement): string;
   mayChange: boolean;
 }
@@ -76,7 +79,8 @@ export function showMeasurements(measurements: Measurements, actions: ListAction
   const host = the("side-measurements");
   const writing = document.getElementById("text") !== null;
   const render = () => {
-    const { list } = measurements;
+    const list = measurements.list.filter((each) => each.tool !== SEGMENT);
+    const segments = actions.segments(writing);
     the("measurement-count").textContent = list.length ? String(list.length) : "";
     if (host.contains(document.activeElement) && document.activeElement?.matches("input")) return; // someone is naming one
     const rows = list.map((each) => row(each, measurements, actions, writing));
@@ -93,7 +97,7 @@ export function showMeasurements(measurements: Measurements, actions: ListAction
           )
         : null;
     const archive =
-      actions.mayChange && rows.length
+      actions.mayChange && (rows.length || segments)
         ? h(
             "button",
             { type: "button", title: "Save to archive (Shift+S)", onclick: () => actions.archive() },
@@ -114,7 +118,8 @@ export function showMeasurements(measurements: Measurements, actions: ListAction
     );
     host.replaceChildren(
       ...(measurements.error ? [h("p", { class: "notice problem", role: "alert" }, measurements.error)] : []),
-      ...(rows.length ? [h("ol", { class: "measurements" }, ...rows)] : [empty]),
+      ...(rows.length ? [h("ol", { class: "measurements" }, ...rows)] : segments ? [] : [empty]),
+      ...(segments ? [segments] : []),
       ...(all ? [all] : []),
       ...(archive ? [archive, h("p", { class: "quiet small", id: "archived" })] : []),
     );
@@ -158,6 +163,7 @@ function row(
     label,
     h("p", { class: "values" }, values),
     h("p", { class: "quiet small" }, actions.where(each)),
+    spread(each, actions),
     h(
       "div",
       { class: "row" },
@@ -206,13 +212,38 @@ function row(
   );
 }
 
+const opened = new Set<string>(); // measurements whose histogram is shown
+
+/** The histogram of a region, made when it is asked for. */
+function spread(each: Measurement, actions: ListActions): HTMLElement | null {
+  if (!HAVE_HISTOGRAM.has(each.tool) || each.content.closed === false) return null;
+  const made = h("details", {}, h("summary", { class: "quiet small" }, "Histogram"));
+  const fill = () => {
+    if (made.childElementCount > 1) return;
+    made.append(
+      histogramPicture(actions.values(each)) ?? h("p", { class: "quiet small" }, "Show the image first."),
+    );
+  };
+  if (opened.has(each.measurement_id)) {
+    made.open = true;
+    fill();
+  }
+  made.addEventListener("toggle", () => {
+    if (made.open) opened.add(each.measurement_id);
+    else opened.delete(each.measurement_id);
+    fill();
+  });
+  return made;
+}
+const HAVE_HISTOGRAM = new Set(["EllipticalROI", "RectangleROI", "PlanarFreehandROI", "SplineROI"]);
+
 // --- Layers ---------------------------------------------------------------------------------------
 
 /** The list of what is drawn over images, each to be hidden or seen through. */
 export function showLayers(): void {
   const host = the("side-layers");
   const render = () => {
-    const { list } = layers;
+    const list = layers.list.filter((each) => !each.hidden);
     const others = list.filter((each) => each.group !== "overlays").length;
     the("layer-count").textContent = others ? String(others) : "";
     if (host.contains(document.activeElement) && host.childElementCount) return; // someone moves a slider
@@ -241,7 +272,9 @@ export function showLayers(): void {
       h(
         "p",
         { class: "quiet small" },
-        "Open a series of segmentations, structures or presentation states to add it.",
+        "Open a series of segmentations, structures or presentation states to add it. Segments and structures " +
+          "are drawn on reformatted planes as well; overlays and annotations belong to single images, and " +
+          "volume renderings show none.",
       ),
     );
   };

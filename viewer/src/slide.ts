@@ -107,21 +107,27 @@ const pathNames = (data: DicomJson): string[] =>
 
 /** Every pair of optical path and focal plane, named for a choice. */
 function layerNames(given: readonly DicomJson[]): LayerName[] {
-  const found = new Map<string, string>();
+  const found = new Map<string, string>(); // the depth in words, where it is stated
   const described = new Map<string, string>();
   for (const data of given) {
     items(data, T.opticalPaths).forEach((each, index) => {
       const id = text(each, T.opticalPathId) || String(index + 1);
       described.set(id, text(each, T.opticalPathDescription) || id);
     });
-    for (const key of isFull(data) ? fullKeys(data) : sparseKeys(data)) found.set(key, key);
+    const keys = isFull(data)
+      ? fullKeys(data).map((key) => [key, ""] as const)
+      : sparseKeys(data).map(({ key, depth }) => [key, `${depth} µm`] as const);
+    for (const [key, depth] of keys) found.set(key, found.get(key) || depth);
   }
   const keys = [...found.keys()];
   const several = (part: 0 | 1) => new Set(keys.map((each) => each.split("\n")[part])).size > 1;
   const [paths, planes] = [several(0), several(1)];
   return keys.map((key) => {
     const [path = "", plane = ""] = key.split("\n");
-    const words = [paths ? described.get(path) || path : "", planes ? `focus ${plane}` : ""];
+    const words = [
+      paths ? described.get(path) || path : "",
+      planes ? `focus ${found.get(key) || plane}` : "",
+    ];
     return { key, label: words.filter(Boolean).join(", ") || "Slide" };
   });
 }
@@ -137,17 +143,19 @@ function fullKeys(data: DicomJson): string[] {
   });
 }
 
-/** Focal planes of sparse tiles are told apart by their depth. */
-function sparseKey(data: DicomJson, frame: number): string {
-  const place = functionalGroup(data, frame, T.place);
-  const path = functionalGroup(data, frame, T.pathOfFrame);
-  const depth = number(place, T.depth) ?? 0;
-  return `${text(path, T.opticalPathId) || (pathNames(data)[0] ?? "1")}\n${depth} µm`;
+/** Of each frame: focal planes of sparse tiles are told apart by their depth, and counted as those of full ones. */
+function sparseKeys(data: DicomJson): { key: string; depth: number }[] {
+  const frames = Array.from({ length: number(data, TAG.numberOfFrames) ?? 1 }, (_, frame) => {
+    const place = functionalGroup(data, frame, T.place);
+    const path = functionalGroup(data, frame, T.pathOfFrame);
+    return {
+      depth: number(place, T.depth) ?? 0,
+      path: text(path, T.opticalPathId) || (pathNames(data)[0] ?? "1"),
+    };
+  });
+  const depths = [...new Set(frames.map((each) => each.depth))].sort((a, b) => a - b);
+  return frames.map(({ depth, path }) => ({ key: `${path}\n${depths.indexOf(depth) + 1}`, depth }));
 }
-
-const sparseKeys = (data: DicomJson): string[] => [
-  ...new Set(Array.from({ length: number(data, TAG.numberOfFrames) ?? 1 }, (_, at) => sparseKey(data, at))),
-];
 
 // --- Levels ---------------------------------------------------------------------------------------
 
@@ -203,14 +211,17 @@ function full(data: DicomJson, size: Size, names: readonly LayerName[]): Level["
 function sparse(data: DicomJson, size: Size, names: readonly LayerName[]): Level["tiles"] {
   const places = new Map<string, Tile[]>();
   const cell = (layer: number, x: number, y: number) => `${layer}/${x}/${y}`;
-  const frames = number(data, TAG.numberOfFrames) ?? 1;
-  for (let at = 0; at < frames; at++) {
+  const keys = sparseKeys(data);
+  const layerOf = new Map(names.map((each, index) => [each.key, index]));
+  for (let at = 0; at < keys.length; at++) {
     const place = functionalGroup(data, at, T.place);
     const column = (number(place, T.column) ?? 1) - 1;
     const row = (number(place, T.row) ?? 1) - 1;
-    const layer = names.findIndex((each) => each.key === sparseKey(data, at));
+    const layer = layerOf.get(keys[at]?.key ?? "") ?? 0;
     const key = cell(layer, Math.floor(column / size.tileColumns), Math.floor(row / size.tileRows));
-    places.set(key, [...(places.get(key) ?? []), { column, row, instance: data, frame: at + 1 }]);
+    const here = places.get(key) ?? [];
+    here.push({ column, row, instance: data, frame: at + 1 });
+    places.set(key, here);
   }
   return (left, top, right, bottom, layer) => {
     const found: Tile[] = [];

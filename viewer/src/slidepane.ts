@@ -166,8 +166,8 @@ class SlidePane {
 
   private key(event: KeyboardEvent): void {
     const { target, key } = event;
-    if (!(target instanceof Node) || !this.facts.host.contains(target) || !this.element.isConnected) return;
-    if (event.ctrlKey || event.metaKey || event.altKey || (target as Element).matches("select")) return;
+    if (!(target instanceof Element) || !this.element.isConnected || !this.isMeant(target)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || target.matches("select")) return;
     const [width, height] = this.size;
     const commands: Record<string, () => void> = {
       "+": () => this.zoom(STEP),
@@ -184,6 +184,13 @@ class SlidePane {
     command();
     event.preventDefault();
     event.stopImmediatePropagation();
+  }
+
+  /** Whether a key is for this slide: pressed in its viewport, or anywhere while that is the chosen one. */
+  private isMeant(target: Element): boolean {
+    const { host } = this.facts;
+    const chosen = host.matches(".active, :only-child");
+    return host.contains(target) || (chosen && target === document.body);
   }
 
   /** One pointer moves the slide; two zoom it as well. */

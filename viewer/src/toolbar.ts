@@ -1,7 +1,7 @@
 // The buttons above the images. Each is a command that a key gives as well.
 
 import { h } from "./dom.ts";
-import { presetsFor } from "./presets.ts";
+import type { Preset } from "./presets.ts";
 import { FUSION_COLOURS, SOLID_PRESETS, type SlabMode } from "./volumes.ts";
 
 export interface Commands {
@@ -19,6 +19,7 @@ export interface Commands {
   solid(preset?: string): void;
   slab(mode: SlabMode, thicknessMm: number): void;
   link(): void;
+  together(): void;
   lines(): void;
   side(): void;
   fuse(): void;
@@ -49,6 +50,18 @@ const POINTING: ToolButton[] = [
   },
   { name: "Zoom", label: "Zoom", key: "z", icon: "M7 2a5 5 0 1 0 0 10A5 5 0 0 0 7 2zM11 11l4 4M7 5v4M5 7h4" },
   { name: "StackScroll", label: "Scroll", key: "s", icon: "M3 3h10v7H3zM5 13h8M7 15.3h6" },
+  {
+    name: "Magnify",
+    label: "Magnifying glass",
+    key: "M",
+    icon: "M7 2a5 5 0 1 0 0 10A5 5 0 0 0 7 2zM11 11l4 4",
+  },
+  {
+    name: "Localiser",
+    label: "Localiser",
+    key: "L",
+    icon: "M8 1v5M8 10v5M1 8h5M10 8h5M8 5a3 3 0 1 0 0 6 3 3 0 0 0 0-6z",
+  },
 ];
 const MEASURING: ToolButton[] = [
   { name: "Length", label: "Length", key: "l", icon: "M2 14 14 2M2 11v3h3M11 2h3v3" },
@@ -77,8 +90,15 @@ const MEASURING: ToolButton[] = [
     key: "C",
     icon: "M1 12h14M5 5h7M1 10v4M15 10v4M5 3v4M12 3v4",
   },
+  {
+    name: "Brush",
+    label: "Segment",
+    key: "B",
+    icon: "M14 2 7 9M7 9c-2-1-4 0-4 2 0 1.500-1 2-2 2.500 3 1.500 6 .5 7-1.500.5-1 0-2.500-1-3z",
+  },
   { name: "SpineLabel", label: "Vertebrae", key: "d", icon: "M5 2h6v3H5zM5 6.500h6v3H5zM5 11h6v3H5z" },
 ];
+export const POINTING_NAMES = new Set(POINTING.map((each) => each.name));
 export const TOOL_KEYS = new Map([...POINTING, ...MEASURING].map((each) => [each.key, each.name]));
 
 function icon(path: string): SVGElement {
@@ -125,7 +145,7 @@ export class Toolbar {
   private readonly solids: HTMLSelectElement;
   private readonly clips: HTMLInputElement;
   private readonly fusion: HTMLElement;
-  private modality: string | null = null;
+  private offered: string | null = null;
   private mode = "";
 
   constructor(host: HTMLElement, commands: Commands, mayMeasure: boolean) {
@@ -180,6 +200,15 @@ export class Toolbar {
           "k",
           "M6.500 9.500l3-3M7 4l1-1a3 3 0 0 1 4.500 4.500l-1 1M9 12l-1 1a3 3 0 0 1-4.500-4.500l1-1",
           commands.link,
+        ),
+      ),
+      this.toggle(
+        "together",
+        button(
+          "Same window and zoom",
+          "K",
+          "M2 2h5v5H2zM9 9h5v5H9zM9 4.500h3v2.500M7 11.500H4V9",
+          commands.together,
         ),
       ),
       this.toggle("lines", button("Reference lines", "", "M2 2h12v12H2zM2 9h12", commands.lines)),
@@ -338,7 +367,7 @@ export class Toolbar {
   }
 
   set(
-    name: "link" | "lines" | "cine" | "planes" | "solid" | "fusion" | "key",
+    name: "link" | "together" | "lines" | "cine" | "planes" | "solid" | "fusion" | "key",
     on: boolean,
     enabled = true,
     why = "",
@@ -355,17 +384,18 @@ export class Toolbar {
   }
 
   /** Offer what fits the active viewport's images. */
-  offer(modality: string, mode: "" | "planes" | "solid" | "fusion"): void {
+  offer(modality: string, mode: "" | "planes" | "solid" | "fusion", presets: readonly Preset[]): void {
     this.slabs.hidden = mode !== "planes" && mode !== "fusion";
     this.solids.hidden = this.clips.hidden = mode !== "solid";
     this.fusion.hidden = mode !== "fusion";
-    if (modality === this.modality && mode === this.mode) return;
-    [this.modality, this.mode] = [modality, mode];
+    const offered = [modality, ...presets.map((each) => each.label)].join();
+    if (offered === this.offered && mode === this.mode) return;
+    [this.offered, this.mode] = [offered, mode];
     this.windows.replaceChildren(
       h("option", { value: "-1" }, "Window: as sent"),
       h("option", { value: "auto" }, "Auto (Shift+A)"),
     );
-    presetsFor(modality).forEach((each, index) => {
+    presets.forEach((each, index) => {
       this.windows.append(h("option", { value: String(index) }, `${index + 1}  ${each.label}`));
     });
     this.solids.replaceChildren(

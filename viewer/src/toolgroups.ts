@@ -9,6 +9,8 @@ import { latticeOf } from "./layers.ts";
 import { uptake } from "./uptake.ts";
 
 export const STACK_GROUP = "stacks";
+/** Tools that listen to pointers themselves: the left button is none of the engine's while one is chosen. */
+const OWN_TOOLS = new Set(["Brush", "Localiser"]);
 const PLANES = "planes";
 const SOLIDS = "solids";
 const { MouseBindings } = tools.Enums;
@@ -182,7 +184,8 @@ export class ToolGroups {
         group.setToolActive("StackScroll", {
           bindings: [{ mouseButton: MouseBindings.Wheel }, { numTouchPoints: 3 }],
         });
-      group.setToolActive(left, { bindings: [{ mouseButton: MouseBindings.Primary }] });
+      if (!OWN_TOOLS.has(left))
+        group.setToolActive(left, { bindings: [{ mouseButton: MouseBindings.Primary }] });
     }
   }
 

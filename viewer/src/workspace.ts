@@ -5,12 +5,17 @@ import * as tools from "@cornerstonejs/tools";
 import type { DicomJson } from "./dicom.ts";
 import type { DisplaySet, SeriesFacts } from "./displaysets.ts";
 import { the } from "./dom.ts";
+import { BRUSH, Brush } from "./brush.ts";
 import { ask, contentsOf, SignedOut, uptakeOfImage } from "./engine.ts";
+import { showScales } from "./colourscale.ts";
 import { date } from "./format.ts";
 import { Grid } from "./grid.ts";
 import { fill, hang, hasImages } from "./hanging.ts";
+import { valuesInside } from "./histogram.ts";
 import { History } from "./history.ts";
 import { layers } from "./layers.ts";
+import { LOCALISER, Localiser } from "./localiser.ts";
+import { Together } from "./together.ts";
 import { KEY_IMAGE, type Measurement, Measurements, VIEW } from "./measurements.ts";
 import { type Host, showObjects } from "./objects.ts";
 import { overlayLayer } from "./overlayplanes.ts";
@@ -19,8 +24,8 @@ import type { ImageLink } from "./srtree.ts";
 import { seriesOfStudy } from "./nextcase.ts";
 import type { Look, Pane } from "./pane.ts";
 import { isWholeSlide } from "./slide.ts";
-import { presetsFor } from "./presets.ts";
-import { type Prior, showLayers, showMeasurements, showPriors } from "./side.ts";
+import { brushControls, segmentRows } from "./segmentlist.ts";
+import { insertIntoReport, type Prior, showLayers, showMeasurements, showPriors } from "./side.ts";
 import { Strip, type StudyFacts } from "./strip.ts";
 import { type Commands, Toolbar } from "./toolbar.ts";
 import { ToolGroups } from "./toolgroups.ts";
@@ -69,6 +74,9 @@ export class Workspace implements Commands, Host {
   readonly grid: Grid;
   readonly strip: Strip;
   readonly measurements: Measurements;
+  readonly brush: Brush;
+  private readonly localiser: Localiser;
+  private readonly inStep: Together;
   readonly root: string;
   private readonly groups = new ToolGroups();
   private readonly toolbar: Toolbar;
@@ -87,9 +95,13 @@ export class Workspace implements Commands, Host {
     this.grid = new Grid(the("panes"), engine, this.groups);
     this.strip = new Strip(the("series"), this.root, (series) => void this.open(series));
     this.measurements = new Measurements(facts.may_measure, this.history);
+    this.brush = new Brush(the("panes"), this.grid, this.measurements, (words) => this.tell(words));
+    this.localiser = new Localiser(the("panes"), this.grid, (words) => this.tell(words));
+    this.inStep = new Together(this.grid);
     this.toolbar = new Toolbar(the("tools"), this, facts.may_measure);
     this.toolbar.chosenTool(this.groups.active);
     this.toolbar.add(this.uptakes.element);
+    this.toolbar.add(brushControls(this.brush));
     for (const study of facts.studies)
       this.strip.addStudy(
         study,
@@ -123,8 +135,19 @@ export class Workspace implements Commands, Host {
           each.content.statistics,
           this.measurements.place(each.measurement_id)?.picture.imageId ?? "",
         ),
+      values: (each) => {
+        const picture = this.measurements.place(each.measurement_id)?.picture;
+        return picture ? valuesInside(each.tool, each.content, picture) : [];
+      },
       jump: (id) => void this.jumpTo(id),
       archive: () => void this.archive(),
+      segments: (writing) =>
+        segmentRows(this.brush, {
+          jump: (id) => void this.jumpTo(id),
+          insert: (text) => void insertIntoReport(text),
+          writing,
+          mayChange: this.facts.may_measure,
+        }),
       where: (each) => this.where(each),
       mayChange: this.facts.may_measure,
     });
@@ -254,13 +277,14 @@ export class Workspace implements Commands, Host {
   }
 
   refresh(): void {
+    showScales(this.grid.panes);
     const pane = this.grid.active;
     if (!pane) return;
     const { set } = pane;
     const shown = new Set(this.grid.panes.map((each) => each.set?.series.seriesInstanceUid ?? ""));
     this.strip.mark(set?.series.seriesInstanceUid ?? "", shown);
     const volume = this.inVolume();
-    this.toolbar.offer(pane.presets, volume);
+    this.toolbar.offer(pane.presets, volume, pane.presetList);
     this.toolbar.layout(this.grid.rows, this.grid.columns);
     this.uptakes.offer(pane.presets === "PT" ? (pane.picture?.imageId ?? null) : null);
     const why = set ? refusal(set) : "Nothing is shown.";
@@ -279,6 +303,7 @@ export class Workspace implements Commands, Host {
     this.toolbar.set("key", Boolean(marked), pane.kind === "stack", "Key image (g)");
     this.toolbar.set("cine", pane.playing, pane.kind === "stack" && pane.slices > 1);
     this.toolbar.set("link", this.grid.linked, this.grid.panes.length > 1);
+    this.toolbar.set("together", this.inStep.on, this.grid.panes.length > 1);
     this.toolbar.set("lines", this.grid.lines, this.grid.panes.length > 1);
   }
 
@@ -291,6 +316,8 @@ export class Workspace implements Commands, Host {
   tool(name: string): void {
     if (name === "Crosshairs" && this.inVolume() !== "planes") return;
     this.groups.choose(name);
+    this.brush.choose(name === BRUSH);
+    this.localiser.choose(name === LOCALISER);
     this.toolbar.chosenTool(name);
     this.render();
   }
@@ -321,7 +348,7 @@ export class Workspace implements Commands, Host {
 
   preset(index: number): void {
     const pane = this.grid.active;
-    const preset = presetsFor(pane?.presets ?? "")[index];
+    const preset = pane?.presetList[index];
     if (!pane || (index >= 0 && !preset)) return;
     this.changing("Window", () => {
       for (const each of this.inVolume() ? this.grid.panes : [pane]) each.window(preset ?? null);
@@ -371,6 +398,11 @@ export class Workspace implements Commands, Host {
 
   link(): void {
     this.grid.link(!this.grid.linked);
+    this.refresh();
+  }
+
+  together(): void {
+    this.inStep.toggle();
     this.refresh();
   }
 

@@ -41,7 +41,12 @@ from isocenter.standards.dicom.values import decode_dataset
 from isocenter.standards.dicom.values_model import DataSet
 
 _AE_TITLE: Final = "READING"
-_MARKS: Final = frozenset({describing.KEY_IMAGE, describing.VIEW, describing.CALIBRATION})
+_MARKS: Final = frozenset({
+    describing.KEY_IMAGE,
+    describing.VIEW,
+    describing.CALIBRATION,
+    describing.SEGMENT,
+})
 _SOP_CLASS_UID: Final = 0x0008_0016
 _VERSION: Final = version("isocenter")
 
@@ -242,7 +247,7 @@ def _wanted(
             lambda making: key_objects(making, keys, study_instance_uid=study_instance_uid),
         )
     yield from _views(usable, drawn, header_of)
-    for series, segments in segments_by_series(drawn, headers, organization_uid=new_uid()):
+    for series, segments in segments_by_series(usable, headers, organization_uid=new_uid()):
         yield _Wanted(
             ArchivedKind.SEGMENTATION,
             series,

@@ -13,8 +13,8 @@ from isocenter.gateways.dimse.commitment_reports import CommitmentReporter, Outg
 from isocenter.gateways.dimse.commitment_requests import CommitmentAsker
 from isocenter.gateways.dimse.outgoing_processes import TranscodingProcesses
 from isocenter.gateways.dimse.sending import ImageSender
-from isocenter.gateways.dimse.waiting import wait_for
 from isocenter.infra.log import get_logger
+from isocenter.infra.waiting import wait_for
 
 _log = get_logger(__name__)
 _STOP_LOOK_S = 0.2

@@ -48,7 +48,7 @@ def serve(settings: Settings) -> int:
             tell_password(ready.administrator_password)
         return supervised(
             children(ready.settings),
-            grace_s=settings.drain_timeout_s,
+            ready.settings,
             tell=lambda: tell_addresses(ready.settings),
         )
 
@@ -100,10 +100,14 @@ def children(settings: Settings) -> Sequence[ChildSpec]:
     ]
 
 
-def supervised(specs: Sequence[ChildSpec], *, grace_s: float, tell: Callable[[], None]) -> int:
+def supervised(specs: Sequence[ChildSpec], settings: Settings, *, tell: Callable[[], None]) -> int:
     """Run the children until told to stop; ``tell`` is called once all of them are ready."""
     stop = stop_on_signals()
-    supervisor = Supervisor(specs, grace_s=grace_s + _GRACE_MARGIN_S)
+    supervisor = Supervisor(
+        specs,
+        grace_s=settings.drain_timeout_s + _GRACE_MARGIN_S,
+        backoff_max_s=settings.restart_wait_max_s,
+    )
 
     def announce() -> None:
         if supervisor.wait_ready(_READY_TIMEOUT_S) and not stop.is_set():

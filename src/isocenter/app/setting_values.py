@@ -15,6 +15,7 @@ Reader = Callable[[object], object]
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _SHORT_STRING_MAX = 16  # PS3.5 6.2: SH and AE hold at most 16 characters
+_SECRET_LENGTH_MIN = 32
 
 
 def text(value: object) -> str:
@@ -129,6 +130,22 @@ def origins(value: object) -> str:
         if parts.scheme not in {"http", "https"} or each != f"{parts.scheme}://{parts.netloc}":
             raise ValueError("must name origins, as https://ehr.example or https://10.0.0.9:8443")
     return " ".join(found)
+
+
+def secrets_by_name(value: object) -> Mapping[str, str]:
+    """Secrets of 32 characters or more by name, from a TOML table or ``name=secret,…``."""
+    if isinstance(value, dict):
+        pairs = [(str(name), given) for name, given in cast("dict[object, object]", value).items()]
+    else:
+        parts = [part for part in text(value).split(",") if part.strip()]
+        pairs = [
+            (name.strip(), given.strip())
+            for name, _, given in (part.partition("=") for part in parts)
+        ]
+    found = {name: text(given) for name, given in pairs}
+    if not all(found) or any(len(each) < _SECRET_LENGTH_MIN for each in found.values()):
+        raise ValueError("must give each name a secret of at least 32 characters")
+    return found
 
 
 def ae_title(value: object) -> str:

@@ -120,6 +120,10 @@ class Settings:
     frame_ancestors: Annotated[
         str, About(v.origins, "origins whose pages may show ours in a frame")
     ] = ""
+    launch_keys: Annotated[
+        Mapping[str, str],
+        About(v.secrets_by_name, "keys of users who sign launch addresses: user=key", secret=True),
+    ] = field(default_factory=dict[str, str])
     ae_title: Annotated[str, About(v.ae_title, "our DICOM application entity title")] = "ISOCENTER"
     hl7_application: Annotated[str, About(v.text, "our MSH-3 when sending, MSH-5 expected")] = (
         "ISOCENTER"
@@ -139,6 +143,10 @@ class Settings:
     drain_timeout_s: Annotated[
         float, About(v.seconds(0, _HOUR_S), "time that work in progress has to end at shutdown")
     ] = 20.0
+    restart_wait_max_s: Annotated[
+        float,
+        About(v.seconds(0.5, _HOUR_S), "longest wait before a role that keeps ending starts again"),
+    ] = 30.0
 
     # limits
     associations_max: Annotated[

@@ -13,7 +13,9 @@ from isocenter.domain.archive.events import (
     InstancesAdmitted,
     InstancesRejected,
     InstancesRestored,
+    InstancesSplit,
     RejectionNoteKept,
+    SplitOutgrown,
     StudyCompleted,
     StudyPlaced,
 )
@@ -127,6 +129,7 @@ class WorkerParts(TypedDict, total=False):
     carry_objects: Handler
     want_renditions: Handler
     want_packs: Handler
+    follow_split: Handler
     forward_step: Handler
     notify_step: Handler
     report_workitem: Handler
@@ -176,6 +179,8 @@ def _reactions(parts: WorkerParts) -> list[Subscription]:
         ("reconcile.step_moved", StepMoved, reconcile.on_step_moved),
         ("reconcile.rejected", InstancesRejected, reconcile.on_images_changed),
         ("reconcile.restored", InstancesRestored, reconcile.on_images_changed),
+        ("archive.follow_split", SplitOutgrown, parts.get("follow_split", only_in_the_worker)),
+        ("distribution.split", InstancesSplit, sending.on_instances_split),
         ("distribution.corrected", StudyCorrected, sending.on_study_corrected),
         ("reading.signed", ReportSigned, reading.on_report_signed if archive_signed else _nothing),
         ("reporting.patient_merged", PatientMerged, reporting.on_identity_changed),

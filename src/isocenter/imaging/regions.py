@@ -7,13 +7,33 @@ does.
 Standard: PS3.3 C.18.6.1.1
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 Outline = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class PaintedRectangle:
+    """The pixels that belong to a region, as the bits of the rectangle that holds them.
+
+    Attributes:
+        left: column of its first pixel, from 0.
+        top: row of its first pixel, from 0.
+        columns: of the rectangle.
+        rows: of the rectangle.
+        bits: row by row without gaps, the first pixel in the lowest bit.
+    """
+
+    left: int
+    top: int
+    columns: int
+    rows: int
+    bits: bytes
 
 
 def inside_polygon(outline: Outline, rows: int, columns: int) -> Mask:
@@ -60,13 +80,32 @@ def inside_ellipse(axes: Outline, rows: int, columns: int) -> Mask:
     return inside
 
 
-def packed(masks: Sequence[Mask]) -> bytes:
+def inside_rectangle(painted: PaintedRectangle, rows: int, columns: int) -> Mask:
+    """The painted pixels, shape (rows, columns); those outside of the image are left out."""
+    mask = np.zeros((rows, columns), dtype=np.bool_)
+    count = painted.rows * painted.columns
+    bits = np.frombuffer(painted.bits, dtype=np.uint8)
+    if bits.size * 8 < count:
+        return mask
+    inside = np.unpackbits(bits, bitorder="little")[:count].astype(np.bool_)
+    width, height = columns - painted.left, rows - painted.top
+    part = inside.reshape(painted.rows, painted.columns)[: max(0, height), : max(0, width)]
+    down, across = part.shape
+    mask[painted.top : painted.top + down, painted.left : painted.left + across] = part
+    return mask
+
+
+def packed(masks: Iterable[Mask]) -> bytes:
     """One bit for each pixel of all masks, without gaps between them, padded to an even length.
 
     Standard: PS3.5 8.1.1, PS3.3 C.7.6.16.1.1 (bits of a frame follow those of the frame before)
     """
-    if not masks:
-        return b""
-    bits = np.packbits(np.concatenate([mask.ravel() for mask in masks]), bitorder="little")
-    content = bits.tobytes()
-    return content + b"\0" * (len(content) % 2)
+    content = bytearray()
+    rest = np.zeros(0, dtype=np.bool_)  # of the frame before: less than a byte
+    for mask in masks:
+        bits = np.concatenate((rest, mask.ravel()))
+        whole = bits.size - bits.size % 8
+        content += np.packbits(bits[:whole], bitorder="little").tobytes()
+        rest = bits[whole:]
+    content += np.packbits(rest, bitorder="little").tobytes()
+    return bytes(content) + b"\0" * (len(content) % 2)

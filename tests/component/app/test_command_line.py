@@ -1,4 +1,8 @@
-"""The command line as scripts use it: what it prints where, and its exit codes."""
+"""The command line as scripts use it: what it prints where, and its exit codes.
+
+A process takes two seconds to start: what only a process shows (its streams, its exit code, what it
+imports, that it ends) is seen in one, all else is the same function called in this one.
+"""
 
 import json
 import os
@@ -9,29 +13,43 @@ from pathlib import Path
 
 import pydicom.data
 import pytest
+from typer.testing import CliRunner
 
+from isocenter.app.cli.commands import app
+from isocenter.infra import log
 from isocenter.infra.db import Database
+
+Done = subprocess.CompletedProcess[str]
 
 
 class CommandLine:
     """Runs `isocenter` in a folder of its own, on a database of its own."""
 
     def __init__(self, folder: Path, database_url: str) -> None:
-        own = {k: v for k, v in os.environ.items() if not k.startswith("ISOCENTER_")}  # noqa: TID251 - handed to the product
         self.folder = folder
         self.environment = {
-            **own,
             "ISOCENTER_HOME": str(folder / "home"),
             "ISOCENTER_DATABASE_URL": database_url,
             "COLUMNS": "200",
         }
 
-    def __call__(
-        self, *arguments: str, stdin: str = "", **settings: str
-    ) -> subprocess.CompletedProcess[str]:
+    def __call__(self, *arguments: str, stdin: str = "", **settings: str) -> Done:
+        try:
+            done = CliRunner().invoke(
+                app, list(arguments), input=stdin, env=self.environment | settings
+            )
+        finally:
+            log.configure("warning")  # not to the runner's own stream any more
+        if not isinstance(done.exception, SystemExit | None):
+            raise done.exception
+        return Done(arguments, done.exit_code, done.stdout, done.stderr)
+
+    def process(self, *arguments: str, stdin: str = "", **settings: str) -> Done:
+        """The same in a process of its own."""
+        own = {k: v for k, v in os.environ.items() if not k.startswith("ISOCENTER_")}  # noqa: TID251 - handed to the product
         return subprocess.run(
             [sys.executable, "-m", "isocenter", *arguments],
-            env=self.environment | settings,
+            env=own | self.environment | settings,
             cwd=self.folder,
             input=stdin,
             capture_output=True,
@@ -46,7 +64,10 @@ class CommandLine:
 
 
 @pytest.fixture
-def isocenter(tmp_path: Path, database: Database) -> CommandLine:
+def isocenter(tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    for name in [name for name in os.environ if name.startswith("ISOCENTER_")]:  # noqa: TID251 - not this run's own
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
     return CommandLine(tmp_path, database.url)
 
 
@@ -54,7 +75,7 @@ def test_a_token_is_all_that_token_create_prints(isocenter: CommandLine):
     added = isocenter("user", "add", "reader", "--role", "radiologist")
     assert added.returncode == 0, added.stderr
     assert len(added.stdout.split()) == 1  # the password that was made
-    token = isocenter("token", "create", "--user", "reader", "--scope", "exam.read")
+    token = isocenter.process("token", "create", "--user", "reader", "--scope", "exam.read")
     assert token.returncode == 0, token.stderr
     assert token.stderr == ""
     assert token.stdout.count("\n") == 1
@@ -87,6 +108,11 @@ def test_a_failure_is_one_line_and_an_exit_code(
     assert done.stderr
 
 
+def test_a_process_fails_with_one_line_and_its_exit_code(isocenter: CommandLine):
+    done = isocenter.process("peer", "remove", "NOBODY")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1)
+
+
 def test_the_same_user_twice_contradicts(isocenter: CommandLine):
     words = ("user", "add", "reader", "--role", "radiologist")
     assert isocenter(*words).returncode == 0
@@ -102,7 +128,7 @@ def test_a_database_that_is_away_is_not_reachable(isocenter: CommandLine):
 def test_a_home_that_cannot_be_written_is_said_in_one_line(isocenter: CommandLine):
     (isocenter.folder / "file").write_text("")
     home = str(isocenter.folder / "file" / "home")
-    done = isocenter("serve", ISOCENTER_HOME=home)
+    done = isocenter.process("serve", ISOCENTER_HOME=home)
     assert done.returncode == 3
     assert done.stderr.count("\n") == 1
     assert home in done.stderr.replace("\n", "")
@@ -113,7 +139,7 @@ def test_a_port_in_use_is_said_in_one_line(isocenter: CommandLine):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = isocenter("serve", ISOCENTER_HTTP_PORT=port)
+        done = isocenter.process("serve", ISOCENTER_HTTP_PORT=port)
     assert done.returncode == 7
     assert port in done.stderr
 
@@ -166,7 +192,7 @@ def test_files_are_imported_verified_and_damage_is_found(isocenter: CommandLine)
         source = Path(str(pydicom.data.get_testdata_file(name, download=False)))
         (folder / name).write_bytes(source.read_bytes())
     (folder / "readme.txt").write_text("no image")
-    done = isocenter("import", str(folder), "--json")
+    done = isocenter.process("import", str(folder), "--json")
     assert done.returncode == 1
     report = json.loads(done.stdout)
     assert (report["stored"], report["duplicates"]) == (2, 0)

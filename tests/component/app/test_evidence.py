@@ -1,6 +1,7 @@
 """Objects written from what was measured, judged by readers that are not ours: highdicom, pydicom,
 dicom3tools and DCMTK."""
 
+import base64
 import io
 import shutil
 import subprocess
@@ -130,6 +131,21 @@ STATISTICS = [
 TRIANGLE = [[10, 10], [40, 10], [10, 50]]
 
 
+PAINTED = np.random.default_rng(11).random((2, SIZE, SIZE)) > 0.5
+PAINTED[:, :20] = PAINTED[:, :, 101:] = False
+
+
+def painted(mask):
+    """A mark as the brush keeps it: the bits of the rectangle around what is set."""
+    rows, columns = np.nonzero(mask)
+    part = mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    bits = base64.b64encode(np.packbits(part, bitorder="little").tobytes()).decode()
+    said = {"left": int(columns.min()), "top": int(rows.min()), "bits": bits}
+    said |= {"columns": part.shape[1], "rows": part.shape[0]}
+    area = {"name": "Area", "value": float(mask.sum() * SPACING_MM**2), "unit": "mm²"}
+    return {"points": [], "statistics": [area], "mask": said}
+
+
 def _measure(study):
     third, fourth = study.images[2], study.images[3]
     study.keep("1d2c9a52-5f0c-4a33-9f8f-5b6f3a3f0001", "Length", third, length(third), "Läsion")
@@ -143,6 +159,8 @@ def _measure(study):
             "statistics": [{"name": "Area", "value": 384.0, "unit": "mm²"}],
         }
         study.keep(f"m3-{at}", "PlanarFreehandROI", image, outline, "Nodule")
+    for at, image in enumerate((third, fourth)):
+        study.keep(f"n1-{at}", "Segment", image, painted(PAINTED[at]), "Painted")
     cobb = [world(third, *each) for each in ([10, 10], [60, 12], [10, 80], [60, 70])]
     angle = {"points": cobb, "statistics": [{"name": "", "value": 13.6, "unit": "°"}]}
     study.keep("m4", "CobbAngle", third, angle)
@@ -270,7 +288,7 @@ def test_outlined_regions_are_segments_of_the_pixels_inside(study, written):
     (dataset,) = written[0]["segmentation"]
     seg = hd.seg.Segmentation.from_dataset(dataset)
     labels = {seg.get_segment_description(n).segment_label: n for n in seg.segment_numbers}
-    assert sorted(labels) == ["Nodule", "Region 1"]
+    assert sorted(labels) == ["Nodule", "Painted", "Region 1"]
     sources = [study.images[index].SOPInstanceUID for index in (2, 3)]
     pixels = seg.get_pixels_by_source_instance(sources)
     nodule = pixels[..., labels["Nodule"] - 1]
@@ -278,6 +296,8 @@ def test_outlined_regions_are_segments_of_the_pixels_inside(study, written):
     wanted = (columns > 10) & (rows > 10) & ((columns - 10) / 30 + (rows - 10) / 40 < 1)
     for frame in nodule:
         assert np.array_equal(frame.astype(bool), wanted)
+    brushed = pixels[..., labels["Painted"] - 1].astype(bool)
+    assert np.array_equal(brushed, PAINTED)
     region = pixels[0, ..., labels["Region 1"] - 1].astype(bool)
     inside = ((columns - 50.5) / 20) ** 2 + ((rows - 50.5) / 10) ** 2 <= 1
     assert np.array_equal(region, inside)

@@ -210,7 +210,7 @@ def test_late_answer_is_not_credited_to_the_next_message(database):
 
     def late_once(connection, message, number):
         if number == 1:
-            time.sleep(0.8)
+            eventually(lambda: len(ehr.received) > 1)
         accept(connection, message, number)
 
     with receiver(database, late_once) as ehr:

@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from isocenter.imaging.regions import inside_ellipse, inside_polygon, packed
+from isocenter.imaging.regions import (
+    PaintedRectangle,
+    inside_ellipse,
+    inside_polygon,
+    inside_rectangle,
+    packed,
+)
 
 
 def winding(outline, x, y):
@@ -43,3 +49,14 @@ def test_bits_follow_each_other_over_frames_from_the_lowest():
     first, second = np.zeros((2, 3), bool), np.zeros((2, 3), bool)
     first[0, 0] = second[0, 0] = True
     assert packed([first, second]) == bytes([0b01000001, 0])
+
+
+def test_painted_pixels_stay_inside_of_the_image():
+    whole = PaintedRectangle(left=3, top=1, columns=3, rows=2, bits=bytes([0b111111]))
+    wanted = np.zeros((2, 5), bool)
+    wanted[1, 3:] = True
+    assert np.array_equal(inside_rectangle(whole, 2, 5), wanted)
+    beyond = PaintedRectangle(left=9, top=9, columns=3, rows=2, bits=bytes([0b111111]))
+    assert not inside_rectangle(beyond, 2, 5).any()
+    short = PaintedRectangle(left=0, top=0, columns=3, rows=3, bits=bytes([0b111111]))
+    assert not inside_rectangle(short, 2, 5).any()

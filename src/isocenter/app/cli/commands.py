@@ -12,6 +12,7 @@ import typer
 from isocenter.app.cli import exit_codes, session
 from isocenter.app.cli.attribute_commands import attributes
 from isocenter.app.cli.config_commands import config
+from isocenter.app.cli.conformance_command import conformance
 from isocenter.app.cli.hl7_commands import hl7
 from isocenter.app.cli.import_command import import_files
 from isocenter.app.cli.key_commands import keys
@@ -45,6 +46,7 @@ app.command("migrate")(migrate)
 app.command("doctor")(doctor)
 app.command("import")(import_files)
 app.command("verify")(verify)
+app.command("conformance")(conformance)
 
 
 def main(arguments: list[str]) -> int:

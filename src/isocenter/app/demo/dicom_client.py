@@ -1,7 +1,8 @@
-"""The demonstration modalities' own DICOM client: echo, worklist query, store and performed step.
+"""The simulated modalities' own DICOM client: echo, query, store, performed step, commitment.
 
-Written apart from the product's own DICOM stack, as another vendor's would be: blocking sockets,
-command sets by pydicom, one presentation context per SOP class. It requests; it never listens.
+Of the demonstration and of the conformance bench. Written apart from the product's own DICOM
+stack, as another vendor's would be: blocking sockets, command sets by pydicom, one presentation
+context per SOP class. It requests; it never listens.
 """
 
 import socket
@@ -20,8 +21,11 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 VERIFICATION = "1.2.840.10008.1.1"
 WORKLIST_FIND = "1.2.840.10008.5.1.4.31"
+STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 PERFORMED_STEP = "1.2.840.10008.3.1.2.3.3"
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
 
+_COMMITMENT_INSTANCE = "1.2.840.10008.1.20.1.1"
 _APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 _IMPLEMENTATION = "2.25.120213487392184739201837465102938475610"
 _LENGTH_MAX = 131_072
@@ -99,13 +103,13 @@ class Association:
         self._command(context, {"AffectedSOPClassUID": VERIFICATION, "CommandField": 0x0030}, None)
         self._response()
 
-    def find(self, identifier: Dataset) -> Iterator[Dataset]:
-        """The worklist items that match.
+    def find(self, identifier: Dataset, model: str = WORKLIST_FIND) -> Iterator[Dataset]:
+        """What matches: worklist items, or studies of another information model.
 
-        Standard: PS3.4 K.4.1
+        Standard: PS3.4 K.4.1, C.4.1
         """
-        context = self._context(WORKLIST_FIND)
-        command = {"AffectedSOPClassUID": WORKLIST_FIND, "CommandField": 0x0020, "Priority": 0}
+        context = self._context(model)
+        command = {"AffectedSOPClassUID": model, "CommandField": 0x0020, "Priority": 0}
         syntax = self._accepted[context].transfer_syntax
         self._command(context, command, _encoded(identifier, syntax))
         while True:
@@ -147,6 +151,34 @@ class Association:
         """
         named = {"RequestedSOPClassUID": PERFORMED_STEP, "RequestedSOPInstanceUID": uid}
         self._tell(named | {"CommandField": 0x0120}, attributes)
+
+    def commit(self, request: Dataset) -> Dataset:
+        """What became of a request for storage commitment, told on this association.
+
+        Standard: PS3.4 J.3.2, J.3.3
+        """
+        context = self._context(STORAGE_COMMITMENT)
+        syntax = self._accepted[context].transfer_syntax
+        command = {
+            "RequestedSOPClassUID": STORAGE_COMMITMENT,
+            "CommandField": 0x0130,
+            "RequestedSOPInstanceUID": _COMMITMENT_INSTANCE,
+            "ActionTypeID": 1,
+        }
+        self._command(context, command, _encoded(request, syntax))
+        status, _ = self._response()
+        if status != _SUCCESS:
+            raise AssociationRefused(f"the request was refused with status {status:04x}")
+        report = _decoded(self._message(), ImplicitVRLittleEndian)
+        told = _decoded(self._message(), syntax)
+        answer = {
+            "AffectedSOPClassUID": STORAGE_COMMITMENT,
+            "CommandField": 0x8100,
+            "MessageIDBeingRespondedTo": int(report.MessageID),
+            "Status": _SUCCESS,
+        }
+        self._command(context, answer, None)
+        return told
 
     def _tell(self, command: Mapping[str, str | int], attributes: Dataset) -> None:
         context = self._context(PERFORMED_STEP)
@@ -191,11 +223,12 @@ class Association:
                         self._send_max = struct.unpack(">L", value)[0] or _LENGTH_MAX
 
     def _command(self, context: int, fields: Mapping[str, str | int], data: bytes | None) -> None:
-        self._message_id += 1
         command = Dataset()
         for keyword, value in fields.items():
             setattr(command, keyword, value)
-        command.MessageID = self._message_id
+        if "MessageIDBeingRespondedTo" not in command:
+            self._message_id += 1
+            command.MessageID = self._message_id
         command.CommandDataSetType = _NO_DATA_SET if data is None else 0x0001
         length = len(_encoded(command, ImplicitVRLittleEndian))
         command.CommandGroupLength = length

@@ -74,7 +74,7 @@ def demo(settings: Settings, *, images: Path | None, fresh: bool, port_offset: i
         session.out.print("Starting Isocenter with a demonstration hospital…")
         return serving.supervised(
             [*serving.children(ready.settings), hospital],
-            grace_s=chosen.drain_timeout_s,
+            chosen,
             tell=lambda: _welcome(ready.settings, kept),
         )
 

@@ -1,7 +1,8 @@
 """The one ASGI application of a ``web`` process: the door, the pages, DICOMweb, health.
 
 Order of the door, from outside: figures, unexpected failures, headers, other origins, limits, own
-origin, credentials. Each is one middleware that knows nothing of the others.
+origin, credentials, what a launched session is confined to. Each is one middleware that
+knows nothing of the others.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from isocenter.app.http.authentication import Authentication
 from isocenter.app.http.boundary import Boundary
+from isocenter.app.http.confined import Confined
 from isocenter.app.http.cross_origin import CrossOrigin
 from isocenter.app.http.headers import SecurityHeaders
 from isocenter.app.http.health import dependency_checks, health_routes
@@ -75,7 +77,7 @@ def create_application(
     inner.extend(Mount(path, app=application) for path, application in mounts.items())
     pages = routes(pool, blobs, options.web, checks=checks, hl7=backing.hl7, clock=clock)
     inner.append(Mount("/", app=pages))
-    application: ASGIApp = Router(inner)
+    application: ASGIApp = Confined(Router(inner))
     application = Authentication(application, pool=pool, options=options, clock=clock)
     application = SameOrigin(application, session_cookie=options.web.session_cookie)
     application = RequestLimits(application, options=options)

@@ -27,7 +27,14 @@ from isocenter.infra.crypto import token_digest
 from isocenter.infra.pools import Pool
 
 # What strangers may have: the door, its looks, and whether the house stands.
-OPEN_PATHS = frozenset({"/sign-in", "/health/live", "/health/ready", "/preferences/theme"})
+OPEN_PATHS = frozenset({
+    "/sign-in",
+    "/launch",
+    "/launch/signed",
+    "/health/live",
+    "/health/ready",
+    "/preferences/theme",
+})
 OPEN_PREFIXES = ("/static/",)
 PROGRAM_PREFIXES = ("/api/", "/dicomweb/", "/fhir/", "/metrics")
 _KEPT_MAX = 10_000

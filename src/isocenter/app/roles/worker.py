@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from isocenter.app.archive_jobs import archive_jobs
 from isocenter.app.evidence import EvidenceWriter
 from isocenter.app.expectations import expectations
+from isocenter.app.following import SplitFollower
 from isocenter.app.guarding import settle_conditions
 from isocenter.app.housekeeping import house_jobs
 from isocenter.app.interface_jobs import interface_jobs
@@ -69,6 +70,7 @@ def run(settings: Settings) -> None:
             ),
             want_renditions=renderer.on_study_completed,
             want_packs=packer.on_study_completed,
+            follow_split=SplitFollower(runtime.images, _ACTOR),
             forward_step=StepForwarder(
                 ae_title=settings.ae_title, tls=dicom_client_context(settings)
             ),

@@ -46,6 +46,18 @@ class BearerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SessionRow(BearerRow):
+    """Whose a session is, and what a launch limits it to; see ``model.Launched``."""
+
+    ends_at: datetime | None
+    on_behalf_of: str
+    frame_origin: str | None
+    study_instance_uids: list[str] | None
+    accession_numbers: list[str] | None
+    is_launched: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TokenRow:
     """One token, without its digest."""
 
@@ -210,13 +222,14 @@ def insert_session(
     )
 
 
-def session(tx: Tx, digest: bytes, now: datetime) -> BearerRow | None:
+def session(tx: Tx, digest: bytes, now: datetime) -> SessionRow | None:
     """Whom an open session belongs to."""
     return tx.maybe(
-        BearerRow,
+        SessionRow,
         """
-        select u.user_key, u.user_name, u.display_name, u.roles, '{}'::text[] as scope,
-               s.created_at, s.last_seen_at
+        select u.user_key, u.user_name, u.display_name, u.roles, s.scope,
+               s.created_at, s.last_seen_at, s.ends_at, s.on_behalf_of, s.frame_origin,
+               s.study_instance_uids, s.accession_numbers, s.ends_at is not null as is_launched
           from access.session s join access.user_account u using (user_key)
          where s.session_digest = %s and s.expires_at > %s and u.disabled_at is null
         """,

@@ -52,6 +52,7 @@ class Action(StrEnum):
     USER_WRITE = "user.write"
     AUDIT_READ = "audit.read"
     SYSTEM_READ = "system.read"
+    SITE_WRITE = "site.write"
 
 
 class ActorKind(StrEnum):
@@ -177,6 +178,28 @@ class LastAdministrator(IsocenterError):
 
 
 @dataclass(frozen=True, slots=True)
+class Launched:
+    """What sets a session apart that another system has opened by a launch code.
+
+    Attributes:
+        on_behalf_of: who sits there, as the issuer of the code says; empty: not said.
+        frame_origin: origin of the page whose frame shows the session; None: no frame.
+        study_instance_uids: the studies that it is confined to; None: it is not confined.
+        accession_numbers: the exams that it is confined to.
+    """
+
+    on_behalf_of: str = ""
+    frame_origin: str | None = None
+    study_instance_uids: frozenset[str] | None = None
+    accession_numbers: frozenset[str] = frozenset()
+
+    @property
+    def is_confined(self) -> bool:
+        """Whether the session may see some exams only."""
+        return self.study_instance_uids is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Actor:
     """Who does something, from where, and what they may do.
 
@@ -185,6 +208,8 @@ class Actor:
         source: the network address acted from, or ``local``.
         user_key: the user behind a session or token.
         display_name: how people know the actor; the name where there is none.
+        launched: set where another system opened the session. The door of HTTP keeps a session
+            that is confined to its exams.
     """
 
     kind: ActorKind
@@ -193,6 +218,7 @@ class Actor:
     source: str
     user_key: int | None = None
     display_name: str = ""
+    launched: Launched | None = None
 
     @classmethod
     def system(cls, name: str) -> Self:

@@ -5,6 +5,7 @@ here.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -14,6 +15,7 @@ from isocenter.domain.access.model import (
     Actor,
     ActorKind,
     LastAdministrator,
+    Launched,
     Role,
     SignIn,
     SignInRefused,
@@ -273,9 +275,20 @@ def session_actor(tx: Tx, session_secret: str, *, source: str, now: datetime) ->
     if row is None:
         return None
     if row.last_seen_at is None or now - row.last_seen_at >= _NOTED_EVERY:
-        expires_at = min(now + SESSION_IDLE, row.created_at + SESSION_LIFE)
-        store.extend_session(tx, digest, now, expires_at)
-    return _bearer(ActorKind.USER, row, source)
+        ends_at = row.ends_at or row.created_at + SESSION_LIFE
+        store.extend_session(tx, digest, now, min(now + SESSION_IDLE, ends_at))
+    actor = _bearer(ActorKind.USER, row, source)
+    return replace(actor, launched=_launched(row)) if row.is_launched else actor
+
+
+def _launched(row: store.SessionRow) -> Launched:
+    uids = row.study_instance_uids
+    return Launched(
+        on_behalf_of=row.on_behalf_of,
+        frame_origin=row.frame_origin,
+        study_instance_uids=None if uids is None else frozenset(uids),
+        accession_numbers=frozenset(row.accession_numbers or ()),
+    )
 
 
 def _bearer(kind: ActorKind, row: store.BearerRow, source: str) -> Actor:

@@ -290,6 +290,13 @@ select sop_instance_uid, asserted_study_instance_uid as study_instance_uid,
                     where note_sop_instance_uid = held.sop_instance_uid)
    and not exists (select from archive.restoration
                     where note_sop_instance_uid = held.sop_instance_uid)
+   -- What is shown in another study comes back when that split is undone, and what the other study
+   -- showed until a split was undone does not come back.
+   and not exists (select from archive.split_instance join archive.split using (split_key)
+                    where original_sop_instance_uid = held.sop_instance_uid and undone_at is null)
+   and not exists (select from archive.split_instance moved join archive.split using (split_key)
+                    where moved.sop_instance_uid = held.sop_instance_uid
+                      and undone_at is not null)
  order by conflict_key
  limit %(limit)s
 """

@@ -172,6 +172,43 @@ class InstancesRestored:
 
 
 @dataclass(frozen=True, slots=True)
+class InstancesSplit:
+    """Images that came with the study are shown in another one; their admission there is told too.
+
+    Attributes:
+        to_study_instance_uid: the other study.
+        series_instance_uids: that the images came with.
+        count: how many instances.
+    """
+
+    name: ClassVar[str] = "archive.instances_split"
+
+    study_instance_uid: str
+    to_study_instance_uid: str
+    series_instance_uids: list[str]
+    count: int
+
+    @property
+    def subject(self) -> str:
+        """The study."""
+        return f"study/{self.study_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitOutgrown:
+    """Images came late of series that were split off the study: they are to follow."""
+
+    name: ClassVar[str] = "archive.split_outgrown"
+
+    study_instance_uid: str
+
+    @property
+    def subject(self) -> str:
+        """The study."""
+        return f"study/{self.study_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
 class RejectionNoteKept:
     """A document is here that says which images of the study are not to be used, or are again.
 

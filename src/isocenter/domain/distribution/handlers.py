@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from isocenter.domain.archive.events import InstancesSplit
 from isocenter.domain.distribution import service
 from isocenter.domain.peers.service import hl7_recipients
 from isocenter.domain.reconcile.events import StudyCorrected
@@ -24,3 +25,8 @@ def on_report_signed(tx: Tx, event: ReportSigned, *, now: datetime) -> None:
 def on_study_corrected(tx: Tx, event: StudyCorrected, *, now: datetime) -> None:
     """Tell every peer that holds the study what its images say now."""
     service.resend_corrected(tx, event.study_instance_uid, now=now)
+
+
+def on_instances_split(tx: Tx, event: InstancesSplit, *, now: datetime) -> None:
+    """Send the images anew to every peer that holds them, as what they are now."""
+    service.send_split(tx, event.study_instance_uid, event.to_study_instance_uid, now=now)

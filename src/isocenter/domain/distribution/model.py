@@ -41,6 +41,12 @@ class DeliveryInProgress(IsocenterError):
     kind: ClassVar[Kind] = Kind.CONFLICT
 
 
+class NothingToSkip(IsocenterError):
+    """A delivery that arrived, or that nothing waits behind, is not skipped."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
+
+
 class Superseded(IsocenterError):
     """A newer version is on its way to the recipient, or there."""
 
@@ -62,6 +68,7 @@ class Claimed:
             whose lease has ended cannot undo what its successor did.
         message: the bytes to send, once made: every attempt sends the same.
         control_id: MSH-10 of ``message``.
+        lane: within which order is kept.
     """
 
     delivery_key: int
@@ -72,6 +79,39 @@ class Claimed:
     attempt: int
     control_id: str | None
     message: bytes | None
+    lane: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A delivery that its recipient acknowledged.
+
+    Attributes:
+        sent_at: when it was written to a connection.
+    """
+
+    claimed: Claimed
+    acknowledgement: bytes
+    sent_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantine:
+    """A lane of a recipient that waits for a person: its first delivery was refused for good.
+
+    Attributes:
+        lane: ``patient/KEY`` or ``exam/ACCESSION``.
+        delivery_key: what was refused, and ``last_error`` why.
+        waiting: deliveries behind it.
+    """
+
+    recipient: str
+    lane: str
+    delivery_key: int
+    accession_number: str
+    quarantined_at: datetime
+    last_error: str | None
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +172,9 @@ class Destination:
         waiting: deliveries that are queued, or sent and not acknowledged.
         refused: deliveries that are parked.
         oldest_queued_at: of those waiting; its age is the alarm that counts.
+        due_at: nothing is sent before; None while nothing keeps it from getting what is due.
+        fault_at: it was paused by itself, because the recipient takes no message of this kind.
+        quarantined: lanes that wait for a person behind what was refused.
     """
 
     protocol: str
@@ -144,6 +187,9 @@ class Destination:
     oldest_queued_at: datetime | None
     failing_since: datetime | None
     last_error: str | None
+    due_at: datetime | None = None
+    fault_at: datetime | None = None
+    quarantined: int = 0
 
 
 class RouteExists(IsocenterError):

@@ -33,6 +33,7 @@ UTF_8_MISLABELLED: Final = "utf-8-mislabelled"
 NAMES_BEGIN: Final = "names-begin"
 ALPHABETIC_NAMES: Final = "alphabetic-names"
 PLAIN_PENDING: Final = "plain-pending"
+NOT_TOLD_AGAIN: Final = "not-told-again"
 
 QUIRKS: Final[Mapping[str, str]] = {
     **{
@@ -46,6 +47,8 @@ QUIRKS: Final[Mapping[str, str]] = {
     "answers-in-utf-8": "it reads answers in ISO_IR 192, whatever it asks in",
     ALPHABETIC_NAMES: "it reads the alphabetic group of a name only",
     PLAIN_PENDING: "it takes status FF01 for a failure: it gets FF00",
+    NOT_TOLD_AGAIN: "it takes images that come again for new ones: corrections and merges do"
+    " not bring them again",
 }
 """Every policy, with what it says of a peer."""
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from isocenter.domain.reading.model import (
+    SEGMENT_TOOL,
     ArchivedObject,
     ArchivingRequest,
     DrawnMeasurement,
@@ -27,12 +28,15 @@ def study_of(tx: Tx, measurement_id: str) -> str | None:
     return tx.value(_STUDY_OF, (measurement_id,))
 
 
-_COUNT = "select count(*) from reading.measurement where study_instance_uid = %s"
+_COUNT = """
+select count(*) from reading.measurement
+ where study_instance_uid = %(study)s and (tool = %(segment)s) = (%(tool)s = %(segment)s)
+"""
 
 
-def count(tx: Tx, study_instance_uid: str) -> int:
-    """How many measurements the study has."""
-    return tx.value(_COUNT, (study_instance_uid,))
+def count(tx: Tx, study_instance_uid: str, tool: str) -> int:
+    """How many painted images the study has, if ``tool`` paints; else how many measurements."""
+    return tx.value(_COUNT, {"study": study_instance_uid, "tool": tool, "segment": SEGMENT_TOOL})
 
 
 _KEEP = """
@@ -117,6 +121,30 @@ def prefer(tx: Tx, user_key: int, chosen: Preference, *, now: datetime) -> None:
     """Keep what the user chose, over what was chosen before."""
     params = {"user_key": user_key, "name": chosen.name, "value": jsonb(chosen.value), "now": now}
     tx.run(_PREFER, params)
+
+
+_SITE_PREFERENCE = """
+select name, value from reading.site_preference where name = %s
+"""
+
+
+def site_preference(tx: Tx, name: str) -> Preference | None:
+    """What the department chose under a name."""
+    return tx.maybe(Preference, _SITE_PREFERENCE, (name,))
+
+
+_PREFER_FOR_SITE = """
+insert into reading.site_preference (name, value, updated_by, updated_at)
+values (%(name)s, %(value)s, %(by)s, %(now)s)
+on conflict (name) do update
+   set value = excluded.value, updated_by = excluded.updated_by, updated_at = excluded.updated_at
+"""
+
+
+def prefer_for_site(tx: Tx, by: str, chosen: Preference, *, now: datetime) -> None:
+    """Keep what the department chose, over what was chosen before."""
+    params = {"name": chosen.name, "value": jsonb(chosen.value), "by": by, "now": now}
+    tx.run(_PREFER_FOR_SITE, params)
 
 
 _REQUEST = """

@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Final
 from isocenter.errors import IsocenterError, Kind
 
 MEASUREMENTS_MAX: Final = 1000  # of one study
+SEGMENTED_IMAGES_MAX: Final = 4000  # of one study: a segment is kept image by image
+SEGMENT_TOOL: Final = "Segment"
 CONTENT_BYTES_MAX: Final = 200_000  # of one measurement or preference, as JSON
 LABEL_LENGTH_MAX: Final = 200
 PREFERENCE_NAME_LENGTH_MAX: Final = 64

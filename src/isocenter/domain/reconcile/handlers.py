@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.events import (
     ConflictingInstanceKept,
     InstancesAdmitted,
@@ -43,8 +44,9 @@ _MATTERS = frozenset({"identifiers", "person_name", "birth_date", "sex", "merges
 
 
 def on_images_changed(tx: Tx, event: ImagesChanged, *, now: datetime) -> None:
-    """Match the study."""
+    """Match the study; images of it that a person said are of another follow the others of them."""
     service.match(tx, [event.study_instance_uid], now=now)
+    archive.tell_late_images(tx, event.study_instance_uid, now=now)
 
 
 def on_step_performed(tx: Tx, event: StepPerformed, *, now: datetime) -> None:

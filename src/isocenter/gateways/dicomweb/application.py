@@ -15,6 +15,7 @@ from isocenter.gateways.dicomweb import (
     frames,
     rejection,
     rendered,
+    resampled,
     retrieve,
     search,
     store,
@@ -119,6 +120,7 @@ def _routes() -> list[BaseRoute]:
         Route(_SERIES + "/metadata", describe.metadata),
     ]
     parts = [
+        Route(_SERIES + "/resampled", resampled.resampled),
         Route(_INSTANCE + "/metadata", describe.one_instance_metadata),
         Route(_INSTANCE + "/bulkdata/{path:path}", bulkdata.bulk_data),
         Route(_INSTANCE + "/pixeldata", frames.pixel_data),

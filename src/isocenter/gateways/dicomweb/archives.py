@@ -13,7 +13,9 @@ from datetime import datetime
 from typing import IO, Final, cast
 
 from isocenter.domain.archive.model import InstanceLocation
+from isocenter.domain.archive.model_splits import Modifications
 from isocenter.gateways.dicomweb.corrections import corrected_header
+from isocenter.gateways.dicomweb.disc_viewer import DiscViewer
 from isocenter.gateways.dicomweb.pictures import read_head
 from isocenter.gateways.dicomweb.pieces import chunks
 from isocenter.gateways.dicomweb.representation import Representation, represented
@@ -56,15 +58,17 @@ class _Sink:
 def zip_parts(
     blobs: BlobStore,
     chosen: Sequence[tuple[InstanceLocation, Representation]],
-    modification: Modification | None,
+    modifications: Modifications,
     *,
     now: datetime,
+    viewer: DiscViewer | None = None,
 ) -> Iterator[bytes]:
-    """The zip file, a portion at a time."""
+    """The zip file, a portion at a time; with ``viewer`` a page that shows pictures is in it."""
     sink = _Sink()
     entries: list[DirectoryEntry] = []
     with zipfile.ZipFile(cast("IO[bytes]", sink), "w", zipfile.ZIP_STORED) as archive:
         for file_id, (location, how) in zip(_file_ids(chosen), chosen, strict=True):
+            modification = modifications.of(location)
             pieces, syntax = represented(blobs, location, how, modification)
             with archive.open(_info("/".join(file_id), now), "w", force_zip64=True) as file:
                 for chunk in chunks(blobs, pieces):
@@ -76,8 +80,14 @@ def zip_parts(
             )
             if entry is not None:
                 entries.append(entry)
+            if viewer is not None and entry is not None:
+                for name, content in viewer.pictures(location, entry.header):
+                    archive.writestr(_info(name, now), content)
+                    yield sink.taken()
         directory = encode_directory(entries, sop_instance_uid=new_uid(), file_set_id=_FILE_SET_ID)
         archive.writestr(_info("DICOMDIR", now), directory)
+        for name, content in viewer.page() if viewer is not None else ():
+            archive.writestr(_info(name, now), content)
     yield sink.taken()
 
 

@@ -51,6 +51,17 @@ class Dicomweb:
         if before is None or now - before >= _OPENING:
             await self._recording.run(key, lambda: self._record(actor, key, now))
 
+    async def record_export(self, actor: Actor, study_instance_uid: str) -> None:
+        """Put on record that ``actor`` takes the study away."""
+        now = self.clock()
+
+        def record(tx: Tx) -> None:
+            archive.record_study_access(
+                tx, actor, study_instance_uid, action="study.export", now=now
+            )
+
+        await self.pool.run(record)
+
     async def _record(self, actor: Actor, key: _Opening, now: datetime) -> None:
         def record(tx: Tx) -> None:
             archive.record_study_access(tx, actor, key[-1], action="study.retrieve", now=now)

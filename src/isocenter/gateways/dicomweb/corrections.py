@@ -10,7 +10,8 @@ import msgspec
 
 from isocenter.domain.access.model import Viewer
 from isocenter.domain.archive import service as archive
-from isocenter.domain.archive.model import InstanceLocation
+from isocenter.domain.archive.model import SOP_INSTANCE_UID, InstanceLocation
+from isocenter.domain.archive.model_splits import Modifications
 from isocenter.gateways.dicomweb.pieces import BlobRange, Piece
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.db import Tx
@@ -18,17 +19,21 @@ from isocenter.standards import ProtocolError
 from isocenter.standards.dicom import dictionary
 from isocenter.standards.dicom.coercion import ORIGINAL_ATTRIBUTES_SEQUENCE, Modification, modify
 from isocenter.standards.dicom.json_model import JsonObject, to_json
-from isocenter.standards.dicom.part10 import parse_file_meta
+from isocenter.standards.dicom.part10 import encode_file_meta, parse_file_meta
 from isocenter.standards.dicom.part10_elements import TruncatedError
 from isocenter.standards.dicom.values_model import DataSet
 
 _FIRST_READ_BYTES: Final = 1 << 16
 _ORIGINALS: Final = f"{ORIGINAL_ATTRIBUTES_SEQUENCE:08X}"
+_INSTANCE: Final = f"{SOP_INSTANCE_UID:08X}"
 
 
-def modification_of(tx: Tx, viewer: Viewer, study_instance_uid: str) -> Modification | None:
-    """What the study's images must say on their way out; None when they are right."""
-    return archive.modifications_of(tx, viewer, [study_instance_uid]).get(study_instance_uid)
+def modifications_of(
+    tx: Tx, viewer: Viewer, study_instance_uid: str, sop_instance_uid: str | None = None
+) -> Modifications:
+    """What the study's images, or one of them, must say on their way out."""
+    only = None if sop_instance_uid is None else [sop_instance_uid]
+    return archive.modifications(tx, viewer, [study_instance_uid], only)
 
 
 def corrected_pieces(
@@ -64,7 +69,8 @@ def corrected_pieces(
             return whole
         rest = BlobRange(location.blob_key, modified.end, location.size_bytes - modified.end)
         head = [bytes(each) for each in modified.pieces]
-        return [data[: location.dataset_offset], *head, *([rest] if rest.length else [])]
+        meta = _meta(data[: location.dataset_offset], modification)
+        return [meta, *head, *([rest] if rest.length else [])]
 
 
 def corrected_file(data: bytes, modification: Modification | None) -> bytes:
@@ -79,22 +85,52 @@ def corrected_file(data: bytes, modification: Modification | None) -> bytes:
         return data
     if modified is None:
         return data
-    return b"".join([data[:start], *modified.pieces, memoryview(data)[modified.end :]])
+    before = _meta(data[:start], modification)
+    return b"".join([before, *modified.pieces, memoryview(data)[modified.end :]])
 
 
-def corrected_metadata(content: bytes, modification: Modification | None) -> bytes:
-    """A JSON array of instances' metadata, with what it must say now."""
-    if modification is None:
+def _meta(before: bytes, modification: Modification) -> bytes:
+    """What is before the data set of a file, naming the instance as the data set names it now.
+
+    Standard: PS3.10 7.1
+    """
+    uid = modification.values.get(SOP_INSTANCE_UID)
+    if uid is None:
+        return before
+    meta = parse_file_meta(before)
+    return encode_file_meta(
+        sop_class_uid=meta.media_storage_sop_class_uid,
+        sop_instance_uid=uid,
+        transfer_syntax_uid=meta.transfer_syntax_uid,
+        source_ae_title=meta.source_ae_title,
+    )
+
+
+def corrected_metadata(
+    content: bytes, study_instance_uid: str, modifications: Modifications
+) -> bytes:
+    """A JSON array of metadata of the study's instances, with what it must say now."""
+    if not modifications:
         return content
     models: list[JsonObject] = msgspec.json.decode(content)
-    return msgspec.json.encode([corrected_model(each, modification) for each in models])
+    return msgspec.json.encode([
+        corrected_model(each, modifications.of_stored(study_instance_uid, _instance(each)))
+        for each in models
+    ])
 
 
-def corrected_model(model: JsonObject, modification: Modification) -> JsonObject:
+def _instance(model: JsonObject) -> str:
+    values = model.get(_INSTANCE, {}).get("Value", [])
+    return str(values[0] or "").strip() if values else ""
+
+
+def corrected_model(model: JsonObject, modification: Modification | None) -> JsonObject:
     """The DICOM JSON of an instance, with what it must say now and what it said before.
 
     Standard: PS3.3 Table C.12-1
     """
+    if modification is None:
+        return model
     said = _wanted(modification)
     changed = {
         key: attribute for key, attribute in said.items() if not _same(model, key, attribute)

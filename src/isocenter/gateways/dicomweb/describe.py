@@ -14,6 +14,7 @@ from starlette.responses import Response
 from isocenter.domain.access.model import Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import Series
+from isocenter.domain.archive.model_splits import Modifications
 from isocenter.domain.peers import service as peers
 from isocenter.gateways.dicomweb import bodies
 from isocenter.gateways.dicomweb.bodies import REVALIDATE
@@ -27,7 +28,7 @@ from isocenter.gateways.dicomweb.context import (
 from isocenter.gateways.dicomweb.corrections import (
     corrected_metadata,
     corrected_model,
-    modification_of,
+    modifications_of,
 )
 from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
 from isocenter.gateways.dicomweb.metadata import (
@@ -36,9 +37,8 @@ from isocenter.gateways.dicomweb.metadata import (
     series_metadata,
     with_root,
 )
-from isocenter.gateways.dicomweb.retrieve import accepted, found
+from isocenter.gateways.dicomweb.retrieve import accepted, found, modifications_for
 from isocenter.infra.db import Tx
-from isocenter.standards.dicom.coercion import Modification
 from isocenter.standards.dicom.json_model import JsonObject
 from isocenter.standards.dicomweb import media_types, multipart
 from isocenter.standards.dicomweb.media_types import DICOM_JSON, DICOM_XML, Offer
@@ -56,7 +56,7 @@ async def metadata(request: Request) -> Response:
     context, viewer = context_of(request), viewer_of(request)
     study: str = request.path_params["study"]
     wanted: str | None = request.path_params.get("series")
-    known, modification = await context.pool.each(_known, viewer, study)
+    known, modifications = await context.pool.each(_known, viewer, study)
     series = [each for each in known if wanted in {None, each.series_instance_uid}]
     if not series:
         raise NothingThere("there is no such study or series")
@@ -65,36 +65,38 @@ async def metadata(request: Request) -> Response:
         (each.series_instance_uid, each.number_of_instances, each.last_received_at)
         for each in series
     ]
-    tag = bodies.entity_tag(state, modification)
+    tag = bodies.entity_tag(state, modifications)
     current = bodies.not_modified(request, tag, REVALIDATE)
     if current is not None:
         return current
-    content = await context.pool.call(_kept, context, series, modification, service_root(request))
+    content = await context.pool.call(_kept, context, series, modifications, service_root(request))
     if content is None:
         parts = [await _series(context, viewer, each) for each in series]
         root = service_root(request)
-        content = await context.pool.call(_finished, parts, modification, root)
+        content = await context.pool.call(_finished, parts, study, modifications, root)
     return await _answer(request, content, chosen, tag)
 
 
 def _kept(
-    context: Dicomweb, series: Sequence[Series], modification: Modification | None, root: str
+    context: Dicomweb, series: Sequence[Series], modifications: Modifications, root: str
 ) -> bytes | None:
     """What is sent, where it only has to be read; None where it has to be made."""
     parts = [kept_metadata(context.blobs, each) for each in series]
     found = [each for each in parts if each is not None]
-    return _finished(found, modification, root) if len(found) == len(parts) else None
+    if len(found) < len(parts):
+        return None
+    return _finished(found, series[0].study_instance_uid, modifications, root)
 
 
-def _finished(parts: Sequence[bytes], modification: Modification | None, root: str) -> bytes:
-    return with_root(corrected_metadata(_joined(parts), modification), root)
+def _finished(
+    parts: Sequence[bytes], study_instance_uid: str, modifications: Modifications, root: str
+) -> bytes:
+    return with_root(corrected_metadata(_joined(parts), study_instance_uid, modifications), root)
 
 
-def _known(
-    tx: Tx, viewer: Viewer, study_instance_uid: str
-) -> tuple[list[Series], Modification | None]:
+def _known(tx: Tx, viewer: Viewer, study_instance_uid: str) -> tuple[list[Series], Modifications]:
     series = archive.series_of(tx, viewer, study_instance_uid)
-    return series, modification_of(tx, viewer, study_instance_uid)
+    return series, modifications_of(tx, viewer, study_instance_uid)
 
 
 async def one_instance_metadata(request: Request) -> Response:
@@ -103,18 +105,16 @@ async def one_instance_metadata(request: Request) -> Response:
     context, locations = await found(request)
     location = locations[0]
     await context.record_opening(actor_of(request), location.study_instance_uid)
-    modification = await context.pool.read(
-        modification_of, viewer_of(request), location.study_instance_uid
-    )
+    modification = (await modifications_for(request, [location])).of(location)
     tag = bodies.entity_tag(location.sha256, modification)
     current = bodies.not_modified(request, tag, REVALIDATE)
     if current is not None:
         return current
     readings = await context.pool.read(peers.text_readings)
     model = await context.pool.call(instance_metadata, context.blobs, location, readings)
-    if modification is not None:
-        model = corrected_model(model, modification)
-    content = with_root(msgspec.json.encode([model]), service_root(request))
+    content = with_root(
+        msgspec.json.encode([corrected_model(model, modification)]), service_root(request)
+    )
     return await _answer(request, content, chosen, tag)
 
 

@@ -6,10 +6,11 @@ Standard: PS3.18 8.3.5, 8.7.4
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from isocenter.domain.archive.model import InstanceLocation
+from isocenter.domain.archive.model_splits import Modifications
 from isocenter.gateways.dicomweb.context import Dicomweb
 from isocenter.gateways.dicomweb.corrections import corrected_header
 from isocenter.gateways.dicomweb.errors import NothingThere, TooLarge
@@ -30,7 +31,6 @@ from isocenter.imaging.render import (
 from isocenter.imaging.thumbnails import thumbnail as small_picture
 from isocenter.imaging.video import encode_mp4
 from isocenter.standards import RemoteProtocolError
-from isocenter.standards.dicom.coercion import Modification
 from isocenter.standards.dicom.values_model import DataSet
 from isocenter.standards.dicomweb.media_types import GIF, JPEG, MP4, PNG
 from isocenter.standards.dicomweb.params import Viewport, Window
@@ -52,7 +52,7 @@ class Wish:
         icc_profile: no, yes (the image's own) or srgb.
         box: largest width and height where there is no viewport; 0 for any.
         region: the part to show where there is no viewport, in fractions.
-        modification: what the header must say now, where it is shown.
+        modifications: what headers must say now, where they are shown.
         is_small: a thumbnail, of which some encodings let us decode only as much as is shown.
     """
 
@@ -64,7 +64,7 @@ class Wish:
     icc_profile: str = "no"
     box: tuple[int, int] = (0, 0)
     region: Region | None = None
-    modification: Modification | None = None
+    modifications: Modifications = field(default_factory=Modifications)
     is_small: bool = False
 
 
@@ -131,7 +131,7 @@ def _images(
         if wish.viewport is not None:
             image = fit(image, wish.viewport)
         if wish.annotation:
-            header = corrected_header(picture.header, wish.modification)
+            header = corrected_header(picture.header, wish.modifications.of(picture.location))
             left = _patient(header) if "patient" in wish.annotation else []
             right = _technique(picture.header) if "technique" in wish.annotation else []
             image = annotated(image, left=left, right=right)

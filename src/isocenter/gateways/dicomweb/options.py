@@ -20,6 +20,7 @@ class DicomwebOptions:
         objects_max: most objects in one STOW-RS request.
         free_bytes_min: objects are refused while the object store has less room.
         rendered_pixels_max: most pixels of an image that is rendered, and of its picture.
+        resampled_bytes_max: largest volume that is resampled.
         transcoded_bytes_max: files larger than this are sent as they are stored only.
         workitem_bytes_max: largest body of a request of the Worklist Service.
         event_channels_max: most event channels that one process keeps open.
@@ -36,6 +37,7 @@ class DicomwebOptions:
     objects_max: int = 10_000
     free_bytes_min: int = 0
     rendered_pixels_max: int = 64 << 20
+    resampled_bytes_max: int = 1 << 30
     transcoded_bytes_max: int = 512 << 20
     workitem_bytes_max: int = 8 << 20
     event_channels_max: int = 200

@@ -23,7 +23,7 @@ from isocenter.gateways.dicomweb.context import Dicomweb, actor_of, service_root
 from isocenter.gateways.dicomweb.drawing import Wish, draw
 from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
 from isocenter.gateways.dicomweb.metadata import instance_path
-from isocenter.gateways.dicomweb.retrieve import accepted, found, modification_for
+from isocenter.gateways.dicomweb.retrieve import accepted, found, modifications_for
 from isocenter.imaging.render import JPEG_QUALITY
 from isocenter.imaging.video import can_encode_video
 from isocenter.standards.dicomweb import media_types, multipart, params
@@ -56,7 +56,7 @@ async def rendered(request: Request) -> Response:
         raise NotAcceptable(f"this is rendered as {names}")
     wish = _wish(request, chosen.name)
     if wish.annotation:
-        wish = replace(wish, modification=await modification_for(request, locations[0]))
+        wish = replace(wish, modifications=await modifications_for(request, locations))
     await context.record_opening(actor_of(request), locations[0].study_instance_uid)
     if chosen.multipart:
         return await _send_all(request, context, subjects, wish)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import InstanceLocation
+from isocenter.domain.archive.model_splits import Modifications
 from isocenter.gateways.dicomweb import bodies
 from isocenter.gateways.dicomweb.archives import zip_parts
 from isocenter.gateways.dicomweb.bodies import REVALIDATE
@@ -25,14 +26,15 @@ from isocenter.gateways.dicomweb.context import (
     service_root,
     viewer_of,
 )
-from isocenter.gateways.dicomweb.corrections import modification_of
+from isocenter.gateways.dicomweb.corrections import modifications_of
+from isocenter.gateways.dicomweb.disc_viewer import DiscViewer
+from isocenter.gateways.dicomweb.drawing import Wish, draw
 from isocenter.gateways.dicomweb.errors import NothingThere
 from isocenter.gateways.dicomweb.metadata import instance_path
 from isocenter.gateways.dicomweb.pieces import BlobRange, Piece, read_range
 from isocenter.gateways.dicomweb.renditions import with_renditions
 from isocenter.gateways.dicomweb.representation import Representation, choose, represented
 from isocenter.infra.blobs import BlobStore
-from isocenter.standards.dicom.coercion import Modification
 from isocenter.standards.dicomweb import media_types, multipart
 from isocenter.standards.dicomweb.media_types import DICOM, ZIP, Offer
 
@@ -45,7 +47,7 @@ async def instances(request: Request) -> Response:
     single = len(locations) == 1
     if (zipped := _zip_accept(request)) is not None:
         return await _send_zip(request, context, locations, zipped)
-    modification = await modification_for(request, locations[0])
+    modifications = await modifications_for(request, locations)
     chosen = [
         (
             each,
@@ -62,23 +64,23 @@ async def instances(request: Request) -> Response:
     tag = bodies.entity_tag(
         request.url.path,
         [(each.sha256, how.transfer_syntax_uid) for each, how in chosen],
-        modification,
+        modifications,
     )
     current = bodies.not_modified(request, tag, REVALIDATE)
     if current is not None:
         return current
     chosen = await with_renditions(request, chosen)
     if not chosen[0][1].multipart:
-        content, kind = await context.pool.call(_one, context, *chosen[0], modification)
+        content, kind = await context.pool.call(_one, context, *chosen[0], modifications)
         return await bodies.answer(request, content, kind, tag=tag, cache=REVALIDATE)
     boundary = multipart.stable_boundary(request.url.path)
     kind = multipart.content_type(DICOM, boundary)
     root = service_root(request)
-    if modification is None and all(how.is_stored for _, how in chosen):
+    if not modifications and all(how.is_stored for _, how in chosen):
         return await bodies.answer(
             request, _stored_parts(chosen, boundary, root), kind, tag=tag, cache=REVALIDATE
         )
-    chunks = _parts(context.blobs, chosen, boundary, root, modification)
+    chunks = _parts(context.blobs, chosen, boundary, root, modifications)
     headers = {"Cache-Control": REVALIDATE, "ETag": tag}
     return await bodies.stream(request, chunks, HTTPStatus.OK, headers, kind)
 
@@ -110,9 +112,13 @@ async def _send_zip(
         "Cache-Control": REVALIDATE,
         "Content-Disposition": 'attachment; filename="dicom.zip"',
     }
-    modification = await modification_for(request, locations[0])
+    modifications = await modifications_for(request, locations)
     chosen = await with_renditions(request, chosen)
-    content = zip_parts(context.blobs, chosen, modification, now=context.clock())
+    viewer = None
+    if request.query_params.get("viewer") == "true":  # ours: DICOMweb leaves it to servers
+        await context.record_export(actor_of(request), locations[0].study_instance_uid)
+        viewer = DiscViewer(lambda location, frame: draw(context, location, [frame], Wish()))
+    content = zip_parts(context.blobs, chosen, modifications, now=context.clock(), viewer=viewer)
     return await bodies.stream(request, content, HTTPStatus.OK, headers, ZIP)
 
 
@@ -120,10 +126,10 @@ def _one(
     context: Dicomweb,
     location: InstanceLocation,
     how: Representation,
-    modification: Modification | None,
+    modifications: Modifications,
 ) -> tuple[list[Piece], str]:
     """The body of one instance and its media type."""
-    pieces, syntax = represented(context.blobs, location, how, modification)
+    pieces, syntax = represented(context.blobs, location, how, modifications.of(location))
     return pieces, _part_type(syntax)
 
 
@@ -158,10 +164,10 @@ def _parts(
     chosen: _Chosen,
     boundary: str,
     root: str,
-    modification: Modification | None,
+    modifications: Modifications,
 ) -> Iterator[bytes]:
     for number, (location, how) in enumerate(chosen):
-        pieces, syntax = represented(blobs, location, how, modification)
+        pieces, syntax = represented(blobs, location, how, modifications.of(location))
         yield _head(location, syntax, boundary, root, first=number == 0)
         for piece in pieces:
             if isinstance(piece, BlobRange):
@@ -171,10 +177,13 @@ def _parts(
     yield multipart.closing(boundary)
 
 
-async def modification_for(request: Request, location: InstanceLocation) -> Modification | None:
-    """What the images of the study must say on their way out; None when they are right."""
+async def modifications_for(
+    request: Request, locations: Sequence[InstanceLocation]
+) -> Modifications:
+    """What these images of one study must say on their way out."""
+    only = locations[0].sop_instance_uid if len(locations) == 1 else None
     return await context_of(request).pool.read(
-        modification_of, viewer_of(request), location.study_instance_uid
+        modifications_of, viewer_of(request), locations[0].study_instance_uid, only
     )
 
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model import InstanceLocation
+from isocenter.domain.archive.model_splits import Modifications
 from isocenter.gateways.dicomweb import bodies
 from isocenter.gateways.dicomweb.bodies import REVALIDATE
 from isocenter.gateways.dicomweb.contents import content_of
@@ -22,7 +23,7 @@ from isocenter.gateways.dicomweb.drawing import Wish, draw
 from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
 from isocenter.gateways.dicomweb.renditions import with_renditions
 from isocenter.gateways.dicomweb.representation import choose, represented
-from isocenter.gateways.dicomweb.retrieve import modification_for
+from isocenter.gateways.dicomweb.retrieve import modifications_for
 from isocenter.imaging.render import JPEG_QUALITY
 from isocenter.standards.dicomweb import media_types
 from isocenter.standards.dicomweb.media_types import DICOM, GIF, JPEG, PNG, Offer
@@ -97,7 +98,7 @@ async def _send_file(
         single=True,
         transcoded_bytes_max=context.options.transcoded_bytes_max,
     )
-    modification = await modification_for(request, location)
+    modification = (await modifications_for(request, [location])).of(location)
     tag = bodies.entity_tag(location.sha256, how.transfer_syntax_uid, modification)
     current = bodies.not_modified(request, tag, REVALIDATE)
     if current is not None:
@@ -126,6 +127,8 @@ async def _picture(
         icc_profile=asked.icc_profile,
         box=(asked.columns, asked.rows),
         region=asked.region,
-        modification=await modification_for(request, location) if asked.annotation else None,
+        modifications=await modifications_for(request, [location])
+        if asked.annotation
+        else Modifications(),
     )
     return await context.pool.call(draw, context, location, frames, wish)

@@ -27,11 +27,11 @@ from isocenter.errors import IsocenterError
 from isocenter.gateways.dimse import metrics, scu
 from isocenter.gateways.dimse.commitment import event_report, result_for
 from isocenter.gateways.dimse.commitment_messages import STORAGE_COMMITMENT_PUSH, encode_result
-from isocenter.gateways.dimse.waiting import backoff_s, renewed, wait_for
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock
 from isocenter.infra.log import get_logger
 from isocenter.infra.pools import Pool
+from isocenter.infra.waiting import backoff_s, renewed, repeat
 from isocenter.standards.dicom.ul.items import RoleSelection
 
 _log = get_logger(__name__)
@@ -90,19 +90,13 @@ class CommitmentReporter:
                 group.create_task(self._work(stop))
 
     async def _work(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            try:
-                busy = await self._next()
-            except ClaimLost:
-                continue
-            except IsocenterError as error:
-                _log.warning("commitments_unknown", error_kind=error.kind.value)
-                busy = False
-            except Exception as error:  # noqa: BLE001 - a defect may cost one request's turn only
-                _log.error("commitment_defect", exc_info=error)
-                busy = False
-            if not busy:
-                await wait_for(stop, self._options.poll_s)
+        await repeat(self._turn, stop, poll_s=self._options.poll_s, failed="commitments_unknown")
+
+    async def _turn(self) -> bool:
+        try:
+            return await self._next()
+        except ClaimLost:
+            return True
 
     async def _next(self) -> bool:
         claimed = await self._pool.run(

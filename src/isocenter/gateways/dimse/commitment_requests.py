@@ -26,11 +26,11 @@ from isocenter.gateways.dimse.commitment_messages import (
     result_of,
 )
 from isocenter.gateways.dimse.commitment_reports import OutgoingOptions, call_to
-from isocenter.gateways.dimse.waiting import backoff_s, wait_for
 from isocenter.infra.clock import Clock
 from isocenter.infra.ids import new_uid
 from isocenter.infra.log import get_logger
 from isocenter.infra.pools import Pool
+from isocenter.infra.waiting import backoff_s, repeat
 from isocenter.standards.dicom.dimse import messages as dimse
 from isocenter.standards.dicom.dimse.status import Status
 
@@ -59,17 +59,7 @@ class CommitmentAsker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ask until ``stop`` is set."""
-        while not stop.is_set():
-            try:
-                busy = await self._next()
-            except IsocenterError as error:
-                _log.warning("commitments_not_asked", error_kind=error.kind.value)
-                busy = False
-            except Exception as error:  # noqa: BLE001 - a defect may cost one question's turn only
-                _log.error("commitment_defect", exc_info=error)
-                busy = False
-            if not busy:
-                await wait_for(stop, self._options.poll_s)
+        await repeat(self._next, stop, poll_s=self._options.poll_s, failed="commitments_not_asked")
 
     async def _next(self) -> bool:
         wanted = await self._pool.run(

@@ -83,7 +83,7 @@ class StudyRetrieval:
         found = retrievable(tx, viewer, request.wanted, limit=limit + 1)
         if len(found) > limit:
             raise TooManyInstances(f"more than {limit} instances: ask for less")
-        modifications = archive.modifications_of(
+        modifications = archive.modifications(
             tx, viewer, {each.study_instance_uid for each in found}
         )
         receiver = request.move_destination or request.caller.calling_ae_title
@@ -98,7 +98,7 @@ class StudyRetrieval:
                 size_bytes=each.size_bytes,
                 dataset_offset=each.dataset_offset,
                 pixel_data_offset=each.pixel_data_offset,
-                modification=modifications.get(each.study_instance_uid),
+                modification=modifications.of(each),
             )
             for each in found
         ]

@@ -24,11 +24,11 @@ from isocenter.gateways.dimse import availability
 from isocenter.gateways.dimse.commitment_reports import OutgoingOptions, call_to
 from isocenter.gateways.dimse.outgoing import Transcode
 from isocenter.gateways.dimse.sending_page import BrokenOff, Files, Page, PageSender, next_page
-from isocenter.gateways.dimse.waiting import backoff_s, renewed, wait_for
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock
 from isocenter.infra.log import get_logger
 from isocenter.infra.pools import Pool
+from isocenter.infra.waiting import backoff_s, renewed, wait_for
 
 _log = get_logger(__name__)
 _LEASE_S: Final = 20.0

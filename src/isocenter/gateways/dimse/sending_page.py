@@ -85,9 +85,9 @@ def next_page(tx: Tx, claimed: ClaimedTransfer, *, not_from: str) -> Page:
     """What is left of the transfer, as much of it as one association can carry."""
     found = distribution.instances_to_send(tx, claimed, not_from=not_from, limit=_INSTANCES_MAX)
     viewer = Viewer.of(_SENDER, Action.STUDY_READ)
-    modified = archive.modifications_of(tx, viewer, {claimed.study_instance_uid})
-    modification = modified.get(claimed.study_instance_uid)
-    outgoing = [Outgoing.of(each, modification) for each in found]
+    uids = [each.sop_instance_uid for each in found]
+    modifications = archive.modifications(tx, viewer, {claimed.study_instance_uid}, uids)
+    outgoing = [Outgoing.of(each, modifications.of(each)) for each in found]
     fitting = len(outgoing)
     while len(_contexts(outgoing[:fitting], claimed.transfer_syntax_uid)) > _CONTEXTS_MAX:
         fitting //= 2

@@ -14,13 +14,13 @@ from typing import Final
 
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import Hl7Message, PeerUnknown
-from isocenter.errors import IsocenterError
 from isocenter.gateways.hl7 import metrics
 from isocenter.gateways.hl7.link import Address, Answer, Link
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Tx
 from isocenter.infra.log import get_logger
 from isocenter.infra.pools import Pool
+from isocenter.infra.waiting import repeat
 from isocenter.standards.hl7v2.decision import Outcome
 from isocenter.standards.hl7v2.er7 import body_digest
 
@@ -58,14 +58,12 @@ class Acknowledger:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send what is due until ``stop`` is set."""
-        while not stop.is_set():
-            try:
-                sent = await self._send_next()
-            except IsocenterError as error:
-                _log.warning("hl7_acknowledgements_unknown", error_kind=error.kind.value)
-                sent = False
-            if not sent:
-                await _wait(stop, self._options.poll_s)
+        await repeat(
+            self._send_next,
+            stop,
+            poll_s=self._options.poll_s,
+            failed="hl7_acknowledgements_unknown",
+        )
 
     async def _send_next(self) -> bool:
         now = self._clock()
@@ -136,11 +134,3 @@ def _record(tx: Tx, claimed: peers.WaitingAcknowledgement, answer: Answer, now: 
         ),
         now=now,
     )
-
-
-async def _wait(event: asyncio.Event, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         peer_name = transport.get_extra_info("peername") or ("", 0)
         self.address, self.port = str(peer_name[0]), int(peer_name[1])
-        _keep_alive(transport.get_extra_info("socket"))
+        keep_alive(transport.get_extra_info("socket"))
         self._pause(wanted=True)
         self._last_received = self._loop_time()
         self._task = asyncio.get_running_loop().create_task(self._serve())
@@ -271,7 +271,7 @@ class Connection(asyncio.Protocol):
         return asyncio.get_running_loop().time()
 
 
-def _keep_alive(raw: socket.socket | None) -> None:
+def keep_alive(raw: socket.socket | None) -> None:
     """Have the kernel find out that the other end is gone: nothing is sent on a quiet interface."""
     if raw is None:
         return

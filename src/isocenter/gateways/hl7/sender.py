@@ -202,7 +202,7 @@ class Hl7Sender:
                 await self._pool.run(_acknowledge, claimed, answer, now=now)
             case decisions.Action.PARK:
                 await self._pool.run(_park, claimed, answer, answer.reason, now=now)
-            case decisions.Action.RETRY:
+            case decisions.Action.RETRY | decisions.Action.WAIT_ON:
                 await self._later(claimed, answer.reason)
 
     async def _later(self, claimed: Claimed, reason: str) -> None:

@@ -3,6 +3,7 @@
 The settings themselves are read by ``app``; this is only the shape in which they arrive.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
@@ -18,6 +19,9 @@ class WebOptions:
     time_zone: tzinfo = UTC
     secure_cookies: bool = False  # true when browsers reach us under TLS
     session_cookie: str = "isocenter_session"
+    public_url: str = ""  # empty: as the browser addresses us
+    frame_origins: frozenset[str] = frozenset()  # whose pages may show ours in a frame
+    launch_keys: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     page_rows: int = 50
     expectations: Expectations = field(default_factory=lambda: EXPECTATIONS)
     accession_format: AccessionFormat = field(default_factory=AccessionFormat)

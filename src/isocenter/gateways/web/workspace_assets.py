@@ -6,6 +6,7 @@ none, and the pages then show rendered images instead.
 Standard: Content Security Policy Level 3
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ _MANIFEST = "manifest.json"
 _ENTRY = "src/main.ts"
 # Decoders are WebAssembly in workers; some workers start from a blob, and documents of the archive
 # are shown in a frame from one. Nothing else is widened.
-CONTENT_SECURITY_POLICY = "; ".join((
+_POLICY = (
     "default-src 'self'",
     "script-src 'self' 'wasm-unsafe-eval'",
     "worker-src 'self' blob:",
@@ -26,8 +27,18 @@ CONTENT_SECURITY_POLICY = "; ".join((
     "object-src 'none'",
     "base-uri 'none'",
     "form-action 'self'",
-    "frame-ancestors 'none'",
-))
+)
+
+
+def content_security_policy(frame_origins: Collection[str] = ()) -> str:
+    """The policy of the workspace's pages; pages of ``frame_origins`` may show them in a frame."""
+    return "; ".join((
+        *_POLICY,
+        " ".join(("frame-ancestors", *(sorted(frame_origins) or ("'none'",)))),
+    ))
+
+
+CONTENT_SECURITY_POLICY = content_security_policy()
 
 
 @dataclass(frozen=True, slots=True)

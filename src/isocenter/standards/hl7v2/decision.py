@@ -1,9 +1,12 @@
 """What to do with an outbound message after what came back: one table.
 
+It is the only place that knows. What came back is named first (``outcome_of``); then the table says
+what happens to the message, to its connection, and to what waits behind it (``decide``).
+
 Standard: HL7 v2.5.1 2.9.2, 2.9.3 and table 0357; the choice between retry and a person is ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -12,7 +15,7 @@ from isocenter.standards.hl7v2.ack import Ack, AckCode, ErrorCode
 
 
 class Outcome(StrEnum):
-    """What came back for one transmission."""
+    """What came back for one transmission, or for none."""
 
     ACCEPTED = "accepted"  # AA or CA
     ERROR = "error"  # AE or CE
@@ -25,6 +28,8 @@ class Outcome(StrEnum):
     WRONG_ANSWER = (
         "wrong_answer"  # MSA-2 names another message, or the answer is no acknowledgement
     )
+    DUPLICATE = "duplicate"  # MSA-2 names a message that was answered on this connection before
+    LATE = "late"  # it came when nothing was awaited, and says nothing that is known
 
 
 class Action(StrEnum):
@@ -32,33 +37,48 @@ class Action(StrEnum):
 
     DELIVERED = "delivered"
     RETRY = "retry"  # same bytes, same MSH-10, after a back-off
-    PARK = "park"  # until a person replays it
+    PARK = "park"  # until a person replays or skips it
+    WAIT_ON = "wait_on"  # the answer is nobody's: whoever awaits one goes on waiting
+
+
+class Held(StrEnum):
+    """What is not sent meanwhile."""
+
+    NOTHING = "nothing"
+    LANE = "lane"  # what is about the same patient, or exam
+    DESTINATION = "destination"  # all of it
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What happens to the message and its connection.
+    """What happens to the message, its connection, and what waits behind it.
 
     Attributes:
         action: what happens to the message.
+        held: what waits: for the next attempt, or for a person when the message is parked.
         close_connection: an answer that is still under way would be taken for the next message's.
-        configuration_fault: every message of this kind will fare the same: the destination needs a
-            person.
     """
 
     action: Action
+    held: Held = Held.NOTHING
     close_connection: bool = False
-    configuration_fault: bool = False
+
+    @property
+    def pauses(self) -> bool:
+        """Whether every message of this kind will fare the same: the destination needs a person."""
+        return self.action is Action.PARK and self.held is Held.DESTINATION
 
 
 DECISIONS: Final = {
     Outcome.ACCEPTED: Decision(Action.DELIVERED),
-    Outcome.ERROR: Decision(Action.PARK),
-    Outcome.REJECTED_FOR_GOOD: Decision(Action.PARK, configuration_fault=True),
-    Outcome.REJECTED: Decision(Action.RETRY),
-    Outcome.NOT_SENT: Decision(Action.RETRY, close_connection=True),
-    Outcome.NO_ANSWER: Decision(Action.RETRY, close_connection=True),
-    Outcome.WRONG_ANSWER: Decision(Action.RETRY, close_connection=True),
+    Outcome.ERROR: Decision(Action.PARK, Held.LANE),
+    Outcome.REJECTED_FOR_GOOD: Decision(Action.PARK, Held.DESTINATION),
+    Outcome.REJECTED: Decision(Action.RETRY, Held.LANE),
+    Outcome.NOT_SENT: Decision(Action.RETRY, Held.DESTINATION, close_connection=True),
+    Outcome.NO_ANSWER: Decision(Action.RETRY, Held.DESTINATION, close_connection=True),
+    Outcome.WRONG_ANSWER: Decision(Action.RETRY, Held.LANE, close_connection=True),
+    Outcome.DUPLICATE: Decision(Action.WAIT_ON),
+    Outcome.LATE: Decision(Action.WAIT_ON, close_connection=True),
 }
 
 _PERMANENT: Final = frozenset({
@@ -71,10 +91,18 @@ _ACCEPTS: Final = frozenset({AckCode.AA, AckCode.CA})
 _ERRORS: Final = frozenset({AckCode.AE, AckCode.CE})
 
 
-def outcome_of(ack: Ack, *, sent_control_id: str) -> Outcome:
-    """Return what an acknowledgement means for the message with MSH-10 ``sent_control_id``."""
-    if ack.control_id != sent_control_id:
-        return Outcome.WRONG_ANSWER
+def outcome_of(ack: Ack, *, sent_control_id: str | None, answered: Container[str] = ()) -> Outcome:
+    """Return what an acknowledgement means.
+
+    Args:
+        ack: the acknowledgement.
+        sent_control_id: MSH-10 of the message whose answer is awaited; None: none is.
+        answered: MSH-10 of the messages that were answered on this connection before.
+    """
+    if sent_control_id is None or ack.control_id != sent_control_id:
+        if ack.control_id in answered:
+            return Outcome.DUPLICATE
+        return Outcome.LATE if sent_control_id is None else Outcome.WRONG_ANSWER
     if ack.code in _ACCEPTS:
         return Outcome.ACCEPTED
     if ack.code in _ERRORS:

@@ -71,10 +71,24 @@ def message(
     Standard: HL7 v2.5.1 2.6, 2.15.9.18.
     """
     plain = {number: value for number, value in header.items() if number != 18}
-    text = "\r".join((segment("MSH", plain, syntax), *segments)) + "\r"
+    return assembled([segment("MSH", plain, syntax), *segments], charset=charset, syntax=syntax)
+
+
+def assembled(
+    segments: Sequence[str], *, charset: str = charsets.UTF_8, syntax: Syntax = DEFAULT_SYNTAX
+) -> bytes:
+    """Return a message of segments, MSH first and with an empty MSH-18, which is set here.
+
+    Standard: HL7 v2.5.1 2.6, 2.15.9.18.
+    """
+    text = "\r".join(segments) + "\r"
     data, label = charsets.encode(text, charset)
     if label:
-        text = "\r".join((segment("MSH", {**plain, 18: label}, syntax), *segments)) + "\r"
+        # MSH-1 is the separator itself, so that MSH-18 is the 18th part after the name.
+        fields = segments[0].split(syntax.field)
+        fields += [""] * (18 - len(fields))
+        fields[17] = label
+        text = "\r".join((syntax.field.join(fields), *segments[1:])) + "\r"
         data, _ = charsets.encode(text, label)
     return data
 

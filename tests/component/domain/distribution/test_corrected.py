@@ -94,3 +94,14 @@ def test_corrections_that_follow_each_other_are_told_once(department):
 def test_nobody_is_told_who_was_sent_nothing(department):
     with department.database.transaction() as tx:
         assert service.resend_corrected(tx, STUDY, now=department.now) == 0
+
+
+def test_a_peer_that_takes_repetitions_for_news_is_not_told_again(department):
+    route(department)
+    send_all(department)
+    department.advance(hours=1)
+    with department.database.transaction() as tx:
+        peers.set_quirks(tx, SYSTEM, "PACS", ["not-told-again"], now=department.now)
+        assert service.resend_corrected(tx, STUDY, now=department.now) == 0
+        peers.set_quirks(tx, SYSTEM, "PACS", [], now=department.now)
+        assert service.resend_corrected(tx, STUDY, now=department.now) == 2

@@ -12,6 +12,7 @@ from isocenter.domain.distribution import service
 from isocenter.domain.distribution.model import (
     ClaimLost,
     DeliveryInProgress,
+    NothingToSkip,
     Superseded,
     UnknownDelivery,
     UnknownDestination,
@@ -23,9 +24,9 @@ VIEWER = Viewer.of(SYSTEM, Action.DELIVERY_READ)
 LEASE_S = 30.0
 
 
-def route(tx, report: str, *recipients: str, version: int = 1) -> int:
+def route(tx, report: str, *recipients: str, version: int = 1, exam: str = "A1") -> int:
     return service.route(
-        tx, recipients, report_id=report, version=version, accession_number="A1", now=NOW
+        tx, recipients, report_id=report, version=version, accession_number=exam, now=NOW
     )
 
 
@@ -123,15 +124,143 @@ def test_a_sender_that_died_is_succeeded_when_its_lease_ends(tx):
     assert event_names(tx).count("delivery_acknowledged") == 1
 
 
-def test_a_refused_report_is_parked_and_the_others_go_on(tx):
+def refuse(tx, claimed, reason: str = "AE 204") -> None:
+    service.refuse(tx, claimed, reason=reason, acknowledgement=b"MSA|AE", now=NOW)
+
+
+def test_a_refused_report_holds_its_lane_and_no_other(tx):
+    route(tx, "R1", "EHR", "GP")
+    route(tx, "R2", "EHR")
+    route(tx, "R3", "EHR", exam="A2")
+    refuse(tx, claim(tx))
+    assert deliver(tx) == "R3"
+    assert deliver(tx, "GP") == "R1"
+    assert claim(tx, days=100) is None
+    assert service.recipients_due(tx, now=at(days=100)) == []
+    (held,) = service.quarantines(tx, VIEWER)
+    assert (held.recipient, held.lane, held.waiting) == ("EHR", "exam/A1", 1)
+    assert held.last_error == "AE 204"
+    ehr, gp = service.destinations(tx, VIEWER)
+    assert (ehr.quarantined, gp.quarantined) == (1, 0)
+
+
+def test_a_person_skips_what_holds_a_lane(tx):
     route(tx, "R1", "EHR")
     route(tx, "R2", "EHR")
-    claimed = claim(tx)
-    assert claimed is not None
-    service.refuse(tx, claimed, reason="AR 204", acknowledgement=b"MSA|AR", now=NOW)
+    first = claim(tx)
+    with pytest.raises(DeliveryInProgress):
+        service.skip(tx, SYSTEM, first.delivery_key, reason="no", now=NOW)
+    refuse(tx, first)
+    service.skip(tx, SYSTEM, first.delivery_key, reason="told by telephone", now=NOW)
+    with pytest.raises(NothingToSkip):
+        service.skip(tx, SYSTEM, first.delivery_key, reason="again", now=NOW)
     assert deliver(tx) == "R2"
     assert states(tx) == [("R1", "EHR", "refused"), ("R2", "EHR", "acknowledged")]
-    assert claim(tx, days=100) is None
+    assert service.quarantines(tx, VIEWER) == []
+    assert tx.values("select detail ->> 'reason' from audit.record") == ["told by telephone"]
+
+
+def test_a_person_skips_what_is_tried_again_for_ever(tx):
+    route(tx, "R1", "EHR")
+    route(tx, "R2", "EHR")
+    poison = claim(tx)
+    service.retry_later(tx, poison, reason="AR 207", due_at=at(minutes=5), now=NOW)
+    assert claim(tx, seconds=1) is None
+    service.skip(tx, SYSTEM, poison.delivery_key, reason="never taken", now=NOW)
+    assert deliver(tx, seconds=1) == "R2"
+    skipped = service.deliveries(tx, VIEWER, state="refused")[0]
+    assert skipped.last_error == "skipped by test: never taken"
+
+
+def test_a_replay_goes_before_what_waits_behind_it(tx):
+    route(tx, "R1", "EHR")
+    route(tx, "R2", "EHR")
+    first = claim(tx)
+    refuse(tx, first)
+    service.replay(tx, SYSTEM, first.delivery_key, now=NOW)
+    assert [deliver(tx), deliver(tx)] == ["R1", "R2"]
+
+
+def test_batches_hold_one_of_each_lane_and_end_as_a_whole(tx):
+    for number in range(6):
+        route(tx, f"R{number}", "EHR", exam=f"A{number % 3}")
+    batch = service.claim_batch(tx, "EHR", most=10, lease_s=LEASE_S, now=NOW)
+    assert [each.report_id for each in batch] == ["R0", "R1", "R2"]
+    assert claim(tx) is None  # one sender at a time
+    service.retry_later(tx, batch[0], reason="AR 207", due_at=at(minutes=5), now=NOW)
+    service.give_back(tx, batch[1:])
+    again = service.claim_batch(tx, "EHR", most=10, lease_s=LEASE_S, now=at(seconds=1))
+    assert [(each.report_id, each.attempt) for each in again] == [("R1", 1), ("R2", 1)]
+
+
+def test_strict_order_waits_for_retries_but_not_for_people(tx):
+    for number in range(5):
+        route(tx, f"R{number}", "EHR", exam=f"A{number % 4}")
+
+    def batch(**later: float):
+        claims = service.claim_batch(
+            tx, "EHR", most=10, lease_s=LEASE_S, strict=True, now=at(**later)
+        )
+        return claims, [each.report_id for each in claims]
+
+    first, names = batch()
+    assert names == ["R0", "R1", "R2", "R3", "R4"]
+    refuse(tx, first[0])
+    service.retry_later(tx, first[1], reason="AR 207", due_at=at(minutes=5), now=NOW)
+    service.give_back(tx, first[2:])
+    assert batch(minutes=4)[1] == []
+    assert batch(minutes=5)[1] == ["R1", "R2", "R3"]  # R4 is behind R0, which a person must see
+
+
+def test_a_bulk_replay_goes_slowly_and_after_live_traffic(tx):
+    for number in range(3):
+        route(tx, f"R{number}", "EHR", exam=f"A{number}")
+    for each in service.claim_batch(tx, "EHR", most=10, lease_s=LEASE_S, now=NOW):
+        refuse(tx, each)
+    route(tx, "R0", "EHR", exam="A0", version=2)
+    route(tx, "R9", "EHR", exam="A9")
+    assert service.replay_refused(tx, SYSTEM, "EHR", rate_per_s=0.5, now=NOW) == 2
+    # R0 is not sent after its newer version; that one goes at once, as other live traffic does.
+    assert [deliver(tx) for _ in range(3)] == ["R0", "R9", "R1"]
+    assert claim(tx, seconds=1) is None
+    assert deliver(tx, seconds=2) == "R2"
+    with pytest.raises(UnknownDestination):
+        service.replay_refused(tx, SYSTEM, "nobody", now=NOW)
+
+
+def test_who_is_away_is_left_alone_as_a_whole(tx):
+    for number in range(3):
+        route(tx, f"R{number}", "EHR", exam=f"A{number}")
+    waits: list[int] = []
+    for attempt in range(3):
+        first, *rest = service.claim_batch(
+            tx, "EHR", most=10, lease_s=LEASE_S, now=at(minutes=attempt)
+        )
+        service.retry_later(
+            tx, first, reason="no connection", due_at=at(minutes=attempt), now=at(minutes=attempt)
+        )
+        service.give_back(tx, rest)
+        service.note_away(
+            tx, "EHR", wait_s=lambda failures: waits.append(failures) or 60, now=at(minutes=attempt)
+        )
+        assert service.recipients_due(tx, now=at(minutes=attempt, seconds=59)) == []
+        assert claim(tx, minutes=attempt, seconds=59) is None
+    assert waits == [1, 2, 3]
+    service.note_reached(tx, "EHR")
+    assert service.recipients_due(tx, now=at(minutes=2)) == ["EHR"]
+
+
+def test_who_takes_no_such_message_is_paused_until_a_person_resumes(tx):
+    route(tx, "R1", "EHR")
+    route(tx, "R2", "EHR", exam="A2")
+    refuse(tx, claim(tx))
+    service.pause_for_fault(tx, SYSTEM, "EHR", reason="AR 203 Unsupported version id", now=NOW)
+    assert claim(tx, days=1) is None
+    (ehr,) = service.destinations(tx, VIEWER)
+    assert (ehr.fault_at, ehr.pause_reason) == (NOW, "AR 203 Unsupported version id")
+    service.resume(tx, SYSTEM, "EHR", now=NOW)
+    assert service.destinations(tx, VIEWER)[0].fault_at is None
+    assert deliver(tx) == "R2"
 
 
 def test_a_replay_is_a_new_message(tx):
@@ -170,7 +299,7 @@ def test_an_old_version_is_not_replayed_after_a_newer_one(tx):
 
 def test_a_replayed_head_waits_for_the_lease_behind_it(tx):
     route(tx, "R1", "EHR")
-    route(tx, "R2", "EHR")
+    route(tx, "R2", "EHR", exam="A2")
     first = claim(tx)
     assert first is not None
     service.refuse(tx, first, reason="AR", acknowledgement=None, now=NOW)

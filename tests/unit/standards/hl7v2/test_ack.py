@@ -16,7 +16,6 @@ from isocenter.standards.hl7v2.ack import (
     parse_ack,
     read_origin,
 )
-from isocenter.standards.hl7v2.decision import Action, Outcome, decide, outcome_of
 from isocenter.standards.hl7v2.er7 import parse
 
 MESSAGE = b"MSH|^~\\&|EHR|MAIN^1.2^ISO|RIS|RAD|2024||ADT^A08^ADT_A01|42|T|2.5.1^DEU\rPID|1\r"
@@ -170,36 +169,3 @@ def test_reads_what_it_builds_and_so_does_python_hl7(code, error, text):
     assert str(theirs.segment("MSA")[1]) == code.value
     assert str(theirs.segment("MSA")[2]) == "42"
     assert str(theirs.segment("ERR")[3][0][0]) == str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("answer", "outcome", "action", "closes"),
-    [
-        (Ack(AckCode.AA, "42"), Outcome.ACCEPTED, Action.DELIVERED, False),
-        (Ack(AckCode.CA, "42"), Outcome.ACCEPTED, Action.DELIVERED, False),
-        (Ack(AckCode.AE, "42"), Outcome.ERROR, Action.PARK, False),
-        (Ack(AckCode.CE, "42", "", (207,)), Outcome.ERROR, Action.PARK, False),
-        (Ack(AckCode.AR, "42", "", (207,)), Outcome.REJECTED, Action.RETRY, False),
-        (Ack(AckCode.AR, "42"), Outcome.REJECTED, Action.RETRY, False),
-        *(
-            (Ack(AckCode.AR, "42", "", (n,)), Outcome.REJECTED_FOR_GOOD, Action.PARK, False)
-            for n in (200, 201, 202, 203)
-        ),
-        (Ack(AckCode.CR, "42", "", (101, 203)), Outcome.REJECTED_FOR_GOOD, Action.PARK, False),
-        (Ack(AckCode.AA, "41"), Outcome.WRONG_ANSWER, Action.RETRY, True),
-        (Ack(AckCode.AR, "", "", (200,)), Outcome.WRONG_ANSWER, Action.RETRY, True),
-    ],
-)
-def test_decisions(answer, outcome, action, closes):
-    assert outcome_of(answer, sent_control_id="42") is outcome
-    decision = decide(outcome)
-    assert (decision.action, decision.close_connection) == (action, closes)
-
-
-@pytest.mark.parametrize("outcome", [Outcome.NO_ANSWER, Outcome.NOT_SENT, Outcome.WRONG_ANSWER])
-def test_an_unknown_fate_closes_the_connection_and_is_tried_again(outcome):
-    assert (decide(outcome).action, decide(outcome).close_connection) == (Action.RETRY, True)
-
-
-def test_every_outcome_has_a_decision():
-    assert {decide(outcome).action for outcome in Outcome} == set(Action)

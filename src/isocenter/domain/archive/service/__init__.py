@@ -3,7 +3,7 @@
 from isocenter.domain.archive.service.admission import Familiar, admit, admit_more
 from isocenter.domain.archive.service.commitment import failure_of, stored_instances
 from isocenter.domain.archive.service.completion import complete_quiet_studies, complete_study
-from isocenter.domain.archive.service.correction import correct, modifications_of
+from isocenter.domain.archive.service.correction import correct, modifications, modifications_of
 from isocenter.domain.archive.service.location import (
     conflicts_of,
     locate,
@@ -22,6 +22,13 @@ from isocenter.domain.archive.service.notes import (
 from isocenter.domain.archive.service.rejection import reject, settle_awaited
 from isocenter.domain.archive.service.restoration import rejections, restore
 from isocenter.domain.archive.service.selection import growth, locate_between
+from isocenter.domain.archive.service.splitting import (
+    follow_splits,
+    split,
+    splits_of,
+    tell_late_images,
+    undo_split,
+)
 from isocenter.domain.archive.service.sweeping import forget_spared, sweep, unreferenced
 from isocenter.domain.archive.service.verification import damage
 
@@ -35,10 +42,12 @@ __all__ = [
     "correct",
     "damage",
     "failure_of",
+    "follow_splits",
     "forget_spared",
     "growth",
     "locate",
     "locate_between",
+    "modifications",
     "modifications_of",
     "note_to_send",
     "record_study_access",
@@ -50,10 +59,14 @@ __all__ = [
     "series_of",
     "set_series_metadata",
     "settle_awaited",
+    "split",
+    "splits_of",
     "stored_instances",
     "studies_with",
     "study",
     "sweep",
+    "tell_late_images",
+    "undo_split",
     "unreferenced",
     "write_due_note",
 ]

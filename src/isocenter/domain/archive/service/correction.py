@@ -10,14 +10,15 @@ from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, Viewer, authorize
 from isocenter.domain.archive import _store_corrections as store
+from isocenter.domain.archive import _store_splits as splits
 from isocenter.domain.archive.model_corrections import Corrections
+from isocenter.domain.archive.model_splits import MODIFYING_SYSTEM, Modifications
 from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.audit.service import record
 from isocenter.infra.db import Tx
 from isocenter.standards.dicom.coercion import Modification
 from isocenter.standards.dicom.matching import person_name_key, phonetic_keys
 
-_MODIFYING_SYSTEM: Final = "ISOCENTER"
 _NONE: Final = Corrections()
 
 
@@ -64,6 +65,33 @@ def modifications_of(
     """
     viewer.require(Action.STUDY_READ)
     return {
-        each.study_instance_uid: Modification(each.texts(), each.corrected_at, _MODIFYING_SYSTEM)
+        each.study_instance_uid: Modification(each.texts(), each.corrected_at, MODIFYING_SYSTEM)
         for each in store.corrections(tx, sorted(set(study_instance_uids)))
     }
+
+
+def modifications(
+    tx: Tx,
+    viewer: Viewer,
+    study_instance_uids: Iterable[str],
+    sop_instance_uids: Iterable[str] | None = None,
+) -> Modifications:
+    """What the images of these studies must say on their way out.
+
+    Args:
+        tx: open transaction.
+        viewer: may read studies.
+        study_instance_uids: of the studies.
+        sop_instance_uids: only these images are asked about; None: all.
+
+    Standard: PS3.3 C.12.1.1.9
+    """
+    viewer.require(Action.STUDY_READ)
+    uids = sorted(set(study_instance_uids))
+    only = None if sop_instance_uids is None else list(sop_instance_uids)
+    instances: dict[str, Modification] = {}
+    originals: dict[str, Modification] = {}
+    for each in splits.instances(tx, uids, only):
+        instances[each.sop_instance_uid] = made = each.modification()
+        originals[each.original_sop_instance_uid] = made
+    return Modifications(modifications_of(tx, viewer, uids), instances, originals)

@@ -13,6 +13,7 @@ from typing import Final
 from isocenter.domain.access.model import Action, Actor, Viewer, authorize
 from isocenter.domain.archive import _store
 from isocenter.domain.archive import _store_rejection as _rejections
+from isocenter.domain.archive import _store_splits as _splits
 from isocenter.domain.archive.model_outgoing import KeyedLocation
 from isocenter.domain.archive.model_rejection import UnwrittenNote
 from isocenter.domain.archive.service.admission import admit
@@ -68,6 +69,8 @@ def write_due_note(
     if blob_key is None:
         return False
     header = _header(blobs, blob_key)
+    for tag, text in _splits.said(tx, references[0].sop_instance_uid).items():
+        header.put(tag, text)
     identity = NoteIdentity(
         series_instance_uid=new_uid(),
         sop_instance_uid=note_sop_instance_uid,

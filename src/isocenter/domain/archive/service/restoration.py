@@ -8,13 +8,22 @@ would reject them once more.
 Standard: none: IHE IOCM knows no way back
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, Viewer, authorize
 from isocenter.domain.archive import _store_rejection as _store
 from isocenter.domain.archive.events import InstancesRestored
-from isocenter.domain.archive.model import PATIENT_ID, ReceivedInstance, text_of
+from isocenter.domain.archive.model import (
+    PATIENT_ID,
+    SERIES_INSTANCE_UID,
+    SOP_INSTANCE_UID,
+    STUDY_INSTANCE_UID,
+    ReceivedInstance,
+    text_of,
+)
 from isocenter.domain.archive.model_rejection import (
     HeldInstance,
     NothingToRestore,
@@ -80,27 +89,13 @@ def restore(
     if len(held) > INSTANCES_MAX:
         raise TooManyToRestore(f"more than {INSTANCES_MAX} images: restore series by series")
     # Reading takes long and needs no lock: the bytes under a key never change.
-    described = {each.sop_instance_uid: _described(blobs, each) for each in held}
+    known = [(each, described(blobs, each)) for each in held]
     study_instance_uid = path[0]
     _store.lock_studies(tx, [study_instance_uid])
     forgotten = _store.forget_awaited(tx, path)
-    free = _store.let_go(tx, sorted(described))
-    if not free and not forgotten:
+    batch = readmit(tx, actor, known, reason=reason, by=actor.name, now=now)
+    if not batch and not forgotten:
         raise NothingToRestore("no rejected image has these UIDs")
-    batch = [each for uid, each in described.items() if uid in free]
-    if batch:
-        admit(tx, actor, batch, now=now)
-        undoing = _store.Undoing(
-            study_instance_uid=study_instance_uid,
-            rejection_key=max(each.rejection_key for each in held),
-            sop_instance_uids=sorted(free),
-            reason=reason,
-            restored_by=actor.name,
-            note_sop_instance_uid=new_uid(),
-        )
-        _store.note_restoration(tx, undoing, now=now)
-        event = InstancesRestored(study_instance_uid, len(batch), undoing.note_sop_instance_uid)
-        outbox.append(tx, event, now=now)
     detail = {
         "series": path[1] or "",
         "instance": path[2] or "",
@@ -112,6 +107,45 @@ def restore(
     entry = audited(actor, "study.restore", study_instance_uid, detail, patient_id=patient_id)
     record(tx, entry, now=now)
     return len(batch)
+
+
+def readmit(
+    tx: Tx,
+    actor: Actor,
+    known: Sequence[tuple[HeldInstance, ReceivedInstance]],
+    *,
+    reason: str,
+    by: str,
+    now: datetime,
+) -> list[ReceivedInstance]:
+    """Those of the instances that are in use again; a worker notes it for good.
+
+    Args:
+        tx: the caller commits it, and holds the row of the study.
+        actor: who admits.
+        known: rejected instances of one study, each with what it was when it came.
+        reason: why.
+        by: who decided it.
+        now: the time of the decision.
+    """
+    authorize(actor, Action.STUDY_REJECT)
+    free = _store.let_go(tx, sorted(held.sop_instance_uid for held, _ in known))
+    batch = [each for held, each in known if held.sop_instance_uid in free]
+    if batch:
+        study_instance_uid = known[0][0].study_instance_uid
+        admit(tx, actor, batch, now=now)
+        undoing = _store.Undoing(
+            study_instance_uid=study_instance_uid,
+            rejection_key=max(held.rejection_key for held, _ in known),
+            sop_instance_uids=sorted(free),
+            reason=reason,
+            restored_by=by,
+            note_sop_instance_uid=new_uid(),
+        )
+        _store.note_restoration(tx, undoing, now=now)
+        event = InstancesRestored(study_instance_uid, len(batch), undoing.note_sop_instance_uid)
+        outbox.append(tx, event, now=now)
+    return batch
 
 
 def restore_as_noted(
@@ -130,7 +164,7 @@ def restore_as_noted(
     ]
     if not held:
         return 0
-    batch = [_described(blobs, each) for each in held]
+    batch = [described(blobs, each) for each in held]
     free = _store.let_go(tx, sorted(named))
     admit(tx, actor, batch, now=now)
     undoing = _store.Undoing(
@@ -147,11 +181,20 @@ def restore_as_noted(
     return len(batch)
 
 
-def _described(blobs: BlobStore, held: HeldInstance) -> ReceivedInstance:
-    """The object as it was when it came. Raises ``NotAnInstance`` when its bytes are damaged."""
-    return describe_file(
+def described(blobs: BlobStore, held: HeldInstance) -> ReceivedInstance:
+    """The object as it was when it came. Raises ``NotAnInstance`` when its bytes are damaged.
+
+    One that was split off another study is what it was there, whatever its bytes say.
+    """
+    found = describe_file(
         blobs,
         StoredBlob(held.blob_key, held.size_bytes, held.sha256),
         calling_ae_title=held.calling_ae_title,
         received_at=held.received_at,
     )
+    uids = {
+        STUDY_INSTANCE_UID: held.study_instance_uid,
+        SERIES_INSTANCE_UID: held.series_instance_uid,
+        SOP_INSTANCE_UID: held.sop_instance_uid,
+    }
+    return replace(found, attributes={**found.attributes, **uids})

@@ -64,16 +64,22 @@ def reports_sent(tx: Tx, recipient: str, *, limit: int) -> list[SentReport]:
 
 _DESTINATIONS = """
 select 'hl7' as protocol, destination.recipient, paused_at, paused_by, pause_reason,
-       (select count(*) from distribution.delivery
-         where delivery.recipient = destination.recipient
-           and state in ('queued', 'sent')) as waiting,
-       (select count(*) from distribution.delivery
-         where delivery.recipient = destination.recipient and state = 'refused') as refused,
-       head.queued_at as oldest_queued_at, head.failing_since, head.last_error
+       queue.waiting, queue.refused, queue.oldest_queued_at, queue.failing_since, head.last_error,
+       destination.due_at, destination.fault_at, queue.quarantined
   from distribution.destination
+  cross join lateral (
+       select count(*) filter (where state in ('queued', 'sent')) as waiting,
+              count(*) filter (where state = 'refused') as refused,
+              count(distinct lane) filter (where quarantined_at is not null) as quarantined,
+              min(queued_at) filter (where state in ('queued', 'sent')) as oldest_queued_at,
+              min(failing_since) filter (where state in ('queued', 'sent')) as failing_since
+         from distribution.delivery
+        where delivery.recipient = destination.recipient
+          and state in ('queued', 'sent', 'refused')) queue
   left join lateral (
-       select queued_at, failing_since, last_error from distribution.delivery
+       select last_error from distribution.delivery
         where delivery.recipient = destination.recipient and state in ('queued', 'sent')
+          and failing_since = queue.failing_since
         order by delivery_key limit 1) head on true
 union all
 select 'dicom' as protocol, destination.recipient, paused_at, paused_by, pause_reason,
@@ -85,7 +91,7 @@ select 'dicom' as protocol, destination.recipient, paused_at, paused_by, pause_r
        (select min(queued_at) from distribution.transfer
          where transfer.recipient = destination.recipient
            and state in ('queued', 'sent')) as oldest_queued_at,
-       head.failing_since, head.last_error
+       head.failing_since, head.last_error, null, null, 0
   from distribution.image_destination as destination
   left join lateral (
        select failing_since, last_error from distribution.transfer

@@ -1,14 +1,15 @@
 """The SQL of reports on their way.
 
-A recipient's lane is its rows that are queued or sent, by key. Only the head of a lane is ever
-claimed, and only while no other row of the lane has a living lease.
+A lane of a recipient is its rows with one ``lane`` that are queued or sent, by key; what was
+refused and not released holds what is behind it. Only heads of lanes are claimed, and only while
+nothing of the recipient has a living lease: one sender at a time serves it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from isocenter.domain.distribution.model import Claimed
+from isocenter.domain.distribution.model import Arrival, Claimed
 from isocenter.infra.db import Tx
 
 _ENSURE_DESTINATIONS = """
@@ -32,9 +33,10 @@ class Queued:
 
 _QUEUE = """
 insert into distribution.delivery
-       (report_id, version, accession_number, recipient, due_at, queued_at)
-select %(report_id)s, %(version)s, %(accession_number)s, recipient, %(now)s, %(now)s
-  from unnest(%(recipients)s::text[]) as recipient
+       (report_id, version, accession_number, recipient, lane, due_at, queued_at)
+select %(report_id)s, %(version)s, %(accession_number)s, recipient, lane, %(now)s, %(now)s
+  from unnest(%(recipients)s::text[], %(lanes)s::text[]) as wanted (recipient, lane)
+ order by recipient
 on conflict on constraint delivery_once do nothing
 returning delivery_key, recipient
 """
@@ -42,16 +44,17 @@ returning delivery_key, recipient
 
 def queue(
     tx: Tx,
-    recipients: Sequence[str],
+    lanes: Mapping[str, str],
     *,
     report_id: str,
     version: int,
     accession_number: str,
     now: datetime,
 ) -> list[Queued]:
-    """The deliveries that did not exist before."""
+    """The deliveries that did not exist before; ``lanes`` by recipient."""
     params = {
-        "recipients": sorted(recipients),
+        "recipients": list(lanes),
+        "lanes": list(lanes.values()),
         "report_id": report_id,
         "version": version,
         "accession_number": accession_number,
@@ -61,14 +64,23 @@ def queue(
 
 
 _DUE = """
-select recipient
+select destination.recipient
   from distribution.destination
   cross join lateral (
-       select due_at, claimed_until from distribution.delivery
-        where delivery.recipient = destination.recipient and state in ('queued', 'sent')
-        order by delivery_key limit 1) head
- where paused_at is null and head.due_at <= %(now)s
-   and (claimed_until is null or claimed_until <= %(now)s)
+       select due_at from distribution.delivery as head
+        where head.recipient = destination.recipient and state in ('queued', 'sent')
+          and due_at <= %(now)s
+          and not exists (
+              select from distribution.delivery as before
+               where before.recipient = head.recipient and before.lane = head.lane
+                 and before.delivery_key < head.delivery_key
+                 and (before.state in ('queued', 'sent') or before.quarantined_at is not null))
+        order by urgency, due_at, delivery_key limit 1) head
+ where paused_at is null and (destination.due_at is null or destination.due_at <= %(now)s)
+   and not exists (
+       select from distribution.delivery as leased
+        where leased.recipient = destination.recipient and leased.state in ('queued', 'sent')
+          and leased.claimed_until > %(now)s)
  order by head.due_at, recipient
 """
 
@@ -80,33 +92,80 @@ def recipients_due(tx: Tx, *, now: datetime) -> list[str]:
 
 _LOCK_DESTINATION = """
 select recipient from distribution.destination
- where recipient = %s and paused_at is null for update skip locked
+ where recipient = %(recipient)s and paused_at is null and (due_at is null or due_at <= %(now)s)
+   for update skip locked
 """
-_CLAIM = """
-update distribution.delivery
-   set claimed_until = %(until)s, attempts = attempts + 1
- where delivery_key = (
-       select delivery_key from distribution.delivery
-        where recipient = %(recipient)s and state in ('queued', 'sent')
-        order by delivery_key limit 1)
-   and state in ('queued', 'sent') and due_at <= %(now)s
+# Asked behind the lock, by a statement of its own: the lock's may not have seen the latest lease.
+_CLAIMED = """
    and not exists (
        select from distribution.delivery as leased
         where leased.recipient = %(recipient)s and leased.state in ('queued', 'sent')
           and leased.claimed_until > %(now)s)
 returning delivery_key, report_id, version, accession_number, recipient, attempts as attempt,
-          control_id, message
+          control_id, message, lane
+"""
+_CLAIM_HEADS = """
+update distribution.delivery
+   set claimed_until = %(until)s, attempts = attempts + 1
+ where delivery_key in (
+       select delivery_key from distribution.delivery as head
+        where head.recipient = %(recipient)s and state in ('queued', 'sent') and due_at <= %(now)s
+          and not exists (
+              select from distribution.delivery as before
+               where before.recipient = head.recipient and before.lane = head.lane
+                 and before.delivery_key < head.delivery_key
+                 and (before.state in ('queued', 'sent') or before.quarantined_at is not null))
+        order by urgency, due_at, delivery_key limit %(most)s)
+"""
+_CLAIM_FIRST = """
+update distribution.delivery
+   set claimed_until = %(until)s, attempts = attempts + 1
+ where delivery_key in (
+       select delivery_key
+         from (select delivery_key,
+                      bool_and(due_at <= %(now)s) over (order by delivery_key) as is_due
+                 from (select delivery_key, due_at from distribution.delivery as waiting
+                        where waiting.recipient = %(recipient)s and state in ('queued', 'sent')
+                          and not exists (
+                              select from distribution.delivery as before
+                               where before.recipient = waiting.recipient
+                                 and before.lane = waiting.lane
+                                 and before.delivery_key < waiting.delivery_key
+                                 and before.quarantined_at is not null)
+                        order by delivery_key limit %(most)s) as first) as counted
+        where is_due)
 """
 
 
-def lock_lane(tx: Tx, recipient: str) -> bool:
-    """Whether the lane is ours until the transaction ends: not paused, and nobody else is at it."""
-    return tx.value(_LOCK_DESTINATION, (recipient,)) is not None
+def lock_destination(tx: Tx, recipient: str, *, now: datetime) -> bool:
+    """Whether the recipient is ours until the transaction ends.
+
+    That is: it is not paused or to be left alone, and nobody else is at it.
+    """
+    return tx.value(_LOCK_DESTINATION, {"recipient": recipient, "now": now}) is not None
 
 
-def claim_head(tx: Tx, recipient: str, *, until: datetime, now: datetime) -> Claimed | None:
-    """The head of the lane, leased. Call with the lane locked."""
-    return tx.maybe(Claimed, _CLAIM, {"recipient": recipient, "until": until, "now": now})
+def claim(
+    tx: Tx, recipient: str, *, strict: bool, most: int, until: datetime, now: datetime
+) -> list[Claimed]:
+    """Heads of lanes, or the first rows of all, leased. Call with the destination locked."""
+    statement = "".join((_CLAIM_FIRST if strict else _CLAIM_HEADS, _CLAIMED))
+    params = {"recipient": recipient, "until": until, "now": now, "most": most}
+    return sorted(tx.all(Claimed, statement, params), key=lambda each: each.delivery_key)
+
+
+_GIVE_BACK = """
+update distribution.delivery set claimed_until = null, attempts = attempts - 1
+  from unnest(%s::bigint[], %s::int[]) as untouched (delivery_key, attempt)
+ where delivery.delivery_key = untouched.delivery_key
+   and delivery.attempts = untouched.attempt and state in ('queued', 'sent')
+"""
+
+
+def give_back(tx: Tx, claims: Sequence[Claimed]) -> None:
+    """End leases without a result."""
+    keys, attempts = [each.delivery_key for each in claims], [each.attempt for each in claims]
+    tx.run(_GIVE_BACK, (keys, attempts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +182,27 @@ class Current:
     sent_at: datetime | None
     control_id: str | None
     message: bytes | None
+    claimed_until: datetime | None
+    quarantined_at: datetime | None
 
 
-_LOCK = """
+_CURRENT = """
 select delivery_key, report_id, version, accession_number, recipient, state, attempts, sent_at,
-       control_id, message
-  from distribution.delivery where delivery_key = %s for update
+       control_id, message, claimed_until, quarantined_at
+  from distribution.delivery
 """
+_LOCK = "".join((_CURRENT, " where delivery_key = %s for update"))
+_LOCK_MANY = "".join((_CURRENT, " where delivery_key = any(%s) order by delivery_key for update"))
 
 
 def lock(tx: Tx, delivery_key: int) -> Current | None:
     """The delivery, locked until the transaction ends."""
     return tx.maybe(Current, _LOCK, (delivery_key,))
+
+
+def lock_many(tx: Tx, delivery_keys: Sequence[int]) -> list[Current]:
+    """The deliveries that there are, locked until the transaction ends."""
+    return tx.all(Current, _LOCK_MANY, (list(delivery_keys),))
 
 
 _SET_MESSAGE = """
@@ -160,23 +228,32 @@ def mark_sent(tx: Tx, delivery_key: int, *, now: datetime) -> None:
 
 _ACKNOWLEDGE = """
 update distribution.delivery
-   set state = 'acknowledged', acknowledged_at = %(now)s, sent_at = coalesce(sent_at, %(now)s),
-       acknowledgement = %(acknowledgement)s, claimed_until = null, failing_since = null,
-       last_error = null, refused_at = null
- where delivery_key = %(key)s
+   set state = 'acknowledged', acknowledged_at = %(now)s,
+       sent_at = coalesce(delivery.sent_at, said.sent_at),
+       acknowledgement = said.acknowledgement, claimed_until = null, failing_since = null,
+       last_error = null, refused_at = null, quarantined_at = null
+  from unnest(%(keys)s::bigint[], %(acknowledgements)b::bytea[], %(sent)s::timestamptz[])
+       as said (delivery_key, acknowledgement, sent_at)
+ where delivery.delivery_key = said.delivery_key
 """
 
 
-def acknowledge(tx: Tx, delivery_key: int, acknowledgement: bytes, *, now: datetime) -> None:
-    """Note that the recipient has it."""
-    tx.run(_ACKNOWLEDGE, {"key": delivery_key, "acknowledgement": acknowledgement, "now": now})
+def acknowledge(tx: Tx, arrivals: Sequence[Arrival], *, now: datetime) -> None:
+    """Note that the recipients have them."""
+    params = {
+        "keys": [each.claimed.delivery_key for each in arrivals],
+        "acknowledgements": [each.acknowledgement for each in arrivals],
+        "sent": [each.sent_at for each in arrivals],
+        "now": now,
+    }
+    tx.run(_ACKNOWLEDGE, params)
 
 
 _REFUSE = """
 update distribution.delivery
    set state = 'refused', refused_at = %(now)s, acknowledgement = %(acknowledgement)s,
-       claimed_until = null, failing_since = coalesce(failing_since, %(now)s),
-       last_error = %(reason)s
+       quarantined_at = %(now)s, claimed_until = null,
+       failing_since = coalesce(failing_since, %(now)s), last_error = %(reason)s
  where delivery_key = %(key)s
 """
 
@@ -184,7 +261,7 @@ update distribution.delivery
 def refuse(
     tx: Tx, delivery_key: int, reason: str, acknowledgement: bytes | None, *, now: datetime
 ) -> None:
-    """Park it."""
+    """Park it; what is behind it in its lane waits."""
     params = {"key": delivery_key, "reason": reason, "acknowledgement": acknowledgement, "now": now}
     tx.run(_REFUSE, params)
 
@@ -215,13 +292,16 @@ def superseded(tx: Tx, report_id: str, recipient: str, version: int) -> bool:
 
 _REQUEUE = """
 update distribution.delivery
-   set state = 'queued', due_at = %(now)s, queued_at = %(now)s, claimed_until = null,
-       control_id = null, message = null, acknowledgement = null, sent_at = null,
+   set state = 'queued', due_at = %(due_at)s, queued_at = %(now)s, urgency = %(urgency)s,
+       claimed_until = null, quarantined_at = null, control_id = null, message = null,
+       acknowledgement = null, sent_at = null,
        acknowledged_at = null, refused_at = null, failing_since = null, last_error = null
  where delivery_key = %(key)s
 """
 
 
-def requeue(tx: Tx, delivery_key: int, *, now: datetime) -> None:
+def requeue(
+    tx: Tx, delivery_key: int, *, urgency: int = 0, due_at: datetime, now: datetime
+) -> None:
     """Have it sent as if never sent before: the message is made anew, under a new control id."""
-    tx.run(_REQUEUE, {"key": delivery_key, "now": now})
+    tx.run(_REQUEUE, {"key": delivery_key, "urgency": urgency, "due_at": due_at, "now": now})

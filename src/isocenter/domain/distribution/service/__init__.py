@@ -19,9 +19,17 @@ from isocenter.domain.distribution.service.commitments import (
     request_commitment,
     settle_commitment,
 )
-from isocenter.domain.distribution.service.corrected import resend_corrected
+from isocenter.domain.distribution.service.corrected import resend_corrected, send_split
+from isocenter.domain.distribution.service.lanes import (
+    lanes_for,
+    note_away,
+    note_reached,
+    patient_lane,
+    pause_for_fault,
+)
 from isocenter.domain.distribution.service.notes import route_note
 from isocenter.domain.distribution.service.pausing import pause, resume
+from isocenter.domain.distribution.service.quarantine import quarantines, replay_refused, skip
 from isocenter.domain.distribution.service.queues import (
     deliveries,
     destinations,
@@ -30,7 +38,10 @@ from isocenter.domain.distribution.service.queues import (
 )
 from isocenter.domain.distribution.service.reports import (
     acknowledge,
+    acknowledge_all,
     claim,
+    claim_batch,
+    give_back,
     mark_sent,
     recipients_due,
     refuse,
@@ -64,10 +75,12 @@ __all__ = [
     "CommitmentRequest",
     "WantedCommitment",
     "acknowledge",
+    "acknowledge_all",
     "add_route",
     "ask_for_commitments",
     "claim",
     "claim_answer",
+    "claim_batch",
     "claim_commitment",
     "claim_transfer",
     "commitments",
@@ -76,6 +89,7 @@ __all__ = [
     "destinations",
     "enable_route",
     "finish_transfer",
+    "give_back",
     "give_back_transfer",
     "hold_answer",
     "image_destinations_due",
@@ -84,12 +98,18 @@ __all__ = [
     "instances_unavailable",
     "keep_commitment_claim",
     "keep_transfer_claim",
+    "lanes_for",
     "mark_reported",
     "mark_sent",
+    "note_away",
     "note_progress",
+    "note_reached",
+    "patient_lane",
     "pause",
+    "pause_for_fault",
     "postpone_commitment",
     "prune_commitments",
+    "quarantines",
     "recipients_due",
     "refuse",
     "refuse_transfer",
@@ -97,6 +117,7 @@ __all__ = [
     "remove_route",
     "replay",
     "replay_commitment",
+    "replay_refused",
     "report_later",
     "reports_sent",
     "request_commitment",
@@ -108,7 +129,9 @@ __all__ = [
     "route_images",
     "route_note",
     "routes",
+    "send_split",
     "send_study",
     "set_message",
     "settle_commitment",
+    "skip",
 ]

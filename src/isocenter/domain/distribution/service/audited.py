@@ -10,6 +10,14 @@ from isocenter.infra.db import Tx
 
 def audit(tx: Tx, by: Actor, action: str, object_type: str, object_id: str, now: datetime) -> None:
     """Put on record that ``by`` did ``action``. Call it after permission was checked."""
+    audit_with_reason(tx, by, action, (object_type, object_id, ""), now)
+
+
+def audit_with_reason(
+    tx: Tx, by: Actor, action: str, what: tuple[str, str, str], now: datetime
+) -> None:
+    """As ``audit``; ``what`` is the type of the object, its identifier, and why it was done."""
+    object_type, object_id, reason = what
     entry = AuditEntry(
         action=action,
         actor=by.name,
@@ -17,5 +25,6 @@ def audit(tx: Tx, by: Actor, action: str, object_type: str, object_id: str, now:
         source=by.source,
         object_type=object_type,
         object_id=object_id,
+        detail={"reason": reason} if reason else {},
     )
     record(tx, entry, now=now)

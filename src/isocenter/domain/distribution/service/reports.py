@@ -1,7 +1,7 @@
 """Reports on their way: route, deliver, pause, replay.
 
-Sending itself is a gateway's work. It claims the head of a recipient's lane under a lease, sends,
-and gives the result back with the claim. A sender that dies simply does not come back: when its
+Sending itself is a gateway's work. It claims heads of a recipient's lanes under a lease, sends,
+and gives the results back with the claims. A sender that dies simply does not come back: when its
 lease ends, another sends the same bytes under the same control id, so that the recipient can see
 that it is the same message.
 """
@@ -19,6 +19,7 @@ from isocenter.domain.distribution.events import (
     DeliverySent,
 )
 from isocenter.domain.distribution.model import (
+    Arrival,
     Claimed,
     ClaimLost,
     DeliveryInProgress,
@@ -27,6 +28,7 @@ from isocenter.domain.distribution.model import (
     UnknownDelivery,
 )
 from isocenter.domain.distribution.service.audited import audit
+from isocenter.domain.distribution.service.lanes import lanes_for
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
@@ -45,14 +47,10 @@ def route(
     """How many of ``recipients`` the report version is newly queued for. Repeating it adds none."""
     if not recipients:
         return 0
+    lanes = lanes_for(tx, recipients, accession_number)
     _store.ensure_destinations(tx, recipients)
     queued = _store.queue(
-        tx,
-        recipients,
-        report_id=report_id,
-        version=version,
-        accession_number=accession_number,
-        now=now,
+        tx, lanes, report_id=report_id, version=version, accession_number=accession_number, now=now
     )
     for each in queued:
         event = DeliveryQueued(
@@ -68,14 +66,28 @@ def recipients_due(tx: Tx, *, now: datetime) -> list[str]:
 
 
 def claim(tx: Tx, recipient: str, *, lease_s: float, now: datetime) -> Claimed | None:
-    """The delivery that must go to the recipient next, leased to the caller; None: nothing to do.
+    """The delivery that must go to the recipient next, leased to the caller; None: nothing."""
+    return next(iter(claim_batch(tx, recipient, most=1, lease_s=lease_s, now=now)), None)
 
-    Deliveries of one recipient go one at a time, oldest first: while one is being tried again,
-    those behind it wait. The lease must last longer than sending and waiting for the answer.
+
+def claim_batch(
+    tx: Tx, recipient: str, *, most: int, lease_s: float, strict: bool = False, now: datetime
+) -> list[Claimed]:
+    """What must go to the recipient next, leased to the caller, in its order; empty: nothing.
+
+    One sender at a time serves a recipient. What is tried again holds back what is behind it in
+    its lane, and with ``strict`` all that is behind it; what was refused for good holds its lane
+    only. The lease must last longer than sending and waiting for the answers.
     """
-    if not _store.lock_lane(tx, recipient):
-        return None
-    return _store.claim_head(tx, recipient, until=now + timedelta(seconds=lease_s), now=now)
+    if not _store.lock_destination(tx, recipient, now=now):
+        return []
+    until = now + timedelta(seconds=lease_s)
+    return _store.claim(tx, recipient, strict=strict, most=most, until=until, now=now)
+
+
+def give_back(tx: Tx, claims: Sequence[Claimed]) -> None:
+    """End leases of what was not sent: another sender may go on at once."""
+    _store.give_back(tx, claims)
 
 
 def set_message(tx: Tx, claimed: Claimed, *, control_id: str, message: bytes) -> Claimed:
@@ -92,7 +104,7 @@ def mark_sent(tx: Tx, claimed: Claimed, *, now: datetime) -> None:
     current = _held(tx, claimed)
     _store.mark_sent(tx, claimed.delivery_key, now=now)
     if current.sent_at is None:
-        outbox.append(tx, DeliverySent(*_facts(current)), now=now)
+        outbox.append(tx, DeliverySent(*facts_of(current)), now=now)
 
 
 def acknowledge(tx: Tx, claimed: Claimed, *, acknowledgement: bytes, now: datetime) -> None:
@@ -100,22 +112,45 @@ def acknowledge(tx: Tx, claimed: Claimed, *, acknowledgement: bytes, now: dateti
 
     Only an acknowledgement of a message that was replaced by a replay says nothing any more.
     """
-    current = _locked(tx, claimed.delivery_key)
-    if current.state == DeliveryState.ACKNOWLEDGED.value:
-        return
-    if current.control_id != claimed.control_id:
+    if acknowledge_all(tx, [Arrival(claimed, acknowledgement, now)], now=now):
         raise ClaimLost("a person had this delivery sent anew meanwhile")
-    _store.acknowledge(tx, claimed.delivery_key, acknowledgement, now=now)
-    outbox.append(tx, DeliveryAcknowledged(*_facts(current)), now=now)
+
+
+def acknowledge_all(tx: Tx, arrivals: Sequence[Arrival], *, now: datetime) -> list[Arrival]:
+    """Note that recipients have what they acknowledged; gives what says nothing any more.
+
+    As ``acknowledge``, in few statements for many.
+    """
+    by_key = {each.claimed.delivery_key: each for each in arrivals}
+    lost: list[Arrival] = []
+    news: list[tuple[Arrival, _store.Current]] = []
+    for current in _store.lock_many(tx, list(by_key)):
+        arrival = by_key[current.delivery_key]
+        if current.state == DeliveryState.ACKNOWLEDGED.value:
+            continue
+        if current.control_id != arrival.claimed.control_id:
+            lost.append(arrival)
+            continue
+        news.append((arrival, current))
+    _store.acknowledge(tx, [arrival for arrival, _ in news], now=now)
+    with tx.gathered():
+        for arrival, current in news:
+            if current.sent_at is None:
+                outbox.append(tx, DeliverySent(*facts_of(current)), now=arrival.sent_at)
+            outbox.append(tx, DeliveryAcknowledged(*facts_of(current)), now=now)
+    return lost
 
 
 def refuse(
     tx: Tx, claimed: Claimed, *, reason: str, acknowledgement: bytes | None, now: datetime
 ) -> None:
-    """Park the delivery until a person replays it; those behind it go on. Raises ``ClaimLost``."""
+    """Park the delivery until a person replays or skips it: its lane waits, and no other.
+
+    Raises ``ClaimLost``.
+    """
     current = _held(tx, claimed)
     _store.refuse(tx, claimed.delivery_key, reason, acknowledgement, now=now)
-    outbox.append(tx, DeliveryRefused(*_facts(current)), now=now)
+    outbox.append(tx, DeliveryRefused(*facts_of(current)), now=now)
 
 
 def retry_later(tx: Tx, claimed: Claimed, *, reason: str, due_at: datetime, now: datetime) -> None:
@@ -131,17 +166,23 @@ def replay_report(tx: Tx, actor: Actor, delivery_key: int, *, now: datetime) -> 
     on its way to that recipient or there: an old text must not arrive after it.
     """
     authorize(actor, Action.DELIVERY_REPLAY)
-    current = _locked(tx, delivery_key)
+    current = locked(tx, delivery_key)
     if current.state in _UNFINISHED:
         raise DeliveryInProgress("it is in the queue already")
-    if _store.superseded(tx, current.report_id, current.recipient, current.version):
-        raise Superseded("a newer version was sent to this recipient: replay that one")
-    _store.requeue(tx, delivery_key, now=now)
-    outbox.append(tx, DeliveryQueued(*_facts(current)), now=now)
+    if is_superseded(tx, current):
+        raise Superseded("a newer version goes to this recipient: skip this one, or replay that")
+    _store.requeue(tx, delivery_key, due_at=now, now=now)
+    outbox.append(tx, DeliveryQueued(*facts_of(current)), now=now)
     audit(tx, actor, "delivery.replay", "delivery", str(delivery_key), now)
 
 
-def _locked(tx: Tx, delivery_key: int) -> _store.Current:
+def is_superseded(tx: Tx, current: _store.Current) -> bool:
+    """Whether the recipient has been given, or will be, a newer version."""
+    return _store.superseded(tx, current.report_id, current.recipient, current.version)
+
+
+def locked(tx: Tx, delivery_key: int) -> _store.Current:
+    """The delivery's row, locked. Raises ``UnknownDelivery``."""
     current = _store.lock(tx, delivery_key)
     if current is None:
         raise UnknownDelivery("there is no such delivery")
@@ -150,13 +191,14 @@ def _locked(tx: Tx, delivery_key: int) -> _store.Current:
 
 def _held(tx: Tx, claimed: Claimed) -> _store.Current:
     """The delivery's row, locked; raises ``ClaimLost`` when the claim is not the newest."""
-    current = _locked(tx, claimed.delivery_key)
+    current = locked(tx, claimed.delivery_key)
     if current.attempts != claimed.attempt or current.state not in _UNFINISHED:
         raise ClaimLost("the lease ended and the delivery went on without this sender")
     return current
 
 
-def _facts(current: _store.Current) -> tuple[int, str, int, str, str]:
+def facts_of(current: _store.Current) -> tuple[int, str, int, str, str]:
+    """What every event of a delivery says."""
     return (
         current.delivery_key,
         current.report_id,

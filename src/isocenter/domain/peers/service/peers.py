@@ -100,6 +100,11 @@ def hl7_recipients(tx: Tx, kind: str) -> list[Hl7Peer]:
     return [each for each in store.hl7_peers(tx) if each.enabled and kind in each.send]
 
 
+def hl7_orderings(tx: Tx) -> Mapping[str, str]:
+    """What of our messages keeps its order, by HL7 peer: ``patient``, ``exam`` or ``all``."""
+    return {each.name: each.ordering for each in store.hl7_peers(tx)}
+
+
 def text_readings(tx: Tx) -> Mapping[str, TextReading]:
     """How text is read of DICOM peers that do not keep to what they declare, by AE title."""
     readings = {each.ae_title: reading_of(each.quirks) for each in store.dicom_peers(tx)}

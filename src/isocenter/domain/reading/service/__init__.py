@@ -8,6 +8,12 @@ from isocenter.domain.reading.service.archiving import (
     request_archiving,
     written_before,
 )
+from isocenter.domain.reading.service.hanging import (
+    HangingProtocols,
+    hanging_protocols,
+    keep_own_protocols,
+    keep_site_protocols,
+)
 from isocenter.domain.reading.service.measuring import (
     keep_measurement,
     measurements,
@@ -17,10 +23,14 @@ from isocenter.domain.reading.service.measuring import (
 )
 
 __all__ = [
+    "HangingProtocols",
     "archived",
     "findings",
     "finish_archiving",
+    "hanging_protocols",
     "keep_measurement",
+    "keep_own_protocols",
+    "keep_site_protocols",
     "measurements",
     "prefer",
     "preferences",

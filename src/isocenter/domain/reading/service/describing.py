@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
-from isocenter.domain.reading.model import Measurement
+from isocenter.domain.reading.model import SEGMENT_TOOL, Measurement
 from isocenter.domain.reading.service.vocabulary import calibration_note, quantity
 from isocenter.standards.dicom.dictionary import tag_of
 from isocenter.standards.dicom.evidence.content import ImageReference
@@ -21,6 +21,7 @@ Point = tuple[float, float]
 KEY_IMAGE: Final = "KeyImage"
 VIEW: Final = "View"
 CALIBRATION: Final = "Calibration"
+SEGMENT: Final = SEGMENT_TOOL
 REGIONS: Final = frozenset({
     "EllipticalROI",
     "CircleROI",

@@ -19,6 +19,8 @@ from isocenter.domain.reading.model import (
     MEASUREMENTS_MAX,
     PREFERENCE_NAME_LENGTH_MAX,
     PREFERENCES_MAX,
+    SEGMENT_TOOL,
+    SEGMENTED_IMAGES_MAX,
     DrawnMeasurement,
     Measurement,
     MeasurementOfAnotherStudy,
@@ -59,8 +61,9 @@ def keep_measurement(
         )
     _store.lock(tx, study_instance_uid)
     known = _store.study_of(tx, measurement_id)
-    if known is None and _store.count(tx, study_instance_uid) >= MEASUREMENTS_MAX:
-        raise TooManyMeasurements(f"a study has at most {MEASUREMENTS_MAX} measurements")
+    most = SEGMENTED_IMAGES_MAX if drawn.tool == SEGMENT_TOOL else MEASUREMENTS_MAX
+    if known is None and _store.count(tx, study_instance_uid, drawn.tool) >= most:
+        raise TooManyMeasurements(f"a study has at most {most} of these")
     if known not in {None, study_instance_uid}:
         raise MeasurementOfAnotherStudy("the identifier belongs to another study's measurement")
     _store.keep(tx, study_instance_uid, measurement_id, drawn, author=actor.name, now=now)

@@ -21,16 +21,17 @@ class NewDecision:
     accession_number: str | None = None
     patient_key: int | None = None
     rule_key: int | None = None
+    split_key: int | None = None
     station_ae_title: str = ""
     candidates: Sequence[dict[str, Any]] = ()
 
 
 _ADD = """
 insert into reconcile.decision
-       (study_instance_uid, kind, order_key, accession_number, patient_key, rule_key,
+       (study_instance_uid, kind, order_key, accession_number, patient_key, rule_key, split_key,
         station_ae_title, candidates, reason, decided_at, decided_by)
 values (%(study)s, %(kind)s, %(order_key)s, %(accession_number)s, %(patient_key)s, %(rule_key)s,
-        %(station)s, %(candidates)s, %(reason)s, %(now)s, %(by)s)
+        %(split_key)s, %(station)s, %(candidates)s, %(reason)s, %(now)s, %(by)s)
 returning decision_key
 """
 
@@ -44,6 +45,7 @@ def add(tx: Tx, decision: NewDecision, *, now: datetime) -> int:
         "accession_number": decision.accession_number,
         "patient_key": decision.patient_key,
         "rule_key": decision.rule_key,
+        "split_key": decision.split_key,
         "station": decision.station_ae_title,
         "candidates": jsonb(list(decision.candidates)),
         "reason": decision.reason,
@@ -64,6 +66,7 @@ class DecisionRow:
     accession_number: str | None
     patient_key: int | None
     rule_key: int | None
+    split_key: int | None
     reason: str
     decided_at: datetime
     decided_by: str
@@ -73,11 +76,12 @@ class DecisionRow:
 
 _COLUMNS = """
 select decision_key, study_instance_uid, kind, order_key, accession_number, patient_key, rule_key,
-       reason, decided_at, decided_by, undone_at, undone_by
+       split_key, reason, decided_at, decided_by, undone_at, undone_by
   from reconcile.decision
 """
 _OF_STUDY = _COLUMNS + "where study_instance_uid = %s order by decision_key desc limit 100"
 _ONE = _COLUMNS + "where decision_key = %s"
+_OF_SPLIT = _COLUMNS + "where split_key = %s"
 
 
 def of_study(tx: Tx, study_instance_uid: str) -> list[DecisionRow]:
@@ -90,6 +94,11 @@ def one(tx: Tx, decision_key: int) -> DecisionRow | None:
     return tx.maybe(DecisionRow, _ONE, (decision_key,))
 
 
+def of_split(tx: Tx, split_key: int) -> DecisionRow | None:
+    """The decision by which images were split off."""
+    return tx.maybe(DecisionRow, _OF_SPLIT, (split_key,))
+
+
 _UNDO_LINKS = """
 update reconcile.decision set undone_at = %(now)s, undone_by = %(by)s
  where study_instance_uid = %(study)s and order_key = %(order_key)s and undone_at is null
@@ -99,6 +108,16 @@ _UNDO = """
 update reconcile.decision set undone_at = %(now)s, undone_by = %(by)s
  where study_instance_uid = %(study)s and kind = %(kind)s and undone_at is null
 """
+
+_UNDO_SPLIT = """
+update reconcile.decision set undone_at = %(now)s, undone_by = %(by)s
+ where split_key = %(key)s and undone_at is null
+"""
+
+
+def mark_split_undone(tx: Tx, split_key: int, *, by: str, now: datetime) -> None:
+    """Note that the images are where they came again."""
+    tx.run(_UNDO_SPLIT, {"key": split_key, "by": by, "now": now})
 
 
 def mark_links_undone(

@@ -33,11 +33,20 @@ from isocenter.domain.reconcile.service.ruling import (
     rules,
     switch_rule,
 )
+from isocenter.domain.reconcile.service.splitting import (
+    SplitPreview,
+    SplitWish,
+    preview_split,
+    split,
+    undo_split,
+)
 
 __all__ = [
     "Decided",
     "Preview",
     "RuleInUse",
+    "SplitPreview",
+    "SplitWish",
     "add_prefix",
     "affected_by_orders",
     "affected_by_patients",
@@ -55,12 +64,15 @@ __all__ = [
     "order_from_study",
     "prefixes",
     "preview",
+    "preview_split",
     "proposals",
     "release",
     "remove_prefix",
     "rules",
+    "split",
     "switch_rule",
     "undo_decision",
     "undo_match",
     "undo_move",
+    "undo_split",
 ]

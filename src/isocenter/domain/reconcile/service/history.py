@@ -15,15 +15,17 @@ class Decided:
     """A decision about a study.
 
     Attributes:
-        kind: ``link``, ``new_order``, ``move_patient``, ``undo``, ``hold``, ``reject``, ``dismiss``
-            or ``rule``.
+        kind: ``link``, ``new_order``, ``move_patient``, ``undo``, ``hold``, ``reject``,
+            ``dismiss``, ``rule`` or ``split``.
         rule_key: of the rule that decided.
+        split_key: of the images that were split off; ``undo_split`` takes it back.
     """
 
     decision_key: int
     kind: str
     accession_number: str | None
     rule_key: int | None
+    split_key: int | None
     reason: str
     decided_at: datetime
     decided_by: str
@@ -45,6 +47,7 @@ def decisions_of(tx: Tx, viewer: Viewer, study_instance_uid: str) -> list[Decide
             kind=each.kind,
             accession_number=each.accession_number,
             rule_key=each.rule_key,
+            split_key=each.split_key,
             reason=each.reason,
             decided_at=each.decided_at,
             decided_by=each.decided_by,

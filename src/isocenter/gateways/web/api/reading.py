@@ -56,7 +56,11 @@ async def priors(web: InWeb, viewer: StudyViewer, study_instance_uid: str) -> li
 def _priors(tx: Tx, viewer: Viewer, study_instance_uid: str, *, look: Look) -> list[PriorStudy]:
     what = ("study.priors", "study", study_instance_uid)
     look.readings.note(tx, viewer.actor, what, now=look.now)
-    return prior_studies(tx, viewer, study_instance_uid)
+    found = prior_studies(tx, viewer, study_instance_uid)
+    launched = viewer.actor.launched
+    if launched is None or launched.study_instance_uids is None:
+        return found
+    return [each for each in found if each.study_instance_uid in launched.study_instance_uids]
 
 
 @router.get("/api/reading-list", summary="Exams to be read")

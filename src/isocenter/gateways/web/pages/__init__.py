@@ -9,9 +9,11 @@ from isocenter.gateways.web.pages import (
     api_docs,
     audit,
     deliveries,
+    embedded,
     exam,
     exams,
     interfaces,
+    launch,
     messages,
     patients,
     peers,
@@ -29,6 +31,8 @@ from isocenter.gateways.web.pages import (
 
 ROUTERS: tuple[APIRouter, ...] = (
     sign_in.router,
+    launch.router,
+    embedded.router,
     reading.router,  # before the exam's own page: an accession number may hold a slash
     exam.router,
     exams.router,

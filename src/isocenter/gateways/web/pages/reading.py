@@ -5,7 +5,7 @@ with ``plain``, get rendered images. The draft saves itself through the API; the
 same for a browser without scripts, and signs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -18,6 +18,7 @@ from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive.service import location as archive
 from isocenter.domain.reporting import service as reporting
 from isocenter.domain.reporting.model import ReportState
+from isocenter.gateways.web.launching import frame_origins
 from isocenter.gateways.web.onrecord import Look
 from isocenter.gateways.web.pages.exam_contents import (
     ExamContents,
@@ -35,7 +36,7 @@ from isocenter.gateways.web.web import (
     exam_path,
     seen_after,
 )
-from isocenter.gateways.web.workspace_assets import CONTENT_SECURITY_POLICY, workspace_assets
+from isocenter.gateways.web.workspace_assets import content_security_policy, workspace_assets
 from isocenter.infra.db import Tx
 
 router = APIRouter(include_in_schema=False)
@@ -90,7 +91,7 @@ async def show(
 ) -> Response:
     """Images and report of the exam with this accession number."""
     contents = await web.pool.run(
-        _opened, viewer, accession_number, web=web, by_study=False, look=web.look()
+        opened_contents, viewer, accession_number, web=web, by_study=False, look=web.look()
     )
     return _page(request, web, contents, addendum=addendum, plain=plain)
 
@@ -105,7 +106,7 @@ async def show_study(
 ) -> Response:
     """Images of a study that no order claims: there is nothing a report could answer."""
     contents = await web.pool.run(
-        _opened, viewer, study_instance_uid, web=web, by_study=True, look=web.look()
+        opened_contents, viewer, study_instance_uid, web=web, by_study=True, look=web.look()
     )
     return _page(request, web, contents, addendum=False, plain=plain)
 
@@ -124,13 +125,16 @@ async def launch(
     uids = [each for each in wanted.replace("\\", ",").split(",") if each]
     if not uids:
         raise UnknownExam("Name the studies to open: StudyInstanceUIDs.")
-    contents = await web.pool.run(_opened, viewer, uids[0], web=web, by_study=True, look=web.look())
+    contents = await web.pool.run(
+        opened_contents, viewer, uids[0], web=web, by_study=True, look=web.look()
+    )
     return _page(request, web, contents, addendum=False, compare=uids[1:])
 
 
-def _opened(
+def opened_contents(
     tx: Tx, viewer: Viewer, identifier: str, *, web: Web, by_study: bool, look: Look
 ) -> ExamContents:
+    """The contents of an exam or of a study, which is put on record as seen."""
     gather = study_contents if by_study else exam_contents
     contents = gather(
         tx,
@@ -167,16 +171,37 @@ def _page(
         "may_addend": may_write and not drafting,
         "workspace": None,
     }
-    workspace = None if plain else workspace_assets(STATIC)
-    if workspace is None:
+    if plain or not is_built():
         context["presets"] = PRESETS
         return web.page(request, "read.html", context, default_theme="dark")
-    context["workspace"] = workspace
-    context["facts"] = workspace_facts(
-        contents, request.state.actor, dicomweb_path=web.options.dicomweb_path, compare=compare
+    return workspace_page(request, web, "workspace.html", context, compare=compare)
+
+
+def is_built() -> bool:
+    """Whether the workspace was built, so that its page can be shown."""
+    return workspace_assets(STATIC) is not None
+
+
+def workspace_page(
+    request: Request,
+    web: Web,
+    template: str,
+    context: Mapping[str, Any],
+    *,
+    compare: Sequence[str] = (),
+) -> Response:
+    """A page that loads the workspace's script, of a context with the ``contents`` of an exam."""
+    facts = workspace_facts(
+        context["contents"],
+        request.state.actor,
+        dicomweb_path=web.options.dicomweb_path,
+        compare=compare,
     )
-    answer = web.page(request, "workspace.html", context, default_theme="dark")
-    answer.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    facts["frame_origins"] = frame_origins(request.state.actor, web.options.frame_origins)
+    given = {**context, "workspace": workspace_assets(STATIC), "facts": facts}
+    answer = web.page(request, template, given, default_theme="dark")
+    policy = content_security_policy(web.options.frame_origins)
+    answer.headers["Content-Security-Policy"] = policy
     return answer
 
 

@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from isocenter.domain.access import service as access
 from isocenter.domain.access.model import SignInRefused
+from isocenter.gateways.web.launching import set_session_cookie
 from isocenter.gateways.web.web import THEME_COOKIE, THEMES, InWeb, Web, local_path
 
 router = APIRouter(include_in_schema=False)
@@ -37,14 +38,7 @@ async def sign_in(
     if isinstance(result, SignInRefused):
         return _refused(request, web, result, user_name, local_path(next))
     answer = RedirectResponse(local_path(next), HTTPStatus.SEE_OTHER)
-    answer.set_cookie(
-        web.options.session_cookie,
-        result.session_secret,
-        httponly=True,
-        samesite="lax",
-        secure=web.options.secure_cookies,
-        path="/",
-    )
+    set_session_cookie(request, answer, result.session_secret, options=web.options, max_age_s=None)
     return answer
 
 
@@ -66,7 +60,7 @@ async def sign_out(request: Request, web: InWeb) -> Response:
     """The session ended here and everywhere, and the way to the sign-in page."""
     await _end_session(request, web)
     answer = RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
-    answer.delete_cookie(web.options.session_cookie, path="/")
+    set_session_cookie(request, answer, "", options=web.options, max_age_s=0)
     answer.headers["Clear-Site-Data"] = '"cache"'
     return answer
 

@@ -17,4 +17,4 @@ alter table peers.hl7_peer
     add column order_message  text   not null default '',     -- ORM, OMG or OMI; '': as is usual for its version
     add column patient_update text   not null default 'A31',  -- by which it learns of changed demographics: A31 or A08
     add column report_forms   text[] not null default array['text', 'study_uid'],
-    add column field_map      jsonb  not null default '[]';   -- what its messages say otherwise, rule by rule
+    add column field_map      text   not null default '';     -- TOML: what its messages say otherwise, field by field

@@ -1,4 +1,4 @@
--- Images that came under a wrong study and belong to another one; peers that are not told what changed.
+-- Images that came under a wrong study and belong to another one.
 
 -- One decision that some images of a study are of another. The objects stay as they came: the images that were meant
 -- are rejected as they are, and shown under new UIDs in the other study for as long as the decision holds.
@@ -38,8 +38,3 @@ alter table reconcile.decision drop constraint decision_kind_check;
 alter table reconcile.decision add constraint decision_kind_check check (
     kind in ('link', 'new_order', 'move_patient', 'undo', 'hold', 'reject', 'dismiss', 'rule', 'split'));
 alter table reconcile.decision add column split_key bigint references archive.split;
-
--- Some peers take every repetition for news: to them images and reports do not go again when a patient is merged or
--- corrected.
-alter table peers.dicom_peer add column told_of_corrections boolean not null default true;
-alter table peers.hl7_peer add column told_of_corrections boolean not null default true;

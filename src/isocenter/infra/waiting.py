@@ -1,4 +1,8 @@
-"""How long to wait: between attempts, for something to do, and how leases outlast the work."""
+"""How long to wait: between attempts, for something to do, and how leases outlast the work.
+
+For coroutines that send things to others until they are stopped. What they send, and to whom, is
+not known here.
+"""
 
 import asyncio
 import secrets
@@ -40,6 +44,26 @@ async def wait_for(event: asyncio.Event, timeout_s: float) -> None:
             await event.wait()
     except TimeoutError:
         return
+
+
+async def repeat(
+    step: Callable[[], Awaitable[bool]], stop: asyncio.Event, *, poll_s: float, failed: str
+) -> None:
+    """Do ``step`` until ``stop`` is set: at once again while it found something to do.
+
+    A failure, be it a defect, costs one turn; ``failed`` is what the log says of it.
+    """
+    while not stop.is_set():
+        try:
+            busy = await step()
+        except IsocenterError as error:
+            _log.warning(failed, error_kind=error.kind.value)
+            busy = False
+        except Exception as error:  # noqa: BLE001 - a defect may cost one turn only
+            _log.error(failed, exc_info=error)
+            busy = False
+        if not busy:
+            await wait_for(stop, poll_s)
 
 
 @asynccontextmanager

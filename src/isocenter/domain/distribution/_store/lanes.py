@@ -1,0 +1,63 @@
+"""The SQL of what holds lanes, and whole destinations, of HL7 deliveries."""
+
+from datetime import datetime
+
+from isocenter.domain.distribution.model import Quarantine
+from isocenter.infra.db import Tx
+
+_QUARANTINES = """
+select recipient, lane, delivery_key, accession_number, quarantined_at, last_error,
+       (select count(*) from distribution.delivery as behind
+         where behind.recipient = refused.recipient and behind.lane = refused.lane
+           and behind.delivery_key > refused.delivery_key
+           and behind.state in ('queued', 'sent')) as waiting
+  from distribution.delivery as refused
+ where quarantined_at is not null
+   and (%(recipient)s::text is null or recipient = %(recipient)s)
+ order by quarantined_at, delivery_key limit %(limit)s
+"""
+
+
+def quarantines(tx: Tx, recipient: str | None, *, limit: int) -> list[Quarantine]:
+    """What holds lanes, the longest first."""
+    return tx.all(Quarantine, _QUARANTINES, {"recipient": recipient, "limit": limit})
+
+
+_RELEASE = "update distribution.delivery set quarantined_at = null where delivery_key = %s"
+
+
+def release(tx: Tx, delivery_key: int) -> None:
+    """Have what is behind a refused delivery go on."""
+    tx.run(_RELEASE, (delivery_key,))
+
+
+_FAILED = """
+update distribution.destination set failures = failures + 1 where recipient = %s
+returning failures
+"""
+_LEAVE_ALONE = "update distribution.destination set due_at = %s where recipient = %s"
+_REACHED = """
+update distribution.destination set failures = 0, due_at = null
+ where recipient = %s and (failures > 0 or due_at is not null)
+"""
+_FAULT = "update distribution.destination set fault_at = %s where recipient = %s"
+
+
+def count_failure(tx: Tx, recipient: str) -> int:
+    """How many attempts to get through failed in a row, with this one."""
+    return tx.value(_FAILED, (recipient,)) or 1
+
+
+def leave_alone(tx: Tx, recipient: str, *, until: datetime) -> None:
+    """Send it nothing before."""
+    tx.run(_LEAVE_ALONE, (until, recipient))
+
+
+def reached(tx: Tx, recipient: str) -> None:
+    """Forget that it was away."""
+    tx.run(_REACHED, (recipient,))
+
+
+def note_fault(tx: Tx, recipient: str, *, now: datetime) -> None:
+    """Remember that it was paused by itself."""
+    tx.run(_FAULT, (now, recipient))
