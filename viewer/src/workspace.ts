@@ -6,7 +6,7 @@ import type { DicomJson } from "./dicom.ts";
 import type { DisplaySet, SeriesFacts } from "./displaysets.ts";
 import { the } from "./dom.ts";
 import { BRUSH, Brush } from "./brush.ts";
-import { ask, contentsOf, SignedOut, uptakeOfImage } from "./engine.ts";
+import { ask, contentsOf, register, SignedOut, uptakeOfImage } from "./engine.ts";
 import { showScales } from "./colourscale.ts";
 import { date } from "./format.ts";
 import { Grid } from "./grid.ts";
@@ -23,6 +23,7 @@ import { names, type State } from "./presentation.ts";
 import type { ImageLink } from "./srtree.ts";
 import { seriesOfStudy } from "./nextcase.ts";
 import type { Look, Pane } from "./pane.ts";
+import { loadResampled, mending, resampledSet } from "./resampled.ts";
 import { isWholeSlide } from "./slide.ts";
 import { brushControls, segmentRows } from "./segmentlist.ts";
 import { insertIntoReport, type Prior, showLayers, showMeasurements, showPriors } from "./side.ts";
@@ -92,6 +93,7 @@ export class Workspace implements Commands, Host {
     readonly engine: core.RenderingEngine,
   ) {
     this.root = location.origin + facts.dicomweb;
+    loadResampled();
     this.grid = new Grid(the("panes"), engine, this.groups);
     this.strip = new Strip(the("series"), this.root, (series) => void this.open(series));
     this.measurements = new Measurements(facts.may_measure, this.history);
@@ -288,10 +290,12 @@ export class Workspace implements Commands, Host {
     this.toolbar.layout(this.grid.rows, this.grid.columns);
     this.uptakes.offer(pane.presets === "PT" ? (pane.picture?.imageId ?? null) : null);
     const why = set ? refusal(set) : "Nothing is shown.";
-    this.toolbar.set("planes", volume === "planes", volume !== "" || !why, why);
+    const mended = set && why ? mending(set) : "";
+    this.toolbar.set("planes", volume === "planes", volume !== "" || !why || mended !== "", mended || why);
     const whyNoSolid =
-      why || (set && !SOLID_PRESETS[set.series.modality] ? "Volume rendering is for CT and MR." : "");
-    this.toolbar.set("solid", volume === "solid", volume === "solid" || !whyNoSolid, whyNoSolid);
+      (mended ? "" : why) ||
+      (set && !SOLID_PRESETS[set.series.modality] ? "Volume rendering is for CT and MR." : "");
+    this.toolbar.set("solid", volume === "solid", volume === "solid" || !whyNoSolid, whyNoSolid || mended);
     this.toolbar.set(
       "fusion",
       volume === "fusion",
@@ -660,8 +664,17 @@ export class Workspace implements Commands, Host {
     return true;
   }
 
-  private enterVolume(): DisplaySet | null {
-    const { set } = this.grid.active ?? {};
+  /** What the chosen viewport shows as a volume: itself, or what the server makes of it; null where neither goes. */
+  private async volumeSet(): Promise<DisplaySet | null> {
+    const set = this.grid.active?.set ?? null;
+    if (!set || !refusal(set) || !mending(set)) return set;
+    this.tell("The server resamples the volume…");
+    const made = await resampledSet(this.root, set, register).catch((error) => this.tell(error));
+    this.tell(made?.derived ?? "");
+    return made ?? null;
+  }
+
+  private enterVolume(set: DisplaySet | null = this.grid.active?.set ?? null): DisplaySet | null {
     const why = set ? refusal(set) : "Nothing is shown.";
     if (!set || why) {
       this.tell(why);
@@ -683,7 +696,8 @@ export class Workspace implements Commands, Host {
       this.leaveVolume();
       return;
     }
-    const set = this.enterVolume();
+    const wanted = await this.volumeSet();
+    const set = wanted && this.enterVolume(wanted);
     if (!set) return;
     this.grid.layout(2, 2, PLANES.length);
     await Promise.all(PLANES.map((plane, index) => this.grid.panes[index]?.showPlane(set, plane)));
@@ -699,7 +713,8 @@ export class Workspace implements Commands, Host {
     }
     const offered = SOLID_PRESETS[this.grid.active?.set?.series.modality ?? ""];
     if (!offered) return this.tell("Volume rendering is for CT and MR.");
-    const set = this.enterVolume();
+    const wanted = await this.volumeSet();
+    const set = wanted && this.enterVolume(wanted);
     if (!set) return;
     this.grid.layout(1, 1);
     await this.grid.panes[0]?.showSolid(set, preset ?? offered?.[0]?.[0] ?? "CT-Bone");
