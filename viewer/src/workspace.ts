@@ -14,6 +14,7 @@ import { fill, hang, hasImages } from "./hanging.ts";
 import { valuesInside } from "./histogram.ts";
 import { History } from "./history.ts";
 import { layers } from "./layers.ts";
+import { Lesions } from "./lesionlist.ts";
 import { LOCALISER, Localiser } from "./localiser.ts";
 import { Together } from "./together.ts";
 import { KEY_IMAGE, type Measurement, Measurements, VIEW } from "./measurements.ts";
@@ -76,6 +77,7 @@ export class Workspace implements Commands, Host {
   readonly strip: Strip;
   readonly measurements: Measurements;
   readonly brush: Brush;
+  private readonly lesions: Lesions;
   private readonly localiser: Localiser;
   private readonly inStep: Together;
   readonly root: string;
@@ -98,6 +100,8 @@ export class Workspace implements Commands, Host {
     this.strip = new Strip(the("series"), this.root, (series) => void this.open(series));
     this.measurements = new Measurements(facts.may_measure, this.history);
     this.brush = new Brush(the("panes"), this.grid, this.measurements, (words) => this.tell(words));
+    this.lesions = new Lesions(this.measurements);
+    for (const each of facts.studies) this.lesions.dated(each.study_instance_uid, each.study_date);
     this.localiser = new Localiser(the("panes"), this.grid, (words) => this.tell(words));
     this.inStep = new Together(this.grid);
     this.toolbar = new Toolbar(the("tools"), this, facts.may_measure);
@@ -143,6 +147,7 @@ export class Workspace implements Commands, Host {
       },
       jump: (id) => void this.jumpTo(id),
       archive: () => void this.archive(),
+      lesions: this.lesions,
       segments: (writing) =>
         segmentRows(this.brush, {
           jump: (id) => void this.jumpTo(id),
@@ -201,6 +206,7 @@ export class Workspace implements Commands, Host {
     const own = new Set(this.facts.studies.map((each) => each.study_instance_uid));
     this.priors = this.priors.filter((each) => !own.has(each.study_instance_uid));
     showPriors(this.priors, (prior) => void this.compare(prior));
+    this.lesions.load(this.priors).catch((error) => this.tell(error));
     const asked = this.facts.compare[0];
     if (asked) await this.compareStudy(asked);
   }
