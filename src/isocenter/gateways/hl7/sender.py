@@ -1,4 +1,4 @@
-"""Sends signed reports to their recipients: one lane per recipient, one message under way in each.
+"""Sends messages of every kind to their recipients: one lane each, one message under way in it.
 
 What to send next, and who may send it, is decided by ``distribution`` under a lease, so that any
 number of processes may run this. A recipient that is slow or away holds up nobody else.
@@ -13,21 +13,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.distribution.model import Claimed, ClaimLost
+from isocenter.domain.distribution.model_messages import MessageKind
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import Hl7Message, Hl7Peer, PeerUnknown
 from isocenter.errors import IsocenterError, Kind
-from isocenter.gateways.hl7 import metrics
-from isocenter.gateways.hl7.encode_oru import Envelope, encode_oru
+from isocenter.gateways.hl7 import metrics, outbound
 from isocenter.gateways.hl7.link import Address, Answer, Link
 from isocenter.gateways.hl7.receive import new_control_id
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Tx
 from isocenter.infra.log import get_logger
 from isocenter.infra.pools import Pool
-from isocenter.readmodels import report_content
 from isocenter.standards.hl7v2 import decision as decisions
 from isocenter.standards.hl7v2.decision import Decision, Outcome, decide
 from isocenter.standards.hl7v2.er7 import body_digest
@@ -36,18 +34,11 @@ _log = get_logger(__name__)
 _AWAY = frozenset({Kind.UNAVAILABLE, Kind.BUSY})
 _LEASE_MARGIN_S: Final = 30.0
 _REASON_LENGTH_MAX: Final = 500
-_ACTOR: Final = Actor.system("hl7.sender")
-
-
-class ReportMissing(IsocenterError):
-    """A delivery names a report version that does not exist."""
-
-    kind = Kind.NOT_FOUND
 
 
 @dataclass(frozen=True, slots=True)
 class SenderOptions:
-    """How reports are sent.
+    """How messages are sent.
 
     Attributes:
         application: our MSH-3.
@@ -146,8 +137,8 @@ class Hl7Sender:
         )
         if claimed is None:
             return False
-        if peer is None:
-            await self._later(claimed, "the recipient is not an enabled peer that gets results")
+        if peer is None or MessageKind(claimed.kind).permission not in peer.send:
+            await self._later(claimed, "the recipient is not an enabled peer that gets these")
             return True
         try:
             claimed = await self._pool.run(prepare, claimed, peer, self._options, now=self._clock())
@@ -167,7 +158,7 @@ class Hl7Sender:
             peer = await self._pool.read(peers.hl7_peer, recipient)
         except PeerUnknown:
             return None
-        return peer if peer.enabled and peer.port and "oru" in peer.send else None
+        return peer if peer.enabled and peer.port else None
 
     async def _transmit(self, claimed: Claimed, peer: Hl7Peer) -> None:
         link = self._link(peer)
@@ -263,25 +254,14 @@ def prepare(
     """Return the claim with its message: made now, or the one that an earlier attempt made.
 
     Raises:
-        IsocenterError: the report cannot be read, or the peer takes no such result.
+        IsocenterError: what it is about cannot be read, or the peer takes no such message.
     """
     if claimed.message is not None:
         return claimed
     control_id = new_control_id()
-    envelope = Envelope(
-        sending=(options.application, options.facility),
-        receiving=(peer.application or "", peer.facility or ""),
-        control_id=control_id,
-        made_at=now,
-        version=peer.version,
-        character_set=peer.character_set,
-        statuses=peer.result_statuses,
-    )
-    viewer = Viewer.of(_ACTOR, Action.REPORT_READ)
-    content = report_content.for_delivery(tx, viewer, claimed.report_id, claimed.version)
-    if content is None:
-        raise ReportMissing("there is no such signed report")
-    message = encode_oru(content, envelope)
+    sending = (options.application, options.facility)
+    telling = distribution.telling_of(tx, claimed)
+    message = outbound.message_of(tx, telling, outbound.envelope_of(peer, sending, control_id, now))
     return distribution.set_message(tx, claimed, control_id=control_id, message=message)
 
 
@@ -302,19 +282,21 @@ def _park(tx: Tx, claimed: Claimed, answer: Answer | None, reason: str, *, now: 
 def _record(tx: Tx, claimed: Claimed, answer: Answer, error: str | None, *, now: datetime) -> None:
     """Put the message and its answer into the log that people search."""
     message = claimed.message or b""
+    facts = outbound.facts_of(message)
     peers.record_message(
         tx,
         Hl7Message(
             direction="out",
             peer=claimed.recipient,
             control_id=claimed.control_id or "",
-            message_type="ORU^R01",
+            message_type=facts.message_type,
             body_digest=body_digest(message),
             raw=message,
             acknowledgement=answer.acknowledgement,
             acknowledgement_code=answer.ack.code.value if answer.ack else None,
-            accession_number=claimed.accession_number,
-            effect=f"report version {claimed.version}",
+            patient_id=facts.patient_id,
+            accession_number=claimed.accession_number or None,
+            effect=outbound.effect_of(distribution.telling_of(tx, claimed)),
             error=error,
         ),
         now=now,
