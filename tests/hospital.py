@@ -153,15 +153,23 @@ class Hospital:
         """Store a small CT series over STOW-RS; gives the Study Instance UID."""
         study_uid = f"2.25.1000{number}"
         for index in range(1, count + 1):
-            content = a_slice(accession_number, number, index, name=name, study_uid=study_uid)
-            answer = self.program("tom").post(
-                "/dicomweb/studies",
-                content=b"--b\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n--b--",
-                headers={"content-type": 'multipart/related; type="application/dicom"; boundary=b'},
+            self.keep(
+                a_slice(accession_number, number, index, name=name, study_uid=study_uid),
+                react=False,
             )
-            assert answer.status_code == 200, answer.text
         self.dispatcher.run_once()
         return study_uid
+
+    def keep(self, content: bytes, *, react: bool = True) -> None:
+        """Store a file over STOW-RS."""
+        answer = self.program("tom").post(
+            "/dicomweb/studies",
+            content=b"--b\r\nContent-Type: application/dicom\r\n\r\n" + content + b"\r\n--b--",
+            headers={"content-type": 'multipart/related; type="application/dicom"; boundary=b'},
+        )
+        assert answer.status_code == 200, answer.text
+        if react:
+            self.dispatcher.run_once()
 
     def quiet(self) -> None:
         """Let enough time pass for studies to be complete."""

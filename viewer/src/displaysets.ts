@@ -32,6 +32,7 @@ export interface DisplaySet {
   frameOfReferenceUid: string;
   framesPerSecond: number | null; // set where pictures follow each other in time
   coloured: boolean;
+  derived?: string; // how it was made, where it is none of the archive's
 }
 
 export interface Contents {

@@ -84,7 +84,8 @@ async function load(root: string, series: SeriesFacts): Promise<Contents> {
   return contents;
 }
 
-function register(imageId: string, data: DicomJson): void {
+/** Make an image's metadata known to the engine. */
+export function register(imageId: string, data: DicomJson): void {
   dicomLoader.wadors.metaDataManager.add(imageId, data as never);
   metadata.addDicomWebInstance(imageId, data as never);
   if (text(data, TAG.modality) === "PT") {

@@ -12,7 +12,10 @@ export interface Plane {
   columns: number;
 }
 
-export type Gate = { volume: true; spacing: number } | { volume: false; reason: string };
+export type Gate =
+  | { volume: true; spacing: number }
+  // Mendable: the slices fill a volume, but unevenly or askew; it can be resampled.
+  | { volume: false; reason: string; mendable?: boolean };
 
 export const subtract = (a: Vec3, b: Vec3): Vec3 => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
 export const add = (a: Vec3, b: Vec3): Vec3 => [a[0] + b[0], a[1] + b[1], a[2] + b[2]];
@@ -70,11 +73,14 @@ function meanGap(depths: readonly { at: number }[]): number {
 }
 
 function evenly(depths: readonly { plane: Plane; at: number }[], normal: Vec3): Gate | null {
-  const no = (reason: string): Gate => ({ volume: false, reason });
+  const no = (reason: string, mendable = true): Gate => ({ volume: false, reason, mendable });
   const gaps = depths.slice(1).map((each, index) => each.at - (depths[index]?.at ?? 0));
   const same = gaps.filter((gap) => gap < 0.01).length;
   if (same)
-    return no(`${same + 1} or more images share a position: repeats, time points, echoes or duplicates.`);
+    return no(
+      `${same + 1} or more images share a position: repeats, time points, echoes or duplicates.`,
+      false,
+    );
   const first = depths[0];
   const last = depths[depths.length - 1];
   if (!first || !last) return null;

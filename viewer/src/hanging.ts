@@ -5,20 +5,37 @@ import type { SeriesFacts } from "./displaysets.ts";
 import protocols from "./hanging.json" with { type: "json" };
 
 export interface Wish {
-  label: string;
+  label?: string;
   modality?: string[];
   description?: string; // a regular expression, upper and lower case alike
+  laterality?: string; // R or L
+  study?: "current" | "prior";
 }
 
-export interface Protocol {
-  name: string;
-  modality: string[];
-  description?: string; // of the study
+export interface Stage {
+  name?: string;
   rows: number;
   columns: number;
   series: Wish[]; // one per viewport; empty: series in their order
   link?: boolean;
+}
+
+export interface Protocol extends Stage {
+  name: string;
+  modality: string[];
+  description?: string; // of the study
+  bodyPart?: string; // a regular expression: Body Part Examined of one of its series
   seriesAtLeast?: number;
+  priorsAtLeast?: number;
+  stages?: Stage[]; // that follow the first
+}
+
+/** What is known of a study beyond its list of series, where protocols ask for it. */
+export interface Surroundings {
+  priors: number; // how many there are
+  prior: readonly SeriesFacts[]; // series of the most relevant one
+  bodyParts: ReadonlyMap<string, string>; // by Series Instance UID
+  lateralities: ReadonlyMap<string, string>;
 }
 
 export interface Hanging {
@@ -27,48 +44,98 @@ export interface Hanging {
   columns: number;
   link: boolean;
   series: (SeriesFacts | null)[];
+  protocol: Protocol | null;
 }
 
+const NOTHING_MORE: Surroundings = { priors: 0, prior: [], bodyParts: new Map(), lateralities: new Map() };
 const ALL = protocols as Protocol[];
-const fits = (pattern: string | undefined, text: string): boolean =>
-  pattern === undefined || new RegExp(pattern, "i").test(text);
+/** Whether a text holds a pattern; one that is no regular expression is looked for as it is written. */
+export function fits(pattern: string | undefined, text: string): boolean {
+  if (!pattern) return true;
+  try {
+    return new RegExp(pattern, "i").test(text);
+  } catch {
+    return text.toLowerCase().includes(pattern.toLowerCase());
+  }
+}
+export const shipped: readonly Protocol[] = ALL;
 const WITHOUT_IMAGES = new Set(["SR", "PR", "KO", "SEG", "RTSTRUCT", "RTPLAN", "DOC", "REG", "RWV", "ECG"]);
 
 export const hasImages = (series: SeriesFacts): boolean => !WITHOUT_IMAGES.has(series.modality);
 
-/** The first protocol that fits the study, with a series for each of its viewports. */
-export function hang(series: readonly SeriesFacts[], given: readonly Protocol[] = ALL): Hanging {
+/** The first protocol that fits the study, with a series for each viewport of its first stage. */
+export function hang(
+  series: readonly SeriesFacts[],
+  given: readonly Protocol[] = ALL,
+  more: Surroundings = NOTHING_MORE,
+): Hanging {
   const shown = series.filter(hasImages);
-  const modalities = new Set(shown.map((each) => each.modality));
-  const description = shown[0]?.studyDescription ?? "";
   for (const protocol of given) {
-    if (protocol.modality.length && !protocol.modality.some((each) => modalities.has(each))) continue;
-    if (!fits(protocol.description, description) || shown.length < (protocol.seriesAtLeast ?? 0)) continue;
-    const placed = place(shown, protocol);
-    if (placed)
-      return {
-        name: protocol.name,
-        rows: protocol.rows,
-        columns: protocol.columns,
-        link: protocol.link ?? false,
-        series: placed,
-      };
+    const placed = matches(shown, protocol, more) ? placeStage(shown, protocol, more) : null;
+    if (placed) return { ...placed, name: protocol.name, protocol };
   }
-  return { name: "One image", rows: 1, columns: 1, link: false, series: [shown[0] ?? null] };
+  const first = [shown[0] ?? null];
+  return { name: "One image", rows: 1, columns: 1, link: false, series: first, protocol: null };
 }
 
-function place(shown: readonly SeriesFacts[], protocol: Protocol): (SeriesFacts | null)[] | null {
-  if (!protocol.series.length) return arrange(shown, protocol.rows * protocol.columns);
-  const left = [...shown];
-  const placed = protocol.series.map((wish) => {
-    const at = left.findIndex(
-      (each) =>
-        (!wish.modality || wish.modality.includes(each.modality)) && fits(wish.description, each.label),
-    );
-    return at < 0 ? null : (left.splice(at, 1)[0] ?? null);
-  });
-  return placed.every((each) => each !== null) ? placed : null;
+function matches(shown: readonly SeriesFacts[], protocol: Protocol, more: Surroundings): boolean {
+  const modalities = new Set(shown.map((each) => each.modality));
+  if (protocol.modality.length && !protocol.modality.some((each) => modalities.has(each))) return false;
+  if (!fits(protocol.description, shown[0]?.studyDescription ?? "")) return false;
+  if (shown.length < (protocol.seriesAtLeast ?? 0) || more.priors < (protocol.priorsAtLeast ?? 0))
+    return false;
+  const parts = shown.map((each) => more.bodyParts.get(each.seriesInstanceUid) ?? "");
+  return !protocol.bodyPart || parts.some((each) => fits(protocol.bodyPart, each));
 }
+
+/** A stage with a series for each of its viewports; null when the study lacks one that it asks for. */
+export function placeStage(
+  series: readonly SeriesFacts[],
+  stage: Stage,
+  more: Surroundings = NOTHING_MORE,
+): Omit<Hanging, "name" | "protocol"> | null {
+  const shown = series.filter(hasImages);
+  const { rows, columns } = stage;
+  const placed = place(shown, stage, more);
+  return placed && { rows, columns, link: stage.link ?? false, series: placed };
+}
+
+function place(
+  shown: readonly SeriesFacts[],
+  stage: Stage,
+  more: Surroundings,
+): (SeriesFacts | null)[] | null {
+  const cells = stage.rows * stage.columns;
+  if (!stage.series.length) return arrange(shown, cells);
+  const left = { current: [...shown], prior: more.prior.filter(hasImages) };
+  const placed: (SeriesFacts | null)[] = [];
+  for (const wish of stage.series) {
+    const from = left[wish.study ?? "current"];
+    const at = from.findIndex(
+      (each) =>
+        (!wish.modality?.length || wish.modality.includes(each.modality)) &&
+        fits(wish.description, each.label) &&
+        (!wish.laterality || more.lateralities.get(each.seriesInstanceUid) === wish.laterality),
+    );
+    const found = at < 0 ? null : (from.splice(at, 1)[0] ?? null);
+    const particular = Boolean(wish.modality?.length || wish.description || wish.laterality);
+    if (!found && wish.study !== "prior" && particular) return null;
+    placed.push(found);
+  }
+  while (placed.length < cells) placed.push(null);
+  return placed;
+}
+
+/** Whether protocols ask for what takes another question to the server. */
+export const asksMore = (given: readonly Protocol[]): boolean =>
+  given.some((each) =>
+    [each, ...(each.stages ?? [])].some(
+      (stage) =>
+        each.bodyPart ||
+        each.priorsAtLeast ||
+        stage.series.some((wish) => wish.study === "prior" || wish.laterality),
+    ),
+  );
 
 const arrange = (shown: readonly SeriesFacts[], cells: number): (SeriesFacts | null)[] =>
   Array.from({ length: cells }, (_, index) => shown[index] ?? null);

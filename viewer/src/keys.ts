@@ -1,9 +1,12 @@
 // The keyboard. Keys are commands only while nobody writes and no dialog is open.
 
 import { isWriting } from "./dom.ts";
-import { casePath } from "./nextcase.ts";
+import { showExport } from "./export.ts";
+import { editHanging } from "./hangingeditor.ts";
+import { copyLink } from "./launch.ts";
 import { openTab } from "./side.ts";
 import { POINTING_NAMES, TOOL_KEYS } from "./toolbar.ts";
+import type { Windows } from "./windows.ts";
 import type { Workspace } from "./workspace.ts";
 
 const STEPS: Record<string, number> = {
@@ -15,7 +18,7 @@ const STEPS: Record<string, number> = {
   PageUp: -10,
 };
 
-export function listenToKeys(workspace: Workspace, nextAccession: () => string | null): void {
+export function listenToKeys(workspace: Workspace, windows: Windows, goNext: () => void): void {
   const commands: Record<string, () => void> = {
     "[": () => workspace.stepSeries(-1),
     "]": () => workspace.stepSeries(1),
@@ -46,9 +49,14 @@ export function listenToKeys(workspace: Workspace, nextAccession: () => string |
       document.getElementById("text")?.focus();
     },
     N: () => {
-      const next = nextAccession();
-      if (next) location.assign(casePath(next));
+      if (!windows.goNext()) goNext();
     },
+    ">": () => void workspace.stage(1),
+    "<": () => void workspace.stage(-1),
+    E: () => showExport(workspace),
+    H: () => void editHanging(workspace),
+    W: () => void windows.open(),
+    D: () => void copyLink(workspace),
   };
   document.addEventListener(
     "keydown",

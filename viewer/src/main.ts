@@ -4,11 +4,15 @@ import "./workspace.css";
 import { the } from "./dom.ts";
 import { canDraw, start } from "./engine.ts";
 import { listenToKeys } from "./keys.ts";
-import { announce, fetchAhead, nextCase } from "./nextcase.ts";
+import { bridge, follow } from "./launch.ts";
+import { linkOf } from "./links.ts";
+import { announce, casePath, fetchAhead, nextCase } from "./nextcase.ts";
+import { offerOutside } from "./outside.ts";
 import { setPatient } from "./overlay.ts";
 import { startTabs } from "./side.ts";
 import { askForText } from "./textdialog.ts";
 import { arrowText } from "./toolgroups.ts";
+import { Windows } from "./windows.ts";
 import { type PageFacts, Workspace } from "./workspace.ts";
 
 declare global {
@@ -30,13 +34,22 @@ async function main(): Promise<void> {
   const workspace = new Workspace(facts, await start());
   window.isocenterWorkspace = workspace;
   let next: string | null = null;
-  listenToKeys(workspace, () => next);
+  const goNext = () => {
+    if (next) location.assign(casePath(next));
+  };
+  const windows = new Windows(workspace, goNext);
+  listenToKeys(workspace, windows, goNext);
+  offerOutside(workspace, windows);
   addEventListener("beforeunload", (event) => {
     if (workspace.measurements.pending) event.preventDefault();
   });
-  await workspace.begin(location.hash.slice(1));
+  const link = linkOf(location.hash);
+  await workspace.begin(link.series);
+  await follow(workspace, link);
+  addEventListener("hashchange", () => void follow(workspace, linkOf(location.hash)));
+  bridge(workspace, facts.frame_origins);
   document.documentElement.dataset.ready = "true";
-  if (!facts.accession_number || !facts.may_measure) return;
+  if (!facts.accession_number || !facts.may_measure || windows.screen) return;
   const waiting = await nextCase(facts.accession_number);
   next = waiting?.accession_number ?? null;
   announce(waiting);

@@ -8,6 +8,7 @@ import { ask } from "./engine.ts";
 import type { Statistic } from "./format.ts";
 import type { History } from "./history.ts";
 import { latticeOf } from "./layers.ts";
+import type { LesionRole } from "./lesions.ts";
 import type { KeptMask } from "./masks.ts";
 import { ENGINE_ID } from "./engine.ts";
 import { calibrations, type Drawn, MEASURING_NAMES, numbersOf } from "./toolgroups.ts";
@@ -28,6 +29,7 @@ export interface Content {
   image_points?: [number, number][]; // columns and rows from 0 at the outer corner of the first pixel
   image_contour?: [number, number][];
   view?: ShownView;
+  lesion?: { role: LesionRole }; // followed over time under its label
   mask?: KeptMask; // of a segment: which pixels of the image belong to it
   calibration?: { factor: number }; // mm for one of what a length on this image is measured in
   statistics: Statistic[];
@@ -384,6 +386,7 @@ export class Measurements extends EventTarget {
     const data = annotation.data as Annotation["data"] & { text?: string };
     const contour = data.contour?.polyline;
     const { metadata } = annotation;
+    const lesion = this.kept.get(id)?.content.lesion;
     return {
       study: place.set.series.studyInstanceUid,
       measurement_id: id,
@@ -402,6 +405,7 @@ export class Measurements extends EventTarget {
           : {}),
         ...(metadata?.viewUp ? { view_up: [...metadata.viewUp] as Points[number] } : {}),
         ...(data.text === undefined ? {} : { text: data.text }),
+        ...(lesion ? { lesion } : {}),
         statistics: numbersOf(
           tool,
           data as unknown as Drawn,
@@ -498,6 +502,20 @@ export class Measurements extends EventTarget {
     this.remember(id, before, structuredClone(each));
     const annotation = tools.annotation.state.getAnnotation(id);
     if (annotation) annotation.data.label = label;
+    this.changed();
+    this.keepSoon(id);
+  }
+
+  /** Say what lesion a diameter is of; empty: of none. */
+  follow(id: string, role: LesionRole | ""): void {
+    const each = this.kept.get(id);
+    if (!each) return;
+    const before = structuredClone(each);
+    const { lesion: _, ...content } = each.content;
+    const after: Known = { ...each, content: role ? { ...content, lesion: { role } } : content };
+    this.kept.set(id, after);
+    this.latest = null;
+    this.remember(id, before, structuredClone(after));
     this.changed();
     this.keepSoon(id);
   }

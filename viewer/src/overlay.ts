@@ -164,6 +164,8 @@ export class Overlay {
     const data = this.pane.picture?.data;
     if (!data) return;
     const said: string[] = [];
+    const { derived } = this.pane.set ?? {};
+    if (derived) said.push(derived);
     if (text(data, TAG.lossyImageCompression) === "01") said.push("Lossy compression");
     const calibration = calibrationOf(data);
     const own = calibrations.get(this.pane.picture?.imageId ?? "");

@@ -337,6 +337,13 @@ export class Pane {
     if (range) this.properties({ voiRange: range });
   }
 
+  /** Show with this range of values, as another window does. */
+  setRange({ lower, upper }: { lower: number; upper: number }): void {
+    const range = this.range();
+    if (this.kind === "empty" || (range?.lower === lower && range.upper === upper)) return;
+    this.properties({ voiRange: { lower, upper } });
+  }
+
   /** A window that leaves out the darkest and the brightest hundredth of the shown image. */
   autoWindow(): void {
     const image = this.stack?.getCornerstoneImage();

@@ -5,6 +5,7 @@ import * as core from "@cornerstonejs/core";
 import { frameBytes } from "./bulk.ts";
 import { type DicomJson, number, TAG, text } from "./dicom.ts";
 import { isParametric, type Mapping, mappings, realWorld, SCHEME, storedValues } from "./maps.ts";
+import { imageOf } from "./ownimages.ts";
 
 const known = new Map<string, { data: DicomJson; mappings: Mapping[] }>();
 
@@ -53,47 +54,5 @@ async function loaded(imageId: string): Promise<object> {
   const values = Float32Array.from({ length: rows * columns }, (_, at) =>
     realWorld(stored[at] ?? Number.NaN, found.mappings),
   );
-  return image(imageId, values, rows, columns);
-}
-
-function image(imageId: string, values: Float32Array, rows: number, columns: number): object {
-  let [least, most] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
-  for (const value of values) {
-    if (!Number.isFinite(value)) continue;
-    least = Math.min(least, value);
-    most = Math.max(most, value);
-  }
-  if (least > most) [least, most] = [0, 1];
-  const plane = core.metaData.get(core.Enums.MetadataModules.IMAGE_PLANE, imageId) as
-    { rowPixelSpacing?: number; columnPixelSpacing?: number } | undefined;
-  return {
-    imageId,
-    dataType: "Float32Array",
-    color: false,
-    rgba: false,
-    columns,
-    rows,
-    width: columns,
-    height: rows,
-    slope: 1,
-    intercept: 0,
-    invert: false,
-    minPixelValue: least,
-    maxPixelValue: most,
-    windowCenter: (least + most) / 2,
-    windowWidth: most - least || 1,
-    voiLUTFunction: "LINEAR_EXACT",
-    rowPixelSpacing: plane?.rowPixelSpacing,
-    columnPixelSpacing: plane?.columnPixelSpacing,
-    sizeInBytes: values.byteLength,
-    numberOfComponents: 1,
-    voxelManager: core.utilities.VoxelManager.createImageVoxelManager({
-      scalarData: values,
-      width: columns,
-      height: rows,
-      numberOfComponents: 1,
-    }),
-    getPixelData: () => values,
-    getCanvas: undefined,
-  };
+  return imageOf(imageId, values, { rows, columns });
 }

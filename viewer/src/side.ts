@@ -5,6 +5,7 @@ import { ask } from "./engine.ts";
 import { date, isMark, nameOf, plural, sentence, type Statistic, summary } from "./format.ts";
 import { histogramPicture } from "./histogram.ts";
 import { layers } from "./layers.ts";
+import { type Lesions, mayBeLesion, rolePicker } from "./lesionlist.ts";
 import { type Measurement, type Measurements, SEGMENT } from "./measurements.ts";
 import { askForText } from "./textdialog.ts";
 import { uptake } from "./uptake.ts";
@@ -71,6 +72,7 @@ interface ListActions {
   jump(id: string): void;
   archive(): void;
   segments(writing: boolean): HTMLElement | null;
+  lesions: Lesions;
   where(measurement: Measurement): string;
   mayChange: boolean;
 }
@@ -81,6 +83,7 @@ export function showMeasurements(measurements: Measurements, actions: ListAction
   const render = () => {
     const list = measurements.list.filter((each) => each.tool !== SEGMENT);
     const segments = actions.segments(writing);
+    const lesions = actions.lesions.section(writing ? (text) => void insertIntoReport(text) : null);
     the("measurement-count").textContent = list.length ? String(list.length) : "";
     if (host.contains(document.activeElement) && document.activeElement?.matches("input")) return; // someone is naming one
     const rows = list.map((each) => row(each, measurements, actions, writing));
@@ -120,12 +123,14 @@ export function showMeasurements(measurements: Measurements, actions: ListAction
       ...(measurements.error ? [h("p", { class: "notice problem", role: "alert" }, measurements.error)] : []),
       ...(rows.length ? [h("ol", { class: "measurements" }, ...rows)] : segments ? [] : [empty]),
       ...(segments ? [segments] : []),
+      ...(lesions ? [lesions] : []),
       ...(all ? [all] : []),
       ...(archive ? [archive, h("p", { class: "quiet small", id: "archived" })] : []),
     );
   };
   measurements.addEventListener("change", render);
   uptake.addEventListener("change", render);
+  actions.lesions.addEventListener("change", render);
   host.addEventListener("focusout", () => setTimeout(render));
   render();
 }
@@ -164,6 +169,9 @@ function row(
     h("p", { class: "values" }, values),
     h("p", { class: "quiet small" }, actions.where(each)),
     spread(each, actions),
+    actions.mayChange && mayBeLesion(each)
+      ? rolePicker(each, (role) => measurements.follow(each.measurement_id, role))
+      : null,
     h(
       "div",
       { class: "row" },

@@ -134,6 +134,9 @@ const LAYOUTS = [
   [2, 2],
   [2, 3],
   [3, 3],
+  [3, 4],
+  [4, 4],
+  [4, 5],
 ] as const;
 
 export class Toolbar {

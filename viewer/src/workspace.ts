@@ -6,14 +6,15 @@ import type { DicomJson } from "./dicom.ts";
 import type { DisplaySet, SeriesFacts } from "./displaysets.ts";
 import { the } from "./dom.ts";
 import { BRUSH, Brush } from "./brush.ts";
-import { ask, contentsOf, SignedOut, uptakeOfImage } from "./engine.ts";
+import { ask, contentsOf, register, SignedOut, uptakeOfImage } from "./engine.ts";
 import { showScales } from "./colourscale.ts";
 import { date } from "./format.ts";
 import { Grid } from "./grid.ts";
-import { fill, hang, hasImages } from "./hanging.ts";
+import { fill, type Hanging, hasImages, type Protocol } from "./hanging.ts";
 import { valuesInside } from "./histogram.ts";
 import { History } from "./history.ts";
 import { layers } from "./layers.ts";
+import { Lesions } from "./lesionlist.ts";
 import { LOCALISER, Localiser } from "./localiser.ts";
 import { Together } from "./together.ts";
 import { KEY_IMAGE, type Measurement, Measurements, VIEW } from "./measurements.ts";
@@ -23,9 +24,11 @@ import { names, type State } from "./presentation.ts";
 import type { ImageLink } from "./srtree.ts";
 import { seriesOfStudy } from "./nextcase.ts";
 import type { Look, Pane } from "./pane.ts";
+import { loadResampled, mending, resampledSet } from "./resampled.ts";
 import { isWholeSlide } from "./slide.ts";
 import { brushControls, segmentRows } from "./segmentlist.ts";
 import { insertIntoReport, type Prior, showLayers, showMeasurements, showPriors } from "./side.ts";
+import { Stages } from "./stages.ts";
 import { Strip, type StudyFacts } from "./strip.ts";
 import { type Commands, Toolbar } from "./toolbar.ts";
 import { ToolGroups } from "./toolgroups.ts";
@@ -47,6 +50,7 @@ export interface PageFacts {
   dicomweb: string;
   may_measure: boolean;
   compare: string[];
+  frame_origins: string[];
   studies: StudyFacts[];
 }
 
@@ -75,6 +79,8 @@ export class Workspace implements Commands, Host {
   readonly strip: Strip;
   readonly measurements: Measurements;
   readonly brush: Brush;
+  private readonly lesions: Lesions;
+  readonly stages: Stages;
   private readonly localiser: Localiser;
   private readonly inStep: Together;
   readonly root: string;
@@ -92,10 +98,14 @@ export class Workspace implements Commands, Host {
     readonly engine: core.RenderingEngine,
   ) {
     this.root = location.origin + facts.dicomweb;
+    this.stages = new Stages(this.root);
+    loadResampled();
     this.grid = new Grid(the("panes"), engine, this.groups);
     this.strip = new Strip(the("series"), this.root, (series) => void this.open(series));
     this.measurements = new Measurements(facts.may_measure, this.history);
     this.brush = new Brush(the("panes"), this.grid, this.measurements, (words) => this.tell(words));
+    this.lesions = new Lesions(this.measurements);
+    for (const each of facts.studies) this.lesions.dated(each.study_instance_uid, each.study_date);
     this.localiser = new Localiser(the("panes"), this.grid, (words) => this.tell(words));
     this.inStep = new Together(this.grid);
     this.toolbar = new Toolbar(the("tools"), this, facts.may_measure);
@@ -108,6 +118,11 @@ export class Workspace implements Commands, Host {
         facts.studies.length > 1 ? `${date(study.study_date)} ${study.study_description}` : "",
       );
     this.listen();
+  }
+
+  /** Put further controls into the toolbar. */
+  controls(element: HTMLElement): void {
+    this.toolbar.add(element);
   }
 
   private listen(): void {
@@ -141,6 +156,7 @@ export class Workspace implements Commands, Host {
       },
       jump: (id) => void this.jumpTo(id),
       archive: () => void this.archive(),
+      lesions: this.lesions,
       segments: (writing) =>
         segmentRows(this.brush, {
           jump: (id) => void this.jumpTo(id),
@@ -166,26 +182,73 @@ export class Workspace implements Commands, Host {
       return;
     }
     const asked = own.find((each) => each.seriesInstanceUid === wanted);
-    const hanging = hang(own);
+    const hanging = await this.stages.first(own);
     this.preferences = await ask<Record<string, unknown>>("/api/preferences").catch(() => ({}));
     uptake.choose((this.preferences.uptake as SuvKind | undefined) ?? "bw");
-    const chosen = this.preferences[this.layoutName(own)] as Layout | undefined;
+    const remembered = this.preferences[this.layoutName(own)] as Layout | undefined;
+    const chosen = this.stages.own ? undefined : remembered;
     const { rows, columns } = chosen ?? hanging;
     const series =
       chosen && chosen.rows * chosen.columns !== hanging.series.length
         ? fill(own, rows * columns)
         : hanging.series;
-    this.grid.layout(rows, columns);
-    this.grid.link(hanging.link);
     if (asked && !series.includes(asked)) series[0] = asked;
-    await Promise.all(
-      series.map((each, index) =>
-        each ? this.open(each, this.grid.panes[index]) : this.grid.panes[index]?.clear(),
-      ),
-    );
+    await this.hangSeries({ ...hanging, rows, columns, series });
     if (asked) this.grid.activate(Math.max(0, series.indexOf(asked)));
     this.refresh();
     await this.recall();
+  }
+
+  private async hangSeries(hanging: Hanging): Promise<void> {
+    this.leaveVolume();
+    if (hanging.series.some((each) => each && !this.strip.find(each.seriesInstanceUid)))
+      await this.listStudy(this.stages.prior);
+    this.grid.layout(hanging.rows, hanging.columns);
+    this.grid.link(hanging.link);
+    await Promise.all(
+      hanging.series.map((each, index) =>
+        each ? this.open(each, this.grid.panes[index]) : this.grid.panes[index]?.clear(),
+      ),
+    );
+    this.grid.link(hanging.link); // by what stands side by side now
+  }
+
+  /** Hang the case by this protocol; false where a series that it asks for is missing. */
+  async hangBy(protocol: Protocol): Promise<boolean> {
+    const hanging = await this.stages.by(protocol, this.series);
+    if (hanging) await this.hangSeries(hanging);
+    this.refresh();
+    return hanging !== null;
+  }
+
+  async stage(step: number): Promise<void> {
+    const hanging = this.stages.step(step);
+    if (!hanging) return this.tell("The hanging protocol has no other stage for this case.");
+    await this.hangSeries(hanging);
+    this.tell(`${hanging.name}: stage ${this.stages.at + 1} of ${this.stages.count}`);
+    this.refresh();
+  }
+
+  /** All key images side by side. */
+  async keyImages(): Promise<void> {
+    const marked = this.measurements.list.filter((each) => each.tool === KEY_IMAGE).slice(0, 20);
+    if (!marked.length) return this.tell("No key image is marked in this case.");
+    this.leaveVolume();
+    const columns = Math.min(5, Math.ceil(Math.sqrt(marked.length)));
+    this.grid.layout(Math.ceil(marked.length / columns), columns);
+    for (const [index, each] of marked.entries()) {
+      const pane = this.grid.panes[index];
+      const series = this.strip.find(each.series_instance_uid);
+      const contents = series && (await contentsOf(this.root, series));
+      for (const set of contents?.sets ?? []) {
+        const at = set.pictures.findIndex(
+          (one) => one.sopInstanceUid === each.sop_instance_uid && one.frame === each.frame_number,
+        );
+        if (at >= 0 && pane) await this.grid.show(pane, set, at);
+      }
+    }
+    this.tell(`${marked.length} key ${marked.length === 1 ? "image" : "images"}`);
+    this.refresh();
   }
 
   private async recall(): Promise<void> {
@@ -199,6 +262,7 @@ export class Workspace implements Commands, Host {
     const own = new Set(this.facts.studies.map((each) => each.study_instance_uid));
     this.priors = this.priors.filter((each) => !own.has(each.study_instance_uid));
     showPriors(this.priors, (prior) => void this.compare(prior));
+    this.lesions.load(this.priors).catch((error) => this.tell(error));
     const asked = this.facts.compare[0];
     if (asked) await this.compareStudy(asked);
   }
@@ -288,10 +352,12 @@ export class Workspace implements Commands, Host {
     this.toolbar.layout(this.grid.rows, this.grid.columns);
     this.uptakes.offer(pane.presets === "PT" ? (pane.picture?.imageId ?? null) : null);
     const why = set ? refusal(set) : "Nothing is shown.";
-    this.toolbar.set("planes", volume === "planes", volume !== "" || !why, why);
+    const mended = set && why ? mending(set) : "";
+    this.toolbar.set("planes", volume === "planes", volume !== "" || !why || mended !== "", mended || why);
     const whyNoSolid =
-      why || (set && !SOLID_PRESETS[set.series.modality] ? "Volume rendering is for CT and MR." : "");
-    this.toolbar.set("solid", volume === "solid", volume === "solid" || !whyNoSolid, whyNoSolid);
+      (mended ? "" : why) ||
+      (set && !SOLID_PRESETS[set.series.modality] ? "Volume rendering is for CT and MR." : "");
+    this.toolbar.set("solid", volume === "solid", volume === "solid" || !whyNoSolid, whyNoSolid || mended);
     this.toolbar.set(
       "fusion",
       volume === "fusion",
@@ -660,8 +726,17 @@ export class Workspace implements Commands, Host {
     return true;
   }
 
-  private enterVolume(): DisplaySet | null {
-    const { set } = this.grid.active ?? {};
+  /** What the chosen viewport shows as a volume: itself, or what the server makes of it; null where neither goes. */
+  private async volumeSet(): Promise<DisplaySet | null> {
+    const set = this.grid.active?.set ?? null;
+    if (!set || !refusal(set) || !mending(set)) return set;
+    this.tell("The server resamples the volume…");
+    const made = await resampledSet(this.root, set, register).catch((error) => this.tell(error));
+    this.tell(made?.derived ?? "");
+    return made ?? null;
+  }
+
+  private enterVolume(set: DisplaySet | null = this.grid.active?.set ?? null): DisplaySet | null {
     const why = set ? refusal(set) : "Nothing is shown.";
     if (!set || why) {
       this.tell(why);
@@ -683,7 +758,8 @@ export class Workspace implements Commands, Host {
       this.leaveVolume();
       return;
     }
-    const set = this.enterVolume();
+    const wanted = await this.volumeSet();
+    const set = wanted && this.enterVolume(wanted);
     if (!set) return;
     this.grid.layout(2, 2, PLANES.length);
     await Promise.all(PLANES.map((plane, index) => this.grid.panes[index]?.showPlane(set, plane)));
@@ -699,7 +775,8 @@ export class Workspace implements Commands, Host {
     }
     const offered = SOLID_PRESETS[this.grid.active?.set?.series.modality ?? ""];
     if (!offered) return this.tell("Volume rendering is for CT and MR.");
-    const set = this.enterVolume();
+    const wanted = await this.volumeSet();
+    const set = wanted && this.enterVolume(wanted);
     if (!set) return;
     this.grid.layout(1, 1);
     await this.grid.panes[0]?.showSolid(set, preset ?? offered?.[0]?.[0] ?? "CT-Bone");
@@ -719,7 +796,7 @@ export class Workspace implements Commands, Host {
     return place ? `${named}, image ${place.index + 1} of ${place.set.pictures.length}` : named;
   }
 
-  private async jumpTo(id: string): Promise<void> {
+  async jumpTo(id: string): Promise<void> {
     this.leaveVolume();
     const each = this.measurements.list.find((candidate) => candidate.measurement_id === id);
     const series = each && this.strip.find(each.series_instance_uid);
@@ -758,13 +835,11 @@ export class Workspace implements Commands, Host {
     await this.compareStudy(prior.study_instance_uid);
   }
 
-  /** The study beside the current one: the series that resembles the shown one, scrolling together. */
-  private async compareStudy(study: string): Promise<void> {
-    this.leaveVolume();
-    const current = this.grid.panes.find((each) => each.set && this.series.includes(each.set.series))?.set;
+  /** The series of another study, which the strip lists from now on. */
+  private async listStudy(study: string): Promise<SeriesFacts[] | undefined> {
     const found = await seriesOfStudy(this.root, study).catch((error) => this.tell(error));
-    if (!found?.length) return;
-    const first = found[0] as SeriesFacts;
+    const first = found?.[0];
+    if (!found || !first) return undefined;
     const listed = {
       study_instance_uid: study,
       study_date: first.studyDate,
@@ -780,6 +855,15 @@ export class Workspace implements Commands, Host {
       this.strip.addStudy(listed, `${date(first.studyDate)} ${first.studyDescription}`.trim());
       this.measurements.load(study).catch((error) => this.tell(error));
     }
+    return found;
+  }
+
+  /** The study beside the current one: the series that resembles the shown one, scrolling together. */
+  private async compareStudy(study: string): Promise<void> {
+    this.leaveVolume();
+    const current = this.grid.panes.find((each) => each.set && this.series.includes(each.set.series))?.set;
+    const found = await this.listStudy(study);
+    if (!found?.length) return;
     const like = resembling(found, current?.series);
     this.grid.layout(1, 2);
     const [left, right] = this.grid.panes;

@@ -25,7 +25,7 @@ from isocenter.infra.pools import Pool
 
 TRIED_DAYS = 7
 _TRIED_MAX = 1_000
-_REPORTS_TRIED_MAX = 100
+_SENT_TRIED_MAX = 200
 _ADDRESS = "workbench"
 
 
@@ -63,13 +63,13 @@ class Hl7Desk:
         return meaning.influences(message.raw, (peer, _ADDRESS), self.options, now=at)
 
     def tried(self, tx: Tx, actor: Actor, versions: tuple[Hl7Peer, Hl7Peer]) -> tuple[Trial, Trial]:
-        """What the second version would change: in what came in lately, and in reports sent."""
+        """What the second version would change: in what came in lately, and in what was sent."""
         now = self.clock()
         since = now - timedelta(days=TRIED_DAYS)
         received = trial.tried_on_received(
             tx, actor, versions, self.options, since=since, limit=_TRIED_MAX
         )
-        sent = trial.tried_on_reports(tx, actor, versions, now=now, limit=_REPORTS_TRIED_MAX)
+        sent = trial.tried_on_sent(tx, actor, versions, now=now, limit=_SENT_TRIED_MAX)
         return received, sent
 
     def verified(self, tx: Tx, actor: Actor, name: str) -> Trial:

@@ -20,12 +20,16 @@ from isocenter.domain.archive.events import (
     StudyPlaced,
 )
 from isocenter.domain.distribution import handlers as sending
+from isocenter.domain.distribution import handlers_messages as telling
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.identity import handlers as identity
 from isocenter.domain.identity.events import (
     IdentifierMoved,
+    IdentifierReplaced,
+    PatientLinked,
     PatientMerged,
     PatientRegistered,
+    PatientUnlinked,
     PatientUnmerged,
     PatientUpdated,
     VisitMoved,
@@ -34,11 +38,14 @@ from isocenter.domain.identity.events import (
 from isocenter.domain.orders import handlers as orders
 from isocenter.domain.orders.events import (
     OrderCancelled,
+    OrderCompleted,
     OrderDiscontinued,
     OrderHeld,
     OrderPlaced,
     OrderReleased,
+    OrderReopened,
     OrderRevised,
+    OrderStarted,
 )
 from isocenter.domain.peers import service as peers
 from isocenter.domain.reading import handlers as reading
@@ -49,6 +56,7 @@ from isocenter.domain.reporting import handlers as reporting
 from isocenter.domain.reporting.events import ReportSigned
 from isocenter.domain.scheduling import handlers as scheduling
 from isocenter.domain.scheduling.events import (
+    AppointmentKept,
     StepBooked,
     StepCancelled,
     StepMoved,
@@ -142,7 +150,7 @@ class WorkerParts(TypedDict, total=False):
 
 def router(**parts: Unpack[WorkerParts]) -> Router:
     """The table; without a part, the reactions that need it are left to the worker."""
-    return Router([*_reactions(parts), *_matching(parts), *_outside(parts)])
+    return Router([*_reactions(parts), *_telling(), *_matching(parts), *_outside(parts)])
 
 
 def _reactions(parts: WorkerParts) -> list[Subscription]:
@@ -181,6 +189,8 @@ def _reactions(parts: WorkerParts) -> list[Subscription]:
         ("reconcile.restored", InstancesRestored, reconcile.on_images_changed),
         ("archive.follow_split", SplitOutgrown, parts.get("follow_split", only_in_the_worker)),
         ("distribution.split", InstancesSplit, sending.on_instances_split),
+        ("distribution.reports_merged", PatientMerged, sending.on_patient_merged),
+        ("distribution.reports_unmerged", PatientUnmerged, sending.on_patient_merged),
         ("distribution.corrected", StudyCorrected, sending.on_study_corrected),
         ("reading.signed", ReportSigned, reading.on_report_signed if archive_signed else _nothing),
         ("reporting.patient_merged", PatientMerged, reporting.on_identity_changed),
@@ -196,6 +206,44 @@ def _reactions(parts: WorkerParts) -> list[Subscription]:
         worklist.on_step_booked: worklist.on_steps_booked,
         reconcile.on_order_changed: reconcile.on_orders_changed,
         reconcile.on_patient_changed: reconcile.on_patients_changed,
+    }
+    return [
+        Subscription(
+            event=event, subscriber=subscriber, handler=handler, together=together.get(handler)
+        )
+        for subscriber, event, handler in table
+    ]
+
+
+def _telling() -> list[Subscription]:
+    """The reactions that tell other systems in HL7."""
+    table: tuple[tuple[str, type[Any], Handler], ...] = (
+        ("distribution.order_placed", OrderPlaced, telling.on_order_placed),
+        ("distribution.order_revised", OrderRevised, telling.on_order_revised),
+        ("distribution.order_cancelled", OrderCancelled, telling.on_order_ended),
+        ("distribution.order_discontinued", OrderDiscontinued, telling.on_order_ended),
+        ("distribution.order_held", OrderHeld, telling.on_order_held),
+        ("distribution.order_released", OrderReleased, telling.on_order_released),
+        ("distribution.order_started", OrderStarted, telling.on_order_progress),
+        ("distribution.order_completed", OrderCompleted, telling.on_order_progress),
+        ("distribution.order_reopened", OrderReopened, telling.on_order_progress),
+        ("distribution.charged", ReportSigned, telling.on_report_signed),
+        ("distribution.step_moved", StepMoved, telling.on_step_moved),
+        ("distribution.step_cancelled", StepCancelled, telling.on_step_cancelled),
+        ("distribution.appointment_kept", AppointmentKept, telling.on_appointment_kept),
+        ("distribution.patient_registered", PatientRegistered, telling.on_patient_known),
+        ("distribution.patient_updated", PatientUpdated, telling.on_patient_known),
+        ("distribution.patient_merged", PatientMerged, telling.on_patient_merged),
+        ("distribution.patient_unmerged", PatientUnmerged, telling.on_patient_unmerged),
+        ("distribution.patient_linked", PatientLinked, telling.on_patient_linked),
+        ("distribution.patient_unlinked", PatientUnlinked, telling.on_patient_linked),
+        ("distribution.identifier_moved", IdentifierMoved, telling.on_identifier_moved),
+        ("distribution.identifier_replaced", IdentifierReplaced, telling.on_identifier_replaced),
+        ("distribution.visit_moved", VisitMoved, telling.on_visit_moved),
+    )
+    together: dict[Handler, BatchHandler] = {
+        telling.on_order_placed: telling.on_orders_placed,
+        telling.on_patient_known: telling.on_patients_known,
     }
     return [
         Subscription(

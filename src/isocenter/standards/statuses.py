@@ -171,6 +171,55 @@ RESPONSE_TEXT: Final[Mapping[str, str]] = {
 }
 
 
+class Announcement(StrEnum):
+    """What became of an order, as others are told without having asked."""
+
+    SCHEDULED = "scheduled"
+    CHANGED = "changed"
+    STARTED = "started"
+    COMPLETED = "completed"
+    REOPENED = "reopened"
+    HELD = "held"
+    RELEASED = "released"
+    CANCELLED = "cancelled"
+    DISCONTINUED = "discontinued"
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncementRow:
+    """How it is told.
+
+    Attributes:
+        placer: ORC-1 for who placed the order, or only wants to know where it is.
+        performer: ORC-1 for who works with it (IHE RAD-4, RAD-13); '': that is not told there.
+        order_status: ORC-5; '': that of the order's state.
+        performer_status: ORC-5 for who works with it.
+        result_status: OBR-25; '': none of table 0123 is true before 2.7.
+    """
+
+    placer: str
+    performer: str
+    order_status: str
+    performer_status: str
+    result_status: str
+
+
+ANNOUNCEMENTS: Final[Mapping[Announcement, AnnouncementRow]] = {
+    Announcement.SCHEDULED: AnnouncementRow("SC", "NW", "SC", "SC", "S"),
+    Announcement.CHANGED: AnnouncementRow("XX", "XO", "", "", ""),
+    Announcement.STARTED: AnnouncementRow("SC", "", "IP", "", "I"),
+    # Table 0123 has N, "procedure completed, results pending", only since 2.7.
+    Announcement.COMPLETED: AnnouncementRow("SC", "XO", "CM", "CM", ""),
+    Announcement.REOPENED: AnnouncementRow("SC", "XO", "SC", "SC", "S"),
+    Announcement.HELD: AnnouncementRow("OH", "", "HD", "", "O"),
+    Announcement.RELEASED: AnnouncementRow("OE", "", "SC", "", "S"),
+    Announcement.CANCELLED: AnnouncementRow("OC", "CA", "CA", "CA", "X"),
+    # IHE RAD TF-2 4.13: a discontinued order counts as cancelled there.
+    Announcement.DISCONTINUED: AnnouncementRow("OD", "DC", "DC", "CA", "X"),
+}
+"""Standard: HL7 v2.5.1 4.5.1.1, tables 0119, 0038, 0123; IHE RAD TF-2 4.3, 4.4, 4.13."""
+
+
 class Result(StrEnum):
     """How far a result, a report or a single value, is."""
 
@@ -300,3 +349,22 @@ APPOINTMENT_OF_SCH_25: Final[Mapping[str, str]] = {
     "DELETED": "deleted",
     "NOSHOW": "noshow",
 }
+SCH_25_OF: Final[Mapping[str, str]] = {
+    "pending": "Pending",
+    "booked": "Booked",
+    "arrived": "Arrived",
+    "started": "Started",
+    "complete": "Complete",
+    "cancelled": "Cancelled",
+    "discontinued": "Dc",
+    "deleted": "Deleted",
+    "noshow": "Noshow",
+}
+"""Table 0278 as it is written, for each of our states of an appointment."""
+APPOINTMENT_ENDED: Final[Mapping[str, str]] = {
+    "cancelled": "S15",
+    "discontinued": "S16",
+    "deleted": "S17",
+    "noshow": "S26",
+}
+"""The trigger event that tells it. Standard: HL7 v2.5.1 10.3."""

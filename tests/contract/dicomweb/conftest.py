@@ -69,26 +69,19 @@ REAL_FILES = sorted(_readable(), key=lambda each: each.layer)
 
 @dataclass
 class Archives:
-    """One archive per layer, made when it is first asked for; the one before is ended."""
+    """One archive per layer, made when it is first asked for."""
 
     make: Callable[[], DicomwebServer]
-    layer: int = -1
-    server: DicomwebServer | None = None
+    servers: dict[int, DicomwebServer] = field(default_factory=dict)
     answers: dict[Path, int] = field(default_factory=dict)
 
     def of(self, file: RealFile) -> DicomwebServer:
-        if file.layer != self.layer or self.server is None:
-            self.close()
-            self.server, self.layer = self.make(), file.layer
+        if file.layer not in self.servers:
+            self.servers[file.layer] = server = self.make()
             for each in REAL_FILES:
                 if each.layer == file.layer:
-                    self.answers[each.path] = self.server.store(each.data).status_code
-        return self.server
-
-    def close(self) -> None:
-        if self.server is not None:
-            self.server.stop()
-            self.server.database.close()
+                    self.answers[each.path] = server.store(each.data).status_code
+        return self.servers[file.layer]
 
 
 @pytest.fixture(scope="session")

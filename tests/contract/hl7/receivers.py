@@ -1,5 +1,6 @@
 """Receivers of results that behave as told: raw sockets, so that every byte and pause is theirs."""
 
+import contextlib
 import socket
 import threading
 import time
@@ -72,6 +73,8 @@ class RawReceiver:
 
     def close(self) -> None:
         """Stop, with what is connected."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who accepts: the port is free at once
         self._listener.close()
         for connection in self._open:
             connection.close()

@@ -84,3 +84,20 @@ def test_no_instruction_opens_an_order_that_has_ended(verbs):
 @pytest.mark.parametrize("status", sorted(statuses.APPOINTMENT_OF_SCH_25.values()))
 def test_each_appointment_status_is_told_in_fhir(status):
     assert status in statuses.APPOINTMENTS
+
+
+def test_no_announcement_has_a_code_that_its_table_lacks():
+    assert set(statuses.ANNOUNCEMENTS) == set(statuses.Announcement)
+    for row in statuses.ANNOUNCEMENTS.values():
+        assert row.placer in statuses.ORDER_CONTROLS
+        assert {row.performer} <= statuses.ORDER_CONTROLS | {""}
+        assert {row.order_status, row.performer_status} <= statuses.ORDER_STATUSES | {""}
+        assert {row.result_status} <= statuses.RESULT_STATUSES | {""}
+        # What is not told there has no status there either.
+        assert bool(row.performer) or not row.performer_status
+
+
+def test_every_state_of_an_appointment_is_told_as_it_is_read():
+    assert set(statuses.SCH_25_OF) == set(statuses.APPOINTMENTS)
+    for ours, written in statuses.SCH_25_OF.items():
+        assert statuses.APPOINTMENT_OF_SCH_25[written.upper()] == ours

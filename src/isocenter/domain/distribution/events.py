@@ -7,10 +7,11 @@ from typing import ClassVar
 @dataclass(frozen=True, slots=True)
 class _OfDelivery:
     delivery_key: int
-    report_id: str
-    version: int
+    report_id: str | None
+    version: int | None
     accession_number: str
     recipient: str
+    kind: str = "report"
 
     @property
     def subject(self) -> str:

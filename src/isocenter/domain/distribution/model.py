@@ -69,17 +69,19 @@ class Claimed:
         message: the bytes to send, once made: every attempt sends the same.
         control_id: MSH-10 of ``message``.
         lane: within which order is kept.
+        kind: as ``MessageKind`` has it.
     """
 
     delivery_key: int
-    report_id: str
-    version: int
+    report_id: str | None
+    version: int | None
     accession_number: str
     recipient: str
     attempt: int
     control_id: str | None
     message: bytes | None
     lane: str = ""
+    kind: str = "report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +116,15 @@ class Quarantine:
     waiting: int
 
 
-@dataclass(frozen=True, slots=True)
-class SentReport:
-    """A report version that a recipient has."""
-
-    delivery_key: int
-    report_id: str
-    version: int
-    accession_number: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One report version, or images of one study, on the way to one recipient.
+    """One message, or images of one study, on the way to one recipient.
 
     Attributes:
-        kind: ``report``, ``images``, ``availability`` or ``rejection``.
+        kind: of an HL7 message as ``MessageKind`` has it, else ``images``, ``availability`` or
+            ``rejection``.
+        subject: what a message is about that is no report: ``order/KEY``, ``patient/KEY``…
+        occasion: why that is sent: a trigger event, or an order control with its status.
         failing_since: the first failure since it was queued, or replayed; None while all is well.
         commitment: of images whose storage commitment was asked for: ``due``, ``requested``,
             ``committed`` or ``failed``.
@@ -137,6 +132,8 @@ class Delivery:
 
     delivery_key: int
     kind: str
+    subject: str
+    occasion: str
     report_id: str | None
     version: int | None
     study_instance_uid: str | None

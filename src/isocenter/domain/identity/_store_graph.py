@@ -145,6 +145,20 @@ def identifiers_of(tx: Tx, patient_key: int) -> list[str]:
     )
 
 
+def own_identifiers(tx: Tx, patient_key: int) -> list[PatientIdentifier]:
+    """A record's own identifiers, the one to show first."""
+    return tx.all(
+        PatientIdentifier,
+        """
+        select value, assigning_authority, type_code from identity.patient_identifier
+         where patient_key = %s
+         order by retired_at is not null, type_code <> 'MR', assigning_authority = '',
+                  assigning_authority, value
+        """,
+        (patient_key,),
+    )
+
+
 def is_retired(tx: Tx, identifier: PatientIdentifier) -> bool:
     """Whether another identifier took its place."""
     return bool(

@@ -68,6 +68,10 @@ class Hl7PeerRow:
     ordering: str
     rate_per_s_max: float
     gap_s: float
+    order_message: str
+    patient_update: str
+    report_forms: list[str]
+    field_map: str
 
     def peer(self) -> Hl7Peer:
         """The row as the model's peer."""
@@ -91,6 +95,10 @@ class Hl7PeerRow:
             ordering=self.ordering,
             rate_per_s_max=self.rate_per_s_max,
             gap_s=self.gap_s,
+            order_message=self.order_message,
+            patient_update=self.patient_update,
+            report_forms=frozenset(self.report_forms),
+            field_map=self.field_map,
         )
 
 
@@ -122,12 +130,14 @@ def insert_hl7_peer(tx: Tx, peer: Hl7Peer, now: datetime) -> int:
         insert into peers.hl7_peer
                (name, host, port, send, receive, application, facility, assigning_authority,
                 version, character_set, ack_timeout_s, result_statuses, tls, enabled,
-                order_responses, sequence_numbers, ordering, rate_per_s_max, gap_s, added_at)
+                order_responses, sequence_numbers, ordering, rate_per_s_max, gap_s,
+                order_message, patient_update, report_forms, field_map, added_at)
         values (%(name)s, %(host)s, %(port)s, %(send)s::text[], %(receive)s::text[],
                 %(application)s, %(facility)s, %(assigning_authority)s, %(version)s,
                 %(character_set)s, %(ack_timeout_s)s, %(result_statuses)s::text[], %(tls)s,
                 %(enabled)s, %(order_responses)s, %(sequence_numbers)s, %(ordering)s,
-                %(rate_per_s_max)s, %(gap_s)s, %(now)s)
+                %(rate_per_s_max)s, %(gap_s)s, %(order_message)s, %(patient_update)s,
+                %(report_forms)s::text[], %(field_map)s, %(now)s)
             on conflict do nothing
         """,
         {
@@ -135,6 +145,7 @@ def insert_hl7_peer(tx: Tx, peer: Hl7Peer, now: datetime) -> int:
             "send": sorted(peer.send),
             "receive": sorted(peer.receive),
             "result_statuses": sorted(peer.result_statuses),
+            "report_forms": sorted(peer.report_forms),
             "now": now,
         },
     )
@@ -180,7 +191,8 @@ def hl7_peers(tx: Tx) -> list[Hl7Peer]:
         """
         select name, host, port, send, receive, application, facility, assigning_authority,
                version, character_set, ack_timeout_s, result_statuses, tls, enabled,
-               order_responses, sequence_numbers, ordering, rate_per_s_max, gap_s
+               order_responses, sequence_numbers, ordering, rate_per_s_max, gap_s,
+               order_message, patient_update, report_forms, field_map
           from peers.hl7_peer order by name
         """,
     )

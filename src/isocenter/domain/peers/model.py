@@ -12,9 +12,13 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 from isocenter.errors import IsocenterError, Kind
+from isocenter.standards.hl7v2.field_map import BadFieldMap, parse_map
 
 DICOM_PERMISSIONS = frozenset({"store", "find", "move", "get", "worklist", "mpps", "ups"})
-HL7_SENT = frozenset({"oru", "orm", "adt"})
+HL7_SENT = frozenset({"oru", "orm", "omi", "adt", "siu", "dft"})
+ORDER_MESSAGES = frozenset({"", "ORM", "OMG", "OMI"})
+PATIENT_UPDATES = frozenset({"A31", "A08"})
+REPORT_FORMS = frozenset({"text", "pdf", "coded", "study_uid"})
 HL7_RECEIVED = frozenset({"adt", "orm", "oru", "siu", "qbp", "mdm", "dft", "bar"})
 HL7_ORDERINGS = ("patient", "exam", "all")
 HL7_GAP_MAX_S = 60.0
@@ -104,6 +108,10 @@ class Hl7Peer:
             those about one ``patient``, those about one ``exam``, or ``all``.
         rate_per_s_max: how many messages it gets in a second; 0: as many as it answers.
         gap_s: how long it is left alone after each answer.
+        order_message: which message tells it of orders, of ``ORDER_MESSAGES``; '' as is usual.
+        patient_update: the event by which it learns of changed demographics.
+        report_forms: what of a report it gets, of ``REPORT_FORMS``.
+        field_map: what its messages say otherwise (TOML): see ``standards.hl7v2.field_map``.
     """
 
     name: str
@@ -125,6 +133,10 @@ class Hl7Peer:
     ordering: str = "patient"
     rate_per_s_max: float = 0.0
     gap_s: float = 0.0
+    order_message: str = ""
+    patient_update: str = "A31"
+    report_forms: frozenset[str] = frozenset({"text", "study_uid"})
+    field_map: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +274,15 @@ def check_hl7_peer(peer: Hl7Peer) -> None:
         raise BadPeer("a peer that gets messages from us needs a port")
     _check_subset(peer.send, HL7_SENT, "send")
     _check_subset(peer.receive, HL7_RECEIVED, "receive")
+    _check_subset(peer.report_forms, REPORT_FORMS, "report_forms")
+    _check_subset({peer.order_message}, ORDER_MESSAGES, "order_message")
+    _check_subset({peer.patient_update}, PATIENT_UPDATES, "patient_update")
+    if "oru" in peer.send and not peer.report_forms & {"text", "pdf"}:
+        raise BadPeer("a peer that gets reports gets their text, or a PDF of them")
+    try:
+        parse_map(peer.field_map)
+    except BadFieldMap as error:
+        raise BadPeer(str(error)) from error
     if peer.ack_timeout_s <= 0:
         raise BadPeer("the time to wait for an acknowledgement is more than 0 s")
     if peer.ordering not in HL7_ORDERINGS:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from isocenter.domain.scheduling.model_appointments import Appointment
+from isocenter.domain.scheduling.model_appointments import Appointment, KeptAppointment
 from isocenter.infra.db import Tx, jsonb
 
 
@@ -83,6 +83,18 @@ def bind_exam(tx: Tx, order_numbers: Sequence[str], accession_number: str) -> li
                duration_min, location, said_at, asserted_at
         """,
         {"order_numbers": list(order_numbers), "accession_number": accession_number},
+    )
+
+
+def appointment(tx: Tx, appointment_key: int) -> KeptAppointment | None:
+    """One appointment, with whose it is."""
+    return tx.maybe(
+        KeptAppointment,
+        """
+        select appointment_key, patient_key, status from scheduling.appointment
+         where appointment_key = %s
+        """,
+        (appointment_key,),
     )
 
 

@@ -91,6 +91,15 @@ class Appointment:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptAppointment:
+    """Whose an appointment is, and where it stands. ``patient_key``: None when it names nobody."""
+
+    appointment_key: int
+    patient_key: int | None
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class AppointmentOutcome:
     """What came of a message. ``changed``: names of what changed; empty for a repetition."""
 

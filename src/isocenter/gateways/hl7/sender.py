@@ -1,4 +1,4 @@
-"""Sends signed reports to their recipients: one lane per recipient, one message under way in each.
+"""Sends messages of every kind to their recipients: one lane each, one message under way in it.
 
 What to send next, and who may send it, is decided by ``distribution`` under a lease, so that any
 number of processes may run this. A recipient that is slow or away holds up nobody else.
@@ -7,52 +7,43 @@ Standard: HL7 v2.5.1 2.9.2; IHE RAD TF-3 4.28.
 """
 
 import asyncio
-import secrets
 import ssl
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
-from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.distribution import service as distribution
-from isocenter.domain.distribution.model import Claimed, ClaimLost
+from isocenter.domain.distribution.model import Claimed
+from isocenter.domain.distribution.model_messages import MessageKind
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import Hl7Message, Hl7Peer, PeerUnknown
 from isocenter.errors import IsocenterError, Kind
-from isocenter.gateways.hl7 import metrics
-from isocenter.gateways.hl7.encode_oru import Envelope, encode_oru
+from isocenter.gateways.hl7 import outbound
+from isocenter.gateways.hl7.delivering import Batch, Means, Pace
 from isocenter.gateways.hl7.link import Address, Answer, Link
 from isocenter.gateways.hl7.receive import new_control_id
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Tx
 from isocenter.infra.log import get_logger
 from isocenter.infra.pools import Pool
-from isocenter.readmodels import report_content
-from isocenter.standards.hl7v2 import decision as decisions
-from isocenter.standards.hl7v2.decision import Decision, Outcome, decide
+from isocenter.infra.waiting import backoff_s, wait_for
 from isocenter.standards.hl7v2.er7 import body_digest
 
 _log = get_logger(__name__)
 _AWAY = frozenset({Kind.UNAVAILABLE, Kind.BUSY})
-_LEASE_MARGIN_S: Final = 30.0
 _REASON_LENGTH_MAX: Final = 500
-_ACTOR: Final = Actor.system("hl7.sender")
-
-
-class ReportMissing(IsocenterError):
-    """A delivery names a report version that does not exist."""
-
-    kind = Kind.NOT_FOUND
 
 
 @dataclass(frozen=True, slots=True)
 class SenderOptions:
-    """How reports are sent.
+    """How messages are sent.
 
     Attributes:
         application: our MSH-3.
         facility: our MSH-4.
         poll_s: how often new deliveries are looked for.
+        batch_max: how many deliveries are taken at a time.
         backoff_first_s: wait before the second attempt; it doubles up to ``backoff_max_s``.
         stop_grace_s: how long stopping waits for acknowledgements that are under way.
     """
@@ -61,6 +52,7 @@ class SenderOptions:
     facility: str = ""
     poll_s: float = 0.25
     connect_timeout_s: float = 10.0
+    batch_max: int = 64
     backoff_first_s: float = 2.0
     backoff_max_s: float = 300.0
     stop_grace_s: float = 5.0
@@ -82,17 +74,19 @@ class Hl7Sender:
         self._options = options
         self._clock = clock
         self._tls = tls
-        self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._serving: dict[str, asyncio.Task[None]] = {}
         self._links: dict[str, Link] = {}
+        self._paces: dict[str, Pace] = {}
         self._stopping = asyncio.Event()
+        self._means = Means(pool, clock, partial(backoff_s, options), recorded)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver what is due until ``stop`` is set; then end within the grace time."""
         stopper = asyncio.create_task(self._stop_with(stop))
         try:
             while not stop.is_set():
-                await self._start_lanes()
-                await _wait(stop, self._options.poll_s)
+                await self._serve_due()
+                await wait_for(stop, self._options.poll_s)
         finally:
             stopper.cancel()
             await self._end()
@@ -101,21 +95,21 @@ class Hl7Sender:
         await stop.wait()
         self._stopping.set()
 
-    async def _start_lanes(self) -> None:
+    async def _serve_due(self) -> None:
         try:
             due = await self._pool.read(distribution.recipients_due, now=self._clock())
         except IsocenterError as error:
             _log.warning("hl7_deliveries_unknown", error_kind=error.kind.value)
-            await _wait(self._stopping, 1.0)
+            await wait_for(self._stopping, 1.0)
             return
         for recipient in due:
-            task = self._lanes.get(recipient)
+            task = self._serving.get(recipient)
             if task is None or task.done():
-                self._lanes[recipient] = asyncio.create_task(self._lane(recipient))
+                self._serving[recipient] = asyncio.create_task(self._serve(recipient))
 
     async def _end(self) -> None:
         self._stopping.set()
-        tasks = [task for task in self._lanes.values() if not task.done()]
+        tasks = [task for task in self._serving.values() if not task.done()]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=self._options.stop_grace_s)
             for task in late:
@@ -124,7 +118,7 @@ class Hl7Sender:
         for link in self._links.values():
             link.close()
 
-    async def _lane(self, recipient: str) -> None:
+    async def _serve(self, recipient: str) -> None:
         """Deliver to one recipient until nothing is due."""
         try:
             while not self._stopping.is_set() and await self._deliver_next(recipient):
@@ -138,96 +132,64 @@ class Hl7Sender:
             _log.error("hl7_lane_defect", destination=recipient, exc_info=error)
 
     async def _deliver_next(self, recipient: str) -> bool:
+        """Whether there was something to deliver."""
         peer = await self._peer(recipient)
-        lease_s = _LEASE_MARGIN_S + self._options.connect_timeout_s
-        lease_s += 2 * (peer.ack_timeout_s if peer else 0)
-        claimed = await self._pool.run(
-            distribution.claim, recipient, lease_s=lease_s, now=self._clock()
-        )
+        if peer is None:
+            return await self._pool.run(self._postpone, recipient)
+        found, claims = await self._pool.run(self._claim, peer)
+        if claims:
+            pace = self._paces.setdefault(recipient, Pace())
+            await Batch(peer, self._link(peer), pace, self._means).send(claims, self._stopping)
+        return found
+
+    def _postpone(self, tx: Tx, recipient: str) -> bool:
+        """Leave a recipient alone that gets nothing as it is set up."""
+        now, wait_s = self._clock(), self._means.wait_s
+        claimed = distribution.claim(tx, recipient, lease_s=self._means.lease_s, now=now)
         if claimed is None:
             return False
-        if peer is None:
-            await self._later(claimed, "the recipient is not an enabled peer that gets results")
-            return True
-        try:
-            claimed = await self._pool.run(prepare, claimed, peer, self._options, now=self._clock())
-        except ClaimLost:
-            return True
-        except IsocenterError as error:
-            if error.kind in _AWAY:
-                raise
-            reason = f"the message cannot be made: {error.message}"
-            await self._pool.run(_park, claimed, None, reason, now=self._clock())
-            return True
-        await self._transmit(claimed, peer)
+        reason = "the recipient is not an enabled peer that gets these"
+        due_at = distribution.note_away(tx, recipient, wait_s=wait_s, now=now)
+        distribution.retry_later(tx, claimed, reason=reason, due_at=due_at, now=now)
         return True
+
+    def _claim(self, tx: Tx, peer: Hl7Peer) -> tuple[bool, list[Claimed]]:
+        """Whether anything was due, and what of it has a message to be sent."""
+        now, most = self._clock(), self._options.batch_max
+        if peer.rate_per_s_max or peer.gap_s:
+            each_s = max(peer.gap_s, 1 / peer.rate_per_s_max if peer.rate_per_s_max else 0.0)
+            most = max(1, min(most, int(self._means.batch_s / each_s)))
+        found = distribution.claim_batch(
+            tx,
+            peer.name,
+            most=most,
+            lease_s=self._means.lease_s,
+            strict=peer.ordering == "all",
+            now=now,
+        )
+        ready: list[Claimed] = []
+        for each in found:
+            if MessageKind(each.kind).permission not in peer.send:
+                due_at = now + timedelta(seconds=self._means.wait_s(each.attempt))
+                reason = "the recipient is not an enabled peer that gets these"
+                distribution.retry_later(tx, each, reason=reason, due_at=due_at, now=now)
+                continue
+            try:
+                with tx.savepoint():
+                    ready.append(prepare(tx, each, peer, self._options, now=now))
+            except IsocenterError as error:
+                if error.kind in _AWAY:
+                    raise
+                reason = f"the message cannot be made: {error.message}"[:_REASON_LENGTH_MAX]
+                distribution.refuse(tx, each, reason=reason, acknowledgement=None, now=now)
+        return bool(found), ready
 
     async def _peer(self, recipient: str) -> Hl7Peer | None:
         try:
             peer = await self._pool.read(peers.hl7_peer, recipient)
         except PeerUnknown:
             return None
-        return peer if peer.enabled and peer.port and "oru" in peer.send else None
-
-    async def _transmit(self, claimed: Claimed, peer: Hl7Peer) -> None:
-        link = self._link(peer)
-        try:
-            answer = await self._exchange(link, claimed, peer)
-        except asyncio.CancelledError:
-            # Stopping: whether it arrived is not known. The same bytes go again, at once.
-            link.close()
-            await asyncio.shield(self._give_back(claimed))
-            raise
-        decision = decide(answer.outcome)
-        if decision.close_connection:
-            link.close()
-        try:
-            await self._settle(claimed, answer, decision)
-        except ClaimLost:
-            _log.warning("hl7_claim_lost", destination=claimed.recipient)
-        self._note(claimed, answer, decision)
-
-    async def _exchange(self, link: Link, claimed: Claimed, peer: Hl7Peer) -> Answer:
-        message, control_id = claimed.message or b"", claimed.control_id or ""
-        failed = await link.open() or await link.send(message, timeout_s=peer.ack_timeout_s)
-        if failed:
-            return Answer(Outcome.NOT_SENT, reason=failed)
-        await self._pool.run(distribution.mark_sent, claimed, now=self._clock())
-        return await link.answer(control_id, timeout_s=peer.ack_timeout_s)
-
-    async def _settle(self, claimed: Claimed, answer: Answer, decision: Decision) -> None:
-        now = self._clock()
-        match decision.action:
-            case decisions.Action.DELIVERED:
-                await self._pool.run(_acknowledge, claimed, answer, now=now)
-            case decisions.Action.PARK:
-                await self._pool.run(_park, claimed, answer, answer.reason, now=now)
-            case decisions.Action.RETRY | decisions.Action.WAIT_ON:
-                await self._later(claimed, answer.reason)
-
-    async def _later(self, claimed: Claimed, reason: str) -> None:
-        now = self._clock()
-        due_at = now + timedelta(seconds=self._backoff_s(claimed.attempt))
-        reason = reason[:_REASON_LENGTH_MAX]
-        await self._pool.run(
-            distribution.retry_later, claimed, reason=reason, due_at=due_at, now=now
-        )
-
-    async def _give_back(self, claimed: Claimed) -> None:
-        now = self._clock()
-        reason = "stopped while sending"
-        try:
-            await self._pool.run(
-                distribution.retry_later, claimed, reason=reason, due_at=now, now=now
-            )
-        except IsocenterError as error:
-            _log.warning("hl7_claim_kept", error_kind=error.kind.value)
-
-    def _backoff_s(self, attempt: int) -> float:
-        """Return the wait after an attempt, with jitter so that lanes do not march in step."""
-        doubled = self._options.backoff_first_s * 2 ** min(attempt - 1, 16)
-        jitter = 0.8 + 0.4 * secrets.randbelow(1000) / 1000
-        return min(doubled, self._options.backoff_max_s) * jitter
+        return peer if peer.enabled and peer.port else None
 
     def _link(self, peer: Hl7Peer) -> Link:
         address = Address(peer.host, peer.port or 0, self._tls if peer.tls else None)
@@ -243,19 +205,6 @@ class Hl7Sender:
         if link is not None:
             link.close()
 
-    @staticmethod
-    def _note(claimed: Claimed, answer: Answer, decision: Decision) -> None:
-        metrics.TRANSMISSIONS.labels(answer.outcome.value).inc()
-        log = _log.info if decision.action is decisions.Action.DELIVERED else _log.warning
-        log(
-            "hl7_result_sent" if answer.outcome is Outcome.ACCEPTED else "hl7_result_not_delivered",
-            destination=claimed.recipient,
-            control_id=claimed.control_id,
-            attempt=claimed.attempt,
-            result=answer.outcome.value,
-            action=decision.action.value,
-        )
-
 
 def prepare(
     tx: Tx, claimed: Claimed, peer: Hl7Peer, options: SenderOptions, *, now: datetime
@@ -263,67 +212,32 @@ def prepare(
     """Return the claim with its message: made now, or the one that an earlier attempt made.
 
     Raises:
-        IsocenterError: the report cannot be read, or the peer takes no such result.
+        IsocenterError: what it is about cannot be read, or the peer takes no such message.
     """
     if claimed.message is not None:
         return claimed
     control_id = new_control_id()
-    envelope = Envelope(
-        sending=(options.application, options.facility),
-        receiving=(peer.application or "", peer.facility or ""),
-        control_id=control_id,
-        made_at=now,
-        version=peer.version,
-        character_set=peer.character_set,
-        statuses=peer.result_statuses,
-    )
-    viewer = Viewer.of(_ACTOR, Action.REPORT_READ)
-    content = report_content.for_delivery(tx, viewer, claimed.report_id, claimed.version)
-    if content is None:
-        raise ReportMissing("there is no such signed report")
-    message = encode_oru(content, envelope)
+    sending = (options.application, options.facility)
+    telling = distribution.telling_of(tx, claimed)
+    message = outbound.message_of(tx, telling, outbound.envelope_of(peer, sending, control_id, now))
     return distribution.set_message(tx, claimed, control_id=control_id, message=message)
 
 
-def _acknowledge(tx: Tx, claimed: Claimed, answer: Answer, *, now: datetime) -> None:
-    acknowledgement = answer.acknowledgement or b""
-    distribution.acknowledge(tx, claimed, acknowledgement=acknowledgement, now=now)
-    _record(tx, claimed, answer, None, now=now)
-
-
-def _park(tx: Tx, claimed: Claimed, answer: Answer | None, reason: str, *, now: datetime) -> None:
-    acknowledgement = answer.acknowledgement if answer else None
-    reason = reason[:_REASON_LENGTH_MAX]
-    distribution.refuse(tx, claimed, reason=reason, acknowledgement=acknowledgement, now=now)
-    if answer is not None:
-        _record(tx, claimed, answer, reason, now=now)
-
-
-def _record(tx: Tx, claimed: Claimed, answer: Answer, error: str | None, *, now: datetime) -> None:
-    """Put the message and its answer into the log that people search."""
+def recorded(tx: Tx, claimed: Claimed, answer: Answer, error: str | None) -> Hl7Message:
+    """The message and its answer as the log has them that people search."""
     message = claimed.message or b""
-    peers.record_message(
-        tx,
-        Hl7Message(
-            direction="out",
-            peer=claimed.recipient,
-            control_id=claimed.control_id or "",
-            message_type="ORU^R01",
-            body_digest=body_digest(message),
-            raw=message,
-            acknowledgement=answer.acknowledgement,
-            acknowledgement_code=answer.ack.code.value if answer.ack else None,
-            accession_number=claimed.accession_number,
-            effect=f"report version {claimed.version}",
-            error=error,
-        ),
-        now=now,
+    facts = outbound.facts_of(message)
+    return Hl7Message(
+        direction="out",
+        peer=claimed.recipient,
+        control_id=claimed.control_id or "",
+        message_type=facts.message_type,
+        body_digest=body_digest(message),
+        raw=message,
+        acknowledgement=answer.acknowledgement,
+        acknowledgement_code=answer.ack.code.value if answer.ack else None,
+        patient_id=facts.patient_id,
+        accession_number=claimed.accession_number or None,
+        effect=outbound.effect_of(distribution.telling_of(tx, claimed)),
+        error=error,
     )
-
-
-async def _wait(event: asyncio.Event, timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        return

@@ -9,16 +9,16 @@ from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.distribution import service as distribution
+from isocenter.domain.distribution.model_messages import Telling
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import Hl7Peer
 from isocenter.domain.peers.model_meaning import Change, changes
 from isocenter.domain.peers.model_versions import Trial, TrialResult
 from isocenter.errors import IsocenterError
+from isocenter.gateways.hl7 import outbound
 from isocenter.gateways.hl7.apply import ReceiveOptions
-from isocenter.gateways.hl7.encode_oru import Envelope, encode_oru
 from isocenter.gateways.hl7.meaning import meaning_of
 from isocenter.infra.db import Tx
-from isocenter.readmodels import report_content
 from isocenter.standards.hl7v2.difference import differences
 from isocenter.standards.hl7v2.er7 import parse
 
@@ -50,22 +50,20 @@ def tried_on_received(
     return Trial(len(recorded), tuple(different))
 
 
-def tried_on_reports(
+def tried_on_sent(
     tx: Tx, actor: Actor, versions: tuple[Hl7Peer, Hl7Peer], *, now: datetime, limit: int
 ) -> Trial:
-    """How messages with the latest reports that the peer got would read otherwise."""
+    """How the latest messages that the peer acknowledged would read otherwise, whatever they tell.
+
+    They are made of what is known now, so that only the configuration makes the difference.
+    """
     before, after = versions
     viewer = Viewer.of(actor, Action.DELIVERY_READ)
-    sent = distribution.reports_sent(tx, viewer, before.name, limit=limit)
     different: list[TrialResult] = []
-    reader = Viewer.of(Actor.system("hl7.trial"), Action.REPORT_READ)
     tried = 0
-    for each in sent:
-        content = report_content.for_delivery(tx, reader, each.report_id, each.version)
-        if content is None:
-            continue
+    for each in distribution.tellings_sent(tx, viewer, before.name, limit=limit):
         tried += 1
-        old, new = (_encoded(content, _envelope(peer, now)) for peer in (before, after))
+        old, new = (_made(tx, each, peer, now) for peer in (before, after))
         if isinstance(old, bytes) and isinstance(new, bytes):
             found = [
                 Change(field.place, _short(field.before), _short(field.after))
@@ -74,7 +72,9 @@ def tried_on_reports(
         else:
             found = [] if old == new else [Change("message", _told(old), _told(new))]
         if found:
-            about = (each.delivery_key, "ORU^R01", each.accession_number)
+            made = old if isinstance(old, bytes) else new
+            kind = outbound.facts_of(made).message_type if isinstance(made, bytes) else ""
+            about = (each.delivery_key, kind, each.accession_number)
             different.append(TrialResult(*about, tuple(found)))
     return Trial(tried, tuple(different))
 
@@ -90,24 +90,14 @@ def verified(tx: Tx, actor: Actor, peer: Hl7Peer, options: ReceiveOptions) -> Tr
     return Trial(len(kept), tuple(different))
 
 
-def _encoded(content: report_content.ReportContent, envelope: Envelope) -> bytes | str:
+def _made(tx: Tx, telling: Telling, peer: Hl7Peer, now: datetime) -> bytes | str:
     """The message, or why there is none."""
+    if telling.kind.permission not in peer.send:
+        return "the peer gets no messages of this kind"
     try:
-        return encode_oru(content, envelope)
+        return outbound.message_of(tx, telling, outbound.envelope_of(peer, ("", ""), "TRIAL", now))
     except IsocenterError as error:
         return error.message
-
-
-def _envelope(peer: Hl7Peer, now: datetime) -> Envelope:
-    return Envelope(
-        sending=("", ""),
-        receiving=(peer.application or "", peer.facility or ""),
-        control_id="TRIAL",
-        made_at=now,
-        version=peer.version,
-        character_set=peer.character_set,
-        statuses=peer.result_statuses,
-    )
 
 
 def _told(made: bytes | str) -> str:

@@ -34,6 +34,7 @@ ITEMS = (
     Item("/interfaces", "Interfaces", "i", Action.PEER_READ),
     Item("/peers", "Peers", "p", Action.PEER_READ, seldom=True),
     Item("/routes", "Routes", "o", Action.PEER_READ, seldom=True),
+    Item("/rejections", "Rejected images", "x", Action.STUDY_REJECT, seldom=True),
     Item("/users", "Users", "u", Action.USER_WRITE, seldom=True),
     Item("/audit", "Audit", "a", Action.AUDIT_READ, seldom=True),
     Item("/storage", "Storage", "t", Action.SYSTEM_READ, seldom=True),

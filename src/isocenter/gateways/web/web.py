@@ -47,6 +47,9 @@ NOTICES: Mapping[str, str] = {
     "patients_parted": "Kept apart. This is not asked again.",
     "identity_undone": "Undone. Everything is as if it had never been said.",
     "decision_undone": "The decision is taken back.",
+    "split_off": "Split off. These images are a study of their own now; who holds them is told.",
+    "split_undone": "Put back. The images are where they came again.",
+    "images_restored": "Restored. The images are in use again.",
     "images_rejected": "Rejected. Nobody is shown these images from now on.",
     "rule_made": "The rule decides from now on. You can switch it off at any time.",
     "rule_switched": "The rule is switched. What it decided stays.",
@@ -226,6 +229,7 @@ InWeb = Annotated[Web, Depends(_web)]
 SignedIn = Annotated[Actor, Depends(_actor)]
 ExamViewer = Annotated[Viewer, Depends(_viewer(Action.EXAM_READ))]
 StudyViewer = Annotated[Viewer, Depends(_viewer(Action.STUDY_READ))]
+RejectionViewer = Annotated[Viewer, Depends(_viewer(Action.STUDY_REJECT))]
 PatientViewer = Annotated[Viewer, Depends(_viewer(Action.PATIENT_READ))]
 WorklistViewer = Annotated[Viewer, Depends(_viewer(Action.WORKLIST_READ))]
 ReportViewer = Annotated[Viewer, Depends(_viewer(Action.REPORT_READ))]

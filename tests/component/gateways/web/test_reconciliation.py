@@ -1,8 +1,12 @@
 """The queue of images that need a person: its pages and API, from counting to taking back."""
 
 import re
+from io import BytesIO
+
+import pydicom
 
 from isocenter.domain.reconcile.model import TermName
+from tests.hospital import Hospital, a_slice
 
 
 def test_the_figure_is_on_every_page_of_those_who_may_look(hospital):
@@ -151,3 +155,98 @@ def test_stations_are_listed_with_their_state(hospital):
     (station,) = hospital.program("tom").get("/api/stations").json()
     assert (station["studies"], station["by_hand"], station["is_silent"]) == (1, 1, False)
     assert hospital.program("tom").get("/api/conditions").json() == []
+
+
+def two_series(hospital: Hospital) -> tuple[str, str]:
+    """A study for order 1 whose second series is of order 2, and the number of that order."""
+    study_uid = hospital.scan(hospital.order(1), 1)
+    other = hospital.order(2, name="Phantom^Zoe")
+    model = pydicom.dcmread(BytesIO(a_slice("", 1, 7, name="Phantom^Ada", study_uid=study_uid)))
+    model.SeriesInstanceUID = f"{study_uid}.9"
+    model.SeriesDescription, model.SeriesNumber = "Topogram", 9
+    buffer = BytesIO()
+    model.save_as(buffer)
+    hospital.keep(buffer.getvalue())
+    return study_uid, other
+
+
+def test_series_are_split_off_and_put_back(hospital):
+    study_uid, other = two_series(hospital)
+    browser = hospital.browser("tom")
+    path = f"/reconciliation/{study_uid}"
+    assert f'href="{path}/split"' in browser.get(path).text
+    page = browser.get(f"{path}/split").text
+    assert page.count('type="checkbox"') == 2
+    assert "Topogram" in page
+    wanted = {"series": f"{study_uid}.9", "accession_number": other}
+    preview = browser.get(f"{path}/split", params=wanted).text
+    assert "1 image in 1 series" in preview
+    assert "Phantom^Zoe" in preview
+    assert "because no peer holds these images" in preview
+    assert "Split them off" in preview
+    everything = {"series": [f"{study_uid}.9", f"{study_uid}.1"]}
+    assert "Split them off" not in browser.get(f"{path}/split", params=everything).text
+    answer = browser.post(f"{path}/split", data={**wanted, "reason": "wrong entry"})
+    assert answer.status_code == 303, answer.text
+    hospital.dispatcher.run_once()
+    target = answer.headers["location"].partition("?")[0]
+    assert "came with" in browser.get(target).text
+    page = browser.get(path).text
+    assert "1 image of this study is shown in" in page
+    key = re.search(r"splits/(\d+)/undo", page)[1]
+    rejected = hospital.browser("root").get("/rejections").text
+    assert "Shown in another study" in rejected
+    undone = browser.post(f"{path}/splits/{key}/undo", data={"reason": "it was right"})
+    assert undone.status_code == 303, undone.text
+    hospital.dispatcher.run_once()
+    assert "is shown in" not in browser.get(path).text
+    assert "Taken back" in browser.get(path).text
+    assert "They are where they came again" in hospital.browser("root").get("/rejections").text
+
+
+def test_the_api_splits_and_restores(hospital):
+    study_uid, other = two_series(hospital)
+    program, root = hospital.program("tom"), hospital.program("root")
+    path = f"/api/reconciliation/{study_uid}"
+    series = {"series_instance_uid": f"{study_uid}.9", "accession_number": other}
+    preview = program.get(f"{path}/split/preview", params=series).json()
+    assert {each["attribute"] for each in preview["changes"]} >= {"patient_name", "patient_id"}
+    body = {"series_instance_uids": [f"{study_uid}.9"], "patient_id": "PH0002", "reason": "x"}
+    assert hospital.program("fay").post(f"{path}/split", json=body).status_code == 403
+    made = program.post(f"{path}/split", json=body).json()
+    hospital.dispatcher.run_once()
+    (listed,) = program.get(f"{path}/splits").json()
+    assert listed["to_study_instance_uid"] == made["to_study_instance_uid"]
+    assert program.get("/api/rejections").status_code == 403
+    (rejected,) = root.get("/api/rejections").json()
+    assert (rejected["split_to"], rejected["can_be_restored"]) == (
+        made["to_study_instance_uid"],
+        False,
+    )
+    restore = {"study_instance_uid": study_uid, "reason": "x"}
+    assert root.post("/api/rejections/restore", json=restore).status_code == 404
+    undo = f"/api/reconciliation/splits/{made['split_key']}/undo"
+    assert program.post(undo, json={"reason": "y"}).status_code == 204
+    assert program.post(undo, json={"reason": "y"}).status_code == 404
+    nobody = {**body, "patient_id": "NOBODY"}
+    assert program.post(f"{path}/split", json=nobody).status_code == 404
+
+
+def test_rejected_images_are_listed_and_restored(hospital):
+    study_uid = hospital.scan("TYPO", 1)
+    root = hospital.browser("root")
+    assert "Nothing is rejected." in root.get("/rejections").text
+    assert hospital.browser("tom").get("/rejections").status_code == 403
+    root.post(f"/reconciliation/{study_uid}/images/reject", data={"reason": "a phantom"})
+    hospital.dispatcher.run_once()
+    page = root.get("/rejections").text
+    assert "a phantom" in page
+    assert "The whole study" in page
+    assert "No image of this study" in root.get("/rejections?study=9.9").text
+    form = dict(re.findall(r'name="(\w+_instance_uid)" value="([^"]+)"', page))
+    assert root.post("/rejections/restore", data=form).status_code == 422  # why?
+    answer = root.post("/rejections/restore", data={**form, "reason": "it is no phantom"})
+    assert answer.status_code == 303, answer.text
+    hospital.dispatcher.run_once()
+    assert "Nothing is rejected." in root.get("/rejections").text
+    assert hospital.browser("tom").get(f"/reconciliation/{study_uid}").status_code == 200

@@ -1,12 +1,13 @@
 """The SQL that shows what is on its way, of whatever kind."""
 
-from isocenter.domain.distribution.model import Delivery, Destination, SentReport
+from isocenter.domain.distribution.model import Delivery, Destination
 from isocenter.infra.db import Tx
 
 # Each branch is limited on its own, so that neither is read whole for its newest rows.
 _DELIVERIES = """
-(select delivery_key, 'report' as kind, report_id, version, null as study_instance_uid,
-        null as route_name, accession_number, recipient, state, attempts, due_at, control_id,
+(select delivery_key, kind, subject, occasion, report_id, version,
+        null as study_instance_uid, null as route_name, accession_number, recipient, state,
+        attempts, due_at, control_id,
         queued_at, sent_at, acknowledged_at, refused_at, failing_since, last_error,
         null::int as instances, null::int as instances_sent, null::int as instances_failed,
         null as commitment, null as commitment_error
@@ -17,7 +18,8 @@ _DELIVERIES = """
   order by delivery_key desc
   limit %(limit)s)
 union all
-(select delivery_key, kind, null as report_id, null as version, study_instance_uid, route_name,
+(select delivery_key, kind, '' as subject, '' as occasion, null as report_id,
+        null as version, study_instance_uid, route_name,
         accession_number, recipient, state, attempts, due_at, null as control_id, queued_at,
         sent_at, acknowledged_at, refused_at, failing_since, last_error, instances,
         instances_sent, instances_failed, commitment, commitment_error
@@ -48,18 +50,6 @@ def deliveries(
         "limit": limit,
     }
     return tx.all(Delivery, _DELIVERIES, params)
-
-
-def reports_sent(tx: Tx, recipient: str, *, limit: int) -> list[SentReport]:
-    """The latest report versions that a recipient acknowledged, newest first."""
-    return tx.all(
-        SentReport,
-        """
-        select delivery_key, report_id, version, accession_number from distribution.delivery
-         where recipient = %s and state = 'acknowledged' order by delivery_key desc limit %s
-        """,
-        (recipient, limit),
-    )
 
 
 _DESTINATIONS = """

@@ -101,7 +101,7 @@ _CLAIMED = """
        select from distribution.delivery as leased
         where leased.recipient = %(recipient)s and leased.state in ('queued', 'sent')
           and leased.claimed_until > %(now)s)
-returning delivery_key, report_id, version, accession_number, recipient, attempts as attempt,
+returning delivery_key, kind, report_id, version, accession_number, recipient, attempts as attempt,
           control_id, message, lane
 """
 _CLAIM_HEADS = """
@@ -154,6 +154,20 @@ def claim(
     return sorted(tx.all(Claimed, statement, params), key=lambda each: each.delivery_key)
 
 
+_KEEP = """
+update distribution.delivery set claimed_until = %s
+  from unnest(%s::bigint[], %s::int[]) as held (delivery_key, attempt)
+ where delivery.delivery_key = held.delivery_key
+   and delivery.attempts = held.attempt and state in ('queued', 'sent')
+"""
+
+
+def keep(tx: Tx, claims: Sequence[Claimed], *, until: datetime) -> None:
+    """Have leases end later."""
+    keys, attempts = [each.delivery_key for each in claims], [each.attempt for each in claims]
+    tx.run(_KEEP, (until, keys, attempts))
+
+
 _GIVE_BACK = """
 update distribution.delivery set claimed_until = null, attempts = attempts - 1
   from unnest(%s::bigint[], %s::int[]) as untouched (delivery_key, attempt)
@@ -173,8 +187,11 @@ class Current:
     """A delivery's row, locked."""
 
     delivery_key: int
-    report_id: str
-    version: int
+    kind: str
+    subject: str
+    occasion: str
+    report_id: str | None
+    version: int | None
     accession_number: str
     recipient: str
     state: str
@@ -187,8 +204,8 @@ class Current:
 
 
 _CURRENT = """
-select delivery_key, report_id, version, accession_number, recipient, state, attempts, sent_at,
-       control_id, message, claimed_until, quarantined_at
+select delivery_key, kind, subject, occasion, report_id, version, accession_number, recipient,
+       state, attempts, sent_at, control_id, message, claimed_until, quarantined_at
   from distribution.delivery
 """
 _LOCK = "".join((_CURRENT, " where delivery_key = %s for update"))
@@ -279,15 +296,39 @@ def retry(tx: Tx, delivery_key: int, reason: str, *, due_at: datetime, now: date
     tx.run(_RETRY, {"key": delivery_key, "reason": reason, "due_at": due_at, "now": now})
 
 
-_SUPERSEDED = """
+_NEWER_VERSION = """
 select exists (select from distribution.delivery
                 where report_id = %s and recipient = %s and version > %s)
 """
+# Of messages that tell how something is, a later one says all that an earlier one said; messages
+# that tell of a step (a number moved, a charge) say what no other does.
+_SAID_SINCE = """
+select exists (
+    select from distribution.delivery as newer
+     where newer.kind <> 'report' and newer.kind = %(kind)s and newer.subject = %(subject)s
+       and newer.recipient = %(recipient)s and newer.delivery_key > %(key)s
+       and case newer.kind
+           when 'charge' then false
+           when 'patient' then
+                (%(occasion)s in ('A28', 'A31') and newer.occasion in ('A28', 'A31'))
+                or (%(occasion)s in ('A37', 'A40') and newer.occasion in ('A37', 'A40'))
+           else true end)
+"""
 
 
-def superseded(tx: Tx, report_id: str, recipient: str, version: int) -> bool:
-    """Whether the recipient has been given, or will be, a newer version."""
-    return bool(tx.value(_SUPERSEDED, (report_id, recipient, version)))
+def superseded(tx: Tx, current: Current) -> bool:
+    """Whether the recipient has been told, or will be, something newer instead."""
+    if current.kind == "report":
+        params = (current.report_id, current.recipient, current.version)
+        return bool(tx.value(_NEWER_VERSION, params))
+    said = {
+        "recipient": current.recipient,
+        "kind": current.kind,
+        "subject": current.subject,
+        "key": current.delivery_key,
+        "occasion": current.occasion,
+    }
+    return bool(tx.value(_SAID_SINCE, said))
 
 
 _REQUEUE = """

@@ -27,6 +27,7 @@ from isocenter.domain.distribution.service.lanes import (
     patient_lane,
     pause_for_fault,
 )
+from isocenter.domain.distribution.service.messages import telling_of, tellings_sent
 from isocenter.domain.distribution.service.notes import route_note
 from isocenter.domain.distribution.service.pausing import pause, resume
 from isocenter.domain.distribution.service.quarantine import quarantines, replay_refused, skip
@@ -34,7 +35,6 @@ from isocenter.domain.distribution.service.queues import (
     deliveries,
     destinations,
     replay,
-    reports_sent,
 )
 from isocenter.domain.distribution.service.reports import (
     acknowledge,
@@ -42,6 +42,7 @@ from isocenter.domain.distribution.service.reports import (
     claim,
     claim_batch,
     give_back,
+    keep_claims,
     mark_sent,
     recipients_due,
     refuse,
@@ -96,6 +97,7 @@ __all__ = [
     "instances_available",
     "instances_to_send",
     "instances_unavailable",
+    "keep_claims",
     "keep_commitment_claim",
     "keep_transfer_claim",
     "lanes_for",
@@ -119,7 +121,6 @@ __all__ = [
     "replay_commitment",
     "replay_refused",
     "report_later",
-    "reports_sent",
     "request_commitment",
     "resend_corrected",
     "resume",
@@ -134,4 +135,6 @@ __all__ = [
     "set_message",
     "settle_commitment",
     "skip",
+    "telling_of",
+    "tellings_sent",
 ]

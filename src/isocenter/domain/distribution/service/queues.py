@@ -4,7 +4,7 @@ from datetime import datetime
 
 from isocenter.domain.access.model import Action, Actor, Viewer, authorize
 from isocenter.domain.distribution._store import queues as _store
-from isocenter.domain.distribution.model import Delivery, Destination, SentReport
+from isocenter.domain.distribution.model import Delivery, Destination
 from isocenter.domain.distribution.service import reports, transfers
 from isocenter.infra.db import Tx
 
@@ -27,12 +27,6 @@ def deliveries(
         study_instance_uid=study_instance_uid,
         limit=limit,
     )
-
-
-def reports_sent(tx: Tx, viewer: Viewer, recipient: str, *, limit: int) -> list[SentReport]:
-    """The latest report versions that a recipient acknowledged, newest first."""
-    viewer.require(Action.DELIVERY_READ)
-    return _store.reports_sent(tx, recipient, limit=limit)
 
 
 def destinations(tx: Tx, viewer: Viewer) -> list[Destination]:

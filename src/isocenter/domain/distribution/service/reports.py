@@ -85,6 +85,11 @@ def claim_batch(
     return _store.claim(tx, recipient, strict=strict, most=most, until=until, now=now)
 
 
+def keep_claims(tx: Tx, claims: Sequence[Claimed], *, lease_s: float, now: datetime) -> None:
+    """Renew leases that are not lost."""
+    _store.keep(tx, claims, until=now + timedelta(seconds=lease_s))
+
+
 def give_back(tx: Tx, claims: Sequence[Claimed]) -> None:
     """End leases of what was not sent: another sender may go on at once."""
     _store.give_back(tx, claims)
@@ -170,7 +175,7 @@ def replay_report(tx: Tx, actor: Actor, delivery_key: int, *, now: datetime) -> 
     if current.state in _UNFINISHED:
         raise DeliveryInProgress("it is in the queue already")
     if is_superseded(tx, current):
-        raise Superseded("a newer version goes to this recipient: skip this one, or replay that")
+        raise Superseded("something newer goes to this recipient: skip this one, or replay that")
     _store.requeue(tx, delivery_key, due_at=now, now=now)
     outbox.append(tx, DeliveryQueued(*facts_of(current)), now=now)
     audit(tx, actor, "delivery.replay", "delivery", str(delivery_key), now)
@@ -178,7 +183,7 @@ def replay_report(tx: Tx, actor: Actor, delivery_key: int, *, now: datetime) -> 
 
 def is_superseded(tx: Tx, current: _store.Current) -> bool:
     """Whether the recipient has been given, or will be, a newer version."""
-    return _store.superseded(tx, current.report_id, current.recipient, current.version)
+    return _store.superseded(tx, current)
 
 
 def locked(tx: Tx, delivery_key: int) -> _store.Current:
@@ -197,7 +202,7 @@ def _held(tx: Tx, claimed: Claimed) -> _store.Current:
     return current
 
 
-def facts_of(current: _store.Current) -> tuple[int, str, int, str, str]:
+def facts_of(current: _store.Current) -> tuple[int, str | None, int | None, str, str, str]:
     """What every event of a delivery says."""
     return (
         current.delivery_key,
@@ -205,4 +210,5 @@ def facts_of(current: _store.Current) -> tuple[int, str, int, str, str]:
         current.version,
         current.accession_number,
         current.recipient,
+        current.kind,
     )

@@ -6,7 +6,13 @@ from isocenter.domain.identity.service.deciding import (
     part_pair,
     undo_decision,
 )
-from isocenter.domain.identity.service.finding import current_key, find, patient, same_person
+from isocenter.domain.identity.service.finding import (
+    current_key,
+    find,
+    patient,
+    record_identifiers,
+    same_person,
+)
 from isocenter.domain.identity.service.linking import (
     link,
     link_named,
@@ -56,6 +62,7 @@ __all__ = [
     "move_visit",
     "part_pair",
     "patient",
+    "record_identifiers",
     "record_visits",
     "refresh_name_frequencies",
     "register",

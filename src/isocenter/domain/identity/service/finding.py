@@ -1,6 +1,7 @@
 """Finding patients by identifier or key. For other stages: nothing here is audited."""
 
 from isocenter.domain.identity import _store as store
+from isocenter.domain.identity import _store_graph as graph
 from isocenter.domain.identity.model import Patient, PatientIdentifier, PatientUnknown
 from isocenter.infra.db import Tx
 
@@ -53,3 +54,8 @@ def same_person(tx: Tx, patient_key: int, other_key: int) -> bool:
 def current_key(tx: Tx, patient_key: int) -> int:
     """The row that stands for this one; itself when it is not merged."""
     return store.current_key(tx, patient_key) or patient_key
+
+
+def record_identifiers(tx: Tx, patient_key: int) -> list[PatientIdentifier]:
+    """The identifiers of one record itself, merges not followed; the one to show comes first."""
+    return graph.own_identifiers(tx, patient_key)

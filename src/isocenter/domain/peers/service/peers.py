@@ -14,6 +14,7 @@ from isocenter.domain.peers.model import (
     check_dicom_peer,
     check_hl7_peer,
 )
+from isocenter.domain.peers.model_origin import listeners
 from isocenter.domain.peers.model_quirks import check_quirks, reading_of
 from isocenter.domain.peers.service.audited import record
 from isocenter.infra.db import Tx
@@ -98,6 +99,19 @@ def hl7_peer(tx: Tx, name: str) -> Hl7Peer:
 def hl7_recipients(tx: Tx, kind: str) -> list[Hl7Peer]:
     """The enabled HL7 peers that get messages of a kind (``oru``…) from us, by name."""
     return [each for each in store.hl7_peers(tx) if each.enabled and kind in each.send]
+
+
+def hl7_known(tx: Tx) -> list[Hl7Peer]:
+    """All HL7 peers by name. For gateways and other stages."""
+    return store.hl7_peers(tx)
+
+
+def hl7_listeners(tx: Tx, kind: str, asserted_by: str) -> list[Hl7Peer]:
+    """The enabled HL7 peers that get messages of a kind about what a peer said, but for itself.
+
+    '' for ``asserted_by`` leaves nobody out.
+    """
+    return listeners(store.hl7_peers(tx), kind, asserted_by)
 
 
 def hl7_orderings(tx: Tx) -> Mapping[str, str]:

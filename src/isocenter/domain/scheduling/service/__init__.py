@@ -1,6 +1,7 @@
 """The use cases of scheduling: orders become booked steps, and steps are done."""
 
 from isocenter.domain.scheduling.service.appointments import (
+    appointment,
     appointments_of,
     bind_order,
     keep_appointment,
@@ -30,6 +31,7 @@ from isocenter.domain.scheduling.service.progress import (
 __all__ = [
     "ACCESSION_FORMAT",
     "PlacementRequest",
+    "appointment",
     "appointments_of",
     "arrive",
     "bind_order",

@@ -27,6 +27,7 @@ from isocenter.domain.scheduling.model_appointments import (
     AppointmentOutcome,
     AppointmentUnidentified,
     AppointmentUnknown,
+    KeptAppointment,
     numbers_of,
 )
 from isocenter.domain.scheduling.service.booking import revise_step
@@ -114,6 +115,11 @@ def bind_order(tx: Tx, actor: Actor, accession_number: str, *, now: datetime) ->
     )
     for each in appointments.bind_exam(tx, numbers_of(named), accession_number):
         _follow(tx, actor, each, [accession_number], now=now)
+
+
+def appointment(tx: Tx, appointment_key: int) -> KeptAppointment | None:
+    """Whose an appointment is, and where it stands. For other stages: it audits nothing."""
+    return appointments.appointment(tx, appointment_key)
 
 
 def appointments_of(tx: Tx, accession_number: str) -> list[Appointment]:

@@ -21,6 +21,8 @@ from isocenter.gateways.web.pages import (
     reconciliation,
     reconciliation_actions,
     reconciliation_rules,
+    reconciliation_split,
+    rejections,
     routes,
     sign_in,
     stations,
@@ -39,7 +41,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     patients.router,
     reconciliation.router,
     reconciliation_rules.router,
+    reconciliation_split.router,  # before the steps that a study takes
     reconciliation_actions.router,
+    rejections.router,
     stations.router,
     deliveries.router,
     messages.router,

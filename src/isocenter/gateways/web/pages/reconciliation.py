@@ -10,8 +10,10 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 from isocenter.domain.access.model import Action, Viewer
+from isocenter.domain.archive import service as images
 from isocenter.domain.archive.model import Study
 from isocenter.domain.archive.model_contents import Contents
+from isocenter.domain.archive.model_splits import Split
 from isocenter.domain.archive.service import contents as other_contents
 from isocenter.domain.archive.service import location as archive
 from isocenter.domain.identity import service as identity
@@ -65,6 +67,7 @@ class StudyCase:
     decisions: list[reconcile.Decided]
     attention: Attention
     copies: list[Copy]
+    splits: list[Split]
 
     @property
     def linked(self) -> bool:
@@ -237,6 +240,7 @@ def _load(tx: Tx, viewer: Viewer, uid: str, search: Search, *, web: Web, look: L
         decisions=reconcile.decisions_of(tx, viewer, uid),
         attention=reconciliation.attention(tx, viewer, uid),
         copies=reconciliation.copies(tx, viewer, uid),
+        splits=images.splits_of(tx, viewer, uid),
     )
 
 

@@ -101,6 +101,18 @@ document.addEventListener("input", (event) => {
   typing = setTimeout(() => form.requestSubmit(), 300);
 });
 
+// --- Frames of other systems: a report that was signed here is told to the page around ------------------
+
+const frames = (document.documentElement.dataset.frames || "").split(" ").filter(Boolean);
+const signed = /^\/exams\/([^/]+)$/.exec(location.pathname);
+if (window.parent !== window && signed && new URLSearchParams(location.search).get("done") === "signed") {
+  const around = location.ancestorOrigins?.[0];
+  for (const origin of around ? frames.filter((each) => each === around) : frames)
+    window.parent.postMessage({ isocenter: 1, type: "report", state: "signed", accession_number: decodeURIComponent(signed[1]) }, origin);
+}
+
+document.addEventListener("click", (event) => { if (event.target.closest("[data-prints]")) print(); });
+
 // --- Dialogs and keys ------------------------------------------------------------------------------
 
 document.addEventListener("click", (event) => {

@@ -156,6 +156,7 @@
     form.elements.draft_revision.value = report.draft_revision;
     saved = sent;
     state.textContent = `Draft saved ${new Date().toLocaleTimeString()}`;
+    document.dispatchEvent(new CustomEvent("isocenter:report", { detail: { state: "drafted", report_id: report.report_id } }));
     return true;
   }
   async function save() { // one at a time: a second POST would begin a second report

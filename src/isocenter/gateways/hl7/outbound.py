@@ -1,0 +1,169 @@
+"""Every kind of message that we send: of what it is made, and by which encoder.
+
+A kind is one function: it reads what is known now, as far as the delivery says what it is about,
+and hands it to a pure encoder. Lanes, leases, retries and replay know nothing of kinds.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from isocenter.domain.access.model import Action, Actor, Viewer
+from isocenter.domain.distribution.model_messages import MessageKind, Telling
+from isocenter.domain.peers.model import Hl7Peer
+from isocenter.errors import IsocenterError, Kind
+from isocenter.gateways.hl7.encode_adt import PatientMessage, encode_adt
+from isocenter.gateways.hl7.encode_dft import encode_dft
+from isocenter.gateways.hl7.encode_order import encode_order, encode_procedure
+from isocenter.gateways.hl7.encode_oru import encode_oru
+from isocenter.gateways.hl7.encode_siu import AppointmentMessage, encode_siu
+from isocenter.gateways.hl7.envelope import Envelope
+from isocenter.infra.db import Tx
+from isocenter.readmodels import exam_content, patient_content, report_content
+from isocenter.readmodels.exam_content import ExamContent
+from isocenter.standards import RemoteProtocolError
+from isocenter.standards.hl7v2.er7 import parse
+
+_READER: Final = Actor.system("hl7.sender")
+
+
+class NothingToTell(IsocenterError):
+    """What a delivery is about is not there."""
+
+    kind = Kind.NOT_FOUND
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the log of messages says of one, beside its bytes.
+
+    Attributes:
+        message_type: MSH-9, as ``ORU^R01``.
+        patient_id: the first identifier in PID-3.
+    """
+
+    message_type: str
+    patient_id: str | None
+
+
+def envelope_of(
+    peer: Hl7Peer, sending: tuple[str, str], control_id: str, made_at: datetime
+) -> Envelope:
+    """To whom a message goes, and how: as the peer is configured."""
+    return Envelope(
+        sending=sending,
+        receiving=(peer.application or "", peer.facility or ""),
+        control_id=control_id,
+        made_at=made_at,
+        version=peer.version,
+        character_set=peer.character_set,
+        statuses=peer.result_statuses,
+        report_forms=peer.report_forms,
+        order_message=peer.order_message,
+        patient_update=peer.patient_update,
+        field_map=peer.field_map,
+    )
+
+
+def message_of(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
+    """The message that tells it, of what is known now.
+
+    Raises:
+        IsocenterError: what it is about is not there, or the receiver takes no such message.
+    """
+    return _MAKERS[telling.kind](tx, telling, envelope)
+
+
+def facts_of(message: bytes) -> Facts:
+    """What the log says of a message that we made."""
+    try:
+        parsed = parse(message)
+    except RemoteProtocolError:
+        return Facts("", None)
+    kind = filter(None, (parsed.header.text(9, 1), parsed.header.text(9, 2)))
+    pid = parsed.first("PID")
+    return Facts("^".join(kind), pid.text(3) or None if pid else None)
+
+
+def effect_of(telling: Telling) -> str:
+    """What the log says that a message told, without patient data."""
+    if telling.kind is MessageKind.REPORT:
+        return f"report version {telling.version}"
+    return f"{telling.kind.value} {telling.occasion}"
+
+
+def _report(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
+    viewer = Viewer.of(_READER, Action.REPORT_READ)
+    content = report_content.for_delivery(tx, viewer, telling.report_id or "", telling.version or 0)
+    if content is None:
+        raise NothingToTell("there is no such signed report")
+    return encode_oru(content, envelope)
+
+
+def _order(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
+    return encode_order(_exam(tx, telling.accession_number), telling.told, envelope)
+
+
+def _procedure(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
+    return encode_procedure(_exam(tx, telling.accession_number), telling.told, envelope)
+
+
+def _charge(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
+    return encode_dft(_exam(tx, telling.accession_number), telling.told, envelope)
+
+
+def _exam(tx: Tx, accession_number: str) -> ExamContent:
+    viewer = Viewer.of(_READER, Action.EXAM_READ)
+    content = exam_content.exam(tx, viewer, accession_number)
+    if content is None:
+        raise NothingToTell("there is no such exam")
+    return content
+
+
+def _patient(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
+    viewer = Viewer.of(_READER, Action.PATIENT_READ)
+    key, other_key = telling.subject_key, telling.told.get("other_key")
+    # Of a merge the record that remains is the one that the message is about.
+    first, second = (other_key, key) if telling.occasion in {"A40", "A37"} else (key, other_key)
+    keys = [each for each in (first, second) if each is not None]
+    known = patient_content.records(tx, viewer, keys)
+    if first not in known:
+        raise NothingToTell("there is no such patient")
+    number = telling.told.get("visit_number")
+    visit = (
+        patient_content.numbered_visit(tx, viewer, number)
+        if number
+        else patient_content.open_visit(tx, viewer, key)
+    )
+    other = known.get(second) if second is not None else None
+    content = PatientMessage(telling.occasion, known[first], telling.told, other, visit)
+    return encode_adt(content, envelope)
+
+
+def _appointment(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
+    viewer = Viewer.of(_READER, Action.EXAM_READ)
+    if telling.subject.startswith("exam/"):
+        exam = _exam(tx, telling.accession_number)
+        content = AppointmentMessage(telling.occasion, telling.told, (exam,), None, exam.patient)
+        return encode_siu(content, envelope)
+    appointment = exam_content.appointment(tx, viewer, telling.subject_key)
+    if appointment is None:
+        raise NothingToTell("there is no such appointment")
+    exams = tuple(_exam(tx, number) for number in appointment.accession_numbers)
+    patient = next((each.patient for each in exams), None)
+    if patient is None and appointment.patient_key is not None:
+        people = patient_content.records(tx, viewer, [appointment.patient_key])
+        patient = people.get(appointment.patient_key)
+    message = AppointmentMessage(telling.occasion, telling.told, exams, appointment, patient)
+    return encode_siu(message, envelope)
+
+
+_MAKERS: Final[Mapping[MessageKind, Callable[[Tx, Telling, Envelope], bytes]]] = {
+    MessageKind.REPORT: _report,
+    MessageKind.ORDER: _order,
+    MessageKind.PROCEDURE: _procedure,
+    MessageKind.PATIENT: _patient,
+    MessageKind.APPOINTMENT: _appointment,
+    MessageKind.CHARGE: _charge,
+}

@@ -1,0 +1,306 @@
+"""Who is told what in HL7 when something happens, read by python-hl7."""
+
+from datetime import timedelta
+
+import hl7
+import pytest
+
+from isocenter.app.subscriptions import router
+from isocenter.domain.access.model import Action, Viewer
+from isocenter.domain.distribution import service as distribution
+from isocenter.domain.distribution.model import Superseded
+from isocenter.domain.identity import service as identity
+from isocenter.domain.orders.model import OrderReference
+from isocenter.domain.peers import service as peers
+from isocenter.domain.peers.model import Hl7Peer
+from isocenter.domain.reporting import service as reporting
+from isocenter.domain.scheduling import service as scheduling
+from isocenter.domain.scheduling.model_appointments import AppointmentFacts
+from isocenter.gateways.hl7 import outbound
+from isocenter.infra.outbox import Dispatcher
+from tests import builders
+from tests.builders import NOON, a_patient, a_procedure, a_step, an_identifier, an_order
+from tests.fakes.clock import FixedClock
+
+EHR, PERSON, SYSTEM = builders.EHR, builders.PERSON, builders.SYSTEM
+
+
+class Hospital:
+    """The product's services and reactions; what is sent is taken by nobody and read here."""
+
+    def __init__(self, make_database) -> None:
+        self.router = router(archive_signed=False)
+        self.database = make_database(router=self.router)
+        self.clock = FixedClock()
+        self.now = NOON
+
+    def peer(self, name: str, *send: str, **more) -> None:
+        values = {"application": name, "facility": "H", **more}
+        peer = Hl7Peer(name, "127.0.0.1", 2576, send=frozenset(send), **values)
+        with self.database.transaction() as tx:
+            peers.add_hl7_peer(tx, SYSTEM, peer, now=NOON)
+
+    def do(self, verb, *args, **kwargs):
+        """One fact, and everything that follows from it."""
+        self.now += timedelta(seconds=1)
+        with self.database.transaction() as tx:
+            done = verb(tx, *args, now=self.now, **kwargs)
+        self.clock.now = self.now
+        Dispatcher(self.database, self.router, clock=self.clock, workers=1).run_once()
+        with self.database.transaction() as tx:
+            assert tx.values("select last_error from outbox.delivery where last_error <> ''") == []
+        return done
+
+    def order(self, number: str = "A1", actor=EHR, **said) -> None:
+        order = an_order(f"PL-{number}", accession_number=number, **said)
+        self.do(scheduling.place_order, actor, a_patient("P1", person_name="Phantom^Ada"), order)
+
+    def deliveries(self, recipient: str) -> list:
+        with self.database.read() as tx:
+            found = distribution.deliveries(tx, Viewer.of(SYSTEM, Action.DELIVERY_READ))
+        return [each for each in reversed(found) if each.recipient == recipient]
+
+    def occasions(self, recipient: str) -> list[str]:
+        return [each.occasion for each in self.deliveries(recipient)]
+
+    def take(self, recipient: str) -> list[hl7.Message]:
+        """Everything that waits for a recipient, as it reads when it is sent now."""
+        taken = []
+        while True:
+            self.now += timedelta(seconds=1)
+            with self.database.transaction() as tx:
+                claimed = distribution.claim(tx, recipient, lease_s=30, now=self.now)
+                if claimed is None:
+                    return taken
+                telling = distribution.telling_of(tx, claimed)
+                peer = peers.hl7_peer(tx, recipient)
+                envelope = outbound.envelope_of(
+                    peer, ("ISOCENTER", "RAD"), f"C{claimed.delivery_key}", self.now
+                )
+                message = outbound.message_of(tx, telling, envelope)
+                claimed = distribution.set_message(
+                    tx, claimed, control_id=envelope.control_id, message=message
+                )
+                distribution.acknowledge(tx, claimed, acknowledgement=b"MSA|AA", now=self.now)
+            taken.append(hl7.parse(message.decode()))
+
+
+@pytest.fixture
+def hospital(make_database):
+    return Hospital(make_database)
+
+
+def reference(number: str = "A1") -> OrderReference:
+    return OrderReference(accession_number=number, asserted_at=None)
+
+
+def controls(messages) -> list[tuple[str, str]]:
+    return [(str(each.segment("ORC")[1]), str(each.segment("ORC")[5])) for each in messages]
+
+
+def test_a_placer_learns_how_far_its_order_is_and_nothing_that_it_said(hospital):
+    hospital.peer("EHR", "orm", receive=frozenset({"adt", "orm"}))
+    hospital.peer("EHR2", "orm", application="EHR")  # another door of the same system
+    hospital.peer("WARD", "orm")
+    hospital.order(procedures=(a_procedure(steps=(a_step(start_at=None),)),))
+    hospital.do(scheduling.start, SYSTEM, "A1")
+    hospital.do(scheduling.start, SYSTEM, "A1")  # more images say nothing new
+    hospital.do(scheduling.complete, SYSTEM, "A1")
+    hospital.order("A2")  # it said when: that is no news
+    hospital.do(scheduling.cancel_order, EHR, reference("A2"), reason="allergy")
+    hospital.order("A3")
+    hospital.do(scheduling.cancel_order, PERSON, reference("A3"), reason="no device")
+    own = [("SC", "SC"), ("SC", "IP"), ("SC", "CM"), ("OC", "CA")]
+    messages = hospital.take("EHR")
+    assert controls(messages) == own
+    assert controls(hospital.take("EHR2")) == own
+    assert controls(hospital.take("WARD")) == [
+        *own[:3],
+        ("SC", "SC"),
+        ("OC", "CA"),
+        ("SC", "SC"),
+        ("OC", "CA"),
+    ]
+    first, *_, last = messages
+    assert str(first.segment("MSH")[9]) == "ORM^O01^ORM_O01"
+    assert (str(first.segment("ORC")[2]), str(first.segment("OBR")[18])) == ("PL-A1^EHR", "A1")
+    assert [str(each.segment("OBR")[25]) for each in messages] == ["S", "I", "", "X"]
+    assert str(last.segment("ORC")[16]) == "^no device"
+    assert str(first.segment("PID")[3]) == "P1^^^HOSP^MR"
+
+
+def test_who_works_with_an_order_gets_procedures_steps_and_study(hospital):
+    hospital.peer("PACS", "omi")
+    hospital.peer("OLD", "omi", version="2.3.1")
+    hospital.order()
+    hospital.do(scheduling.move, PERSON, 1, a_step(start_at=NOON + timedelta(days=2)))
+    hospital.do(scheduling.move, PERSON, 1, a_step(start_at=NOON + timedelta(days=3)))
+    hospital.do(scheduling.discontinue_order, EHR, reference(), reason="stopped")
+    new, changed, ended = hospital.take("PACS")
+    # The second change is said by the message that still waited.
+    assert controls([new, changed, ended]) == [("NW", "SC"), ("XO", "SC"), ("DC", "CA")]
+    assert str(new.segment("MSH")[9]) == "OMI^O23^OMI_O23"
+    ipc = new.segment("IPC")
+    with hospital.database.read() as tx:
+        uid = tx.value("select study_instance_uid from orders.requested_procedure")
+    assert (str(ipc[1]), str(ipc[3]), str(ipc[5])) == ("A1", uid, "CT")
+    assert str(ipc[6]) == "P-CH^Chest protocol^99TEST"
+    assert str(changed.segment("TQ1")[7]) == "20260305120000+0000"
+    assert str(new.segment("OBR")[4]).startswith("CTCH^CT chest^99TEST")
+    old = hospital.take("OLD")[0]
+    assert (str(old.segment("MSH")[9]), str(old.segment("MSH")[12])) == ("ORM^O01", "2.3.1")
+    assert str(old.segment("ZDS")[1]) == f"{uid}^^Application^DICOM"
+    assert str(old.segment("OBR")[44]) == "CTCH^CT chest^99TEST"
+
+
+def test_a_merge_goes_downstream_in_order_is_undone_there_and_not_told_to_its_author(hospital):
+    hospital.peer("EHR", "adt", receive=frozenset({"adt"}))
+    hospital.peer("PACS", "adt")
+    for value, name in (("P1", "Phantom^Ada"), ("P2", "Phantom^Adah")):
+        patient = a_patient(value, person_name=name, sex="F", aliases=("Ghost^Ada",))
+        hospital.do(identity.register, EHR, patient)
+    hospital.do(identity.merge, EHR, a_patient("P1", at=0), [an_identifier("P2")])
+    with hospital.database.read() as tx:
+        (merged,) = identity.merges(tx, PERSON, 1)
+    hospital.do(identity.unmerge, PERSON, merged.merge_key)
+    assert hospital.occasions("PACS") == ["A28", "A28", "A40", "A37", "A31"]
+    messages = hospital.take("PACS")
+    kinds = [str(each.segment("MSH")[9]) for each in messages]
+    # What was about the one that was merged goes before the merge, and all goes in one lane.
+    assert kinds == [
+        "ADT^A28^ADT_A05",
+        "ADT^A28^ADT_A05",
+        "ADT^A40^ADT_A39",
+        "ADT^A37^ADT_A37",
+        "ADT^A31^ADT_A05",
+    ]
+    merge, parted, again = messages[2:]
+    assert str(merge.segment("PID")[3]) == "P1^^^HOSP^MR"
+    assert str(merge.segment("MRG")[1]) == "P2^^^HOSP^MR"
+    assert str(merge.segment("MRG")[7]) == "Phantom^Adah^^^^^L"
+    assert [str(each[3]) for each in parted.segments("PID")] == ["P1^^^HOSP^MR", "P2^^^HOSP^MR"]
+    assert str(again.segment("PID")[5]) == "Phantom^Adah^^^^^L~Ghost^Ada^^^^^A"
+    # Its author hears only what it did not say: that it is undone.
+    assert [str(each.segment("EVN")[1]) for each in hospital.take("EHR")] == ["A37", "A31"]
+
+
+def test_numbers_that_change_hands_and_links_are_told(hospital):
+    hospital.peer("PACS", "adt", patient_update="A08")
+    hospital.do(identity.register, EHR, a_patient("P1", "N1", person_name="Phantom^Ada"))
+    hospital.do(identity.register, EHR, a_patient("P2", person_name="Phantom^Bob"))
+    hospital.do(identity.move_identifier, EHR, a_patient("P2", at=0), an_identifier("N1"))
+    hospital.do(identity.replace_identifier, EHR, a_patient("P9", at=1), an_identifier("P2"))
+    link = hospital.do(identity.link_named, EHR, [a_patient("P1", at=2), a_patient("P9", at=2)])
+    hospital.do(identity.unlink, PERSON, link.link_key)
+    read = {str(each.segment("EVN")[1]): each for each in hospital.take("PACS")}
+    assert {"A08", "A43", "A47", "A24", "A37"} == set(read)
+    assert str(read["A43"].segment("MRG")[1]) == "N1^^^HOSP^MR"
+    assert str(read["A47"].segment("MRG")[1]) == "P2^^^HOSP^MR"
+    # P2 is retired by then, and N1 is its since it was moved.
+    assert str(read["A47"].segment("PID")[3]) == "N1^^^HOSP^MR~P9^^^HOSP^MR"
+    assert len(list(read["A24"].segments("PID"))) == 2
+
+
+def test_bookings_moves_and_ends_of_appointments_are_told(hospital):
+    hospital.peer("EHR", "siu", receive=frozenset({"orm"}))
+    hospital.peer("PORTAL", "siu")
+    hospital.peer("SCHED", "siu", receive=frozenset({"siu"}))
+    hospital.order()
+    assert hospital.occasions("EHR") == []  # it said when
+    taken = hospital.take("PORTAL")
+    hospital.do(scheduling.move, PERSON, 1, a_step(start_at=NOON + timedelta(days=2)))
+    hospital.do(scheduling.cancel_order, PERSON, reference())
+    taken += hospital.take("PORTAL")
+    assert [str(each.segment("MSH")[9]) for each in taken] == [
+        "SIU^S12^SIU_S12",
+        "SIU^S13^SIU_S12",
+        "SIU^S15^SIU_S12",
+    ]
+    booked, moved, ended = taken
+    assert (str(booked.segment("SCH")[2]), str(booked.segment("SCH")[25])) == ("A1", "Booked")
+    assert str(booked.segment("SCH")[26]) == "PL-A1^EHR"
+    assert str(moved.segment("AIS")[4]) == "20260304120000+0000"
+    assert (str(ended.segment("SCH")[25]), str(ended.segment("RGS")[2])) == ("Cancelled", "D")
+    assert str(booked.segment("AIG")[3]) == "CT1"
+    # What it was not told begins for it with the first thing that it did not say.
+    assert hospital.occasions("EHR") == ["S12", "S15"]
+
+
+def test_another_schedulers_appointment_is_told_to_all_but_that_one(hospital):
+    scheduler = type(EHR).hl7_peer("SCHED", "192.0.2.11", ["siu", "adt"])
+    hospital.peer("SCHED", "siu", receive=frozenset({"siu"}))
+    hospital.peer("PORTAL", "siu")
+    patient = hospital.do(identity.register, EHR, a_patient("P1", person_name="Phantom^Ada"))
+    facts = {"filler_appointment_id": "F7", "placer_appointment_id": "P7"}
+    for minute, said in enumerate((
+        {"start_at": NOON, "description": "CT", "duration_min": 20},
+        {"start_at": NOON + timedelta(hours=1)},
+        {"reason": "still to come"},
+        {"status": "noshow"},
+        {"status": "noshow"},
+    )):
+        told = AppointmentFacts(NOON + timedelta(seconds=minute - 60), **facts, **said)
+        hospital.do(
+            scheduling.keep_appointment, scheduler, told, patient.patient_key, may_be_new=True
+        )
+        if minute < 2:
+            hospital.taken = getattr(hospital, "taken", []) + hospital.take("PORTAL")
+    taken = hospital.taken + hospital.take("PORTAL")
+    assert [str(each.segment("MSH")[9][0][1]) for each in taken] == ["S12", "S13", "S14", "S26"]
+    assert str(taken[0].segment("SCH")[1]) == "P7"
+    assert (str(taken[0].segment("SCH")[9]), str(taken[0].segment("AIS")[7])) == ("20", "20")
+    assert str(taken[3].segment("SCH")[25]) == "Noshow"
+    assert str(taken[0].segment("PID")[3]) == "P1^^^HOSP^MR"
+    assert hospital.occasions("SCHED") == []
+
+
+def test_an_exam_is_charged_once_when_done_and_signed_and_credited_when_it_changes(hospital):
+    hospital.peer("BILL", "dft")
+    hospital.order(admission_id="V1", patient_class="I")
+    hospital.do(scheduling.complete, SYSTEM, "A1")
+    assert hospital.deliveries("BILL") == []  # nobody has read it
+    report = hospital.do(reporting.draft, SYSTEM, "A1", "Normal.")
+    hospital.do(reporting.sign, SYSTEM, report.report_id)
+    hospital.do(reporting.addend, SYSTEM, report.report_id, "Added.")
+    (charged,) = hospital.take("BILL")
+    ft1 = charged.segment("FT1")
+    assert str(charged.segment("MSH")[9]) == "DFT^P03^DFT_P03"
+    assert (str(ft1[6]), str(ft1[7]), str(ft1[10])) == ("CG", "CTCH^CT chest^99TEST", "1")
+    assert (str(ft1[23]), str(charged.segment("PV1")[19])) == ("A1", "V1")
+    assert str(charged.segment("PID")[18]) == "V1"
+    hospital.do(scheduling.forget_images, SYSTEM, "A1")  # they were another exam's
+    (credit,) = hospital.take("BILL")
+    assert str(credit.segment("FT1")[6]) == "CR"
+    assert str(credit.segment("FT1")[2]) == str(ft1[2])
+
+
+def test_an_exam_without_code_is_not_charged(hospital):
+    hospital.peer("BILL", "dft")
+    hospital.order(procedures=(a_procedure(code=None),))
+    hospital.do(scheduling.complete, SYSTEM, "A1")
+    report = hospital.do(reporting.draft, SYSTEM, "A1", "Normal.")
+    hospital.do(reporting.sign, SYSTEM, report.report_id)
+    assert hospital.deliveries("BILL") == []
+
+
+def test_an_older_status_is_not_sent_again_after_a_newer_one(hospital):
+    hospital.peer("WARD", "orm")
+    hospital.order()
+    hospital.do(scheduling.start, SYSTEM, "A1")
+    hospital.take("WARD")
+    older, newer = hospital.deliveries("WARD")
+    with pytest.raises(Superseded):
+        hospital.do(distribution.replay, SYSTEM, older.delivery_key)
+    hospital.do(distribution.replay, SYSTEM, newer.delivery_key)
+    assert controls(hospital.take("WARD")) == [("SC", "IP")]
+
+
+def test_a_field_map_and_an_order_message_shape_what_one_peer_gets(hospital):
+    said = '"PID-18" = { copy = "PV1-19" }\n"ORM:OBR-4" = { codes = { CTCH = "71250" } }\n'
+    hospital.peer("WARD", "orm", field_map=said)
+    hospital.peer("OTHER", "orm", order_message="OMG")
+    hospital.order(admission_id="V1")
+    (mapped,), (other,) = hospital.take("WARD"), hospital.take("OTHER")
+    assert (str(mapped.segment("PID")[18]), str(mapped.segment("OBR")[4][0][0])) == ("V1", "71250")
+    assert str(other.segment("MSH")[9]) == "OMG^O19^OMG_O19"
+    assert str(other.segment("OBR")[4][0][0]) == "CTCH"
