@@ -4,6 +4,7 @@ import { isWriting } from "./dom.ts";
 import { showExport } from "./export.ts";
 import { editHanging } from "./hangingeditor.ts";
 import { copyLink } from "./launch.ts";
+import { standardKey } from "./mappings.ts";
 import { openTab } from "./side.ts";
 import { POINTING_NAMES, TOOL_KEYS } from "./toolbar.ts";
 import type { Windows } from "./windows.ts";
@@ -61,7 +62,8 @@ export function listenToKeys(workspace: Workspace, windows: Windows, goNext: () 
   document.addEventListener(
     "keydown",
     (event) => {
-      const { key, target } = event;
+      const { target } = event;
+      const key = standardKey(workspace.mappings, event.key);
       if (document.querySelector("dialog[open]")) return;
       if (key === "Escape" && isWriting(target)) {
         workspace.grid.active?.element.focus();

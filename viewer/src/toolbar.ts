@@ -1,6 +1,7 @@
 // The buttons above the images. Each is a command that a key gives as well.
 
 import { h } from "./dom.ts";
+import { keyFor, type Mappings } from "./mappings.ts";
 import type { Preset } from "./presets.ts";
 import { FUSION_COLOURS, SOLID_PRESETS, type SlabMode } from "./volumes.ts";
 
@@ -30,6 +31,7 @@ export interface Commands {
   saveView(): void;
   archive(): void;
   step(again: boolean): void;
+  editMappings(): void;
 }
 
 interface ToolButton {
@@ -99,6 +101,8 @@ const MEASURING: ToolButton[] = [
   { name: "SpineLabel", label: "Vertebrae", key: "d", icon: "M5 2h6v3H5zM5 6.500h6v3H5zM5 11h6v3H5z" },
 ];
 export const POINTING_NAMES = new Set(POINTING.map((each) => each.name));
+export const toolLabel = (name: string): string =>
+  [...POINTING, ...MEASURING].find((each) => each.name === name)?.label ?? name;
 export const TOOL_KEYS = new Map([...POINTING, ...MEASURING].map((each) => [each.key, each.name]));
 
 function icon(path: string): SVGElement {
@@ -278,7 +282,14 @@ export class Toolbar {
       button("Undo", "Ctrl+Z", "M6 3 2 7l4 4M2 7h7a4 4 0 0 1 0 7", () => commands.step(false)),
       button("Redo", "Ctrl+Y", "M10 3l4 4-4 4M14 7H7a4 4 0 0 0 0 7", () => commands.step(true)),
     );
-    const side = button("Panel", "\\", "M2 2h12v12H2zM10 2v12", commands.side, { class: "tool end" });
+    const keys = button(
+      "Keys and buttons",
+      "",
+      "M1.500 4h13v8h-13zM4 6.500h.5M7 6.500h.5M10 6.500h.5M4.500 9.500h7",
+      () => commands.editMappings(),
+      { class: "tool end" },
+    );
+    const side = button("Panel", "\\", "M2 2h12v12H2zM10 2v12", commands.side);
     host.replaceChildren(
       pointing,
       ...measuring,
@@ -288,6 +299,7 @@ export class Toolbar {
       together,
       ...kept,
       back,
+      keys,
       side,
     );
   }
@@ -363,6 +375,15 @@ export class Toolbar {
   /** Put a control of another module beside the windows. */
   add(control: HTMLElement): void {
     this.windows.after(control);
+  }
+
+  /** Say by which keys the tools are chosen. */
+  keys(mappings: Mappings): void {
+    for (const [standard, name] of TOOL_KEYS) {
+      const key = keyFor(mappings, standard);
+      const made = this.tools.get(name);
+      if (made) made.title = key ? `${toolLabel(name)} (${key})` : toolLabel(name);
+    }
   }
 
   chosenTool(name: string): void {

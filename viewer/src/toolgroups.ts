@@ -6,6 +6,7 @@ import { calibrated, cardiothoracicRatio, polygonStatistics, vertebraBelow } fro
 import { ENGINE_ID, pixelUnitOf } from "./engine.ts";
 import { type Statistic, statisticsOf, told, TOOL_NAMES } from "./format.ts";
 import { latticeOf } from "./layers.ts";
+import { type Mappings, STANDARD } from "./mappings.ts";
 import { uptake } from "./uptake.ts";
 
 export const STACK_GROUP = "stacks";
@@ -111,6 +112,7 @@ const textLines = (tool: string) => (data: Drawn, target: string) => {
 
 export class ToolGroups {
   active = "WindowLevel";
+  private mappings: Mappings = STANDARD;
   private readonly groups: tools.Types.IToolGroup[];
   private readonly memberOf = new Map<string, string>();
 
@@ -176,17 +178,32 @@ export class ToolGroups {
         if (toolName !== left) group.setToolPassive(toolName, { removeAllBindings: true });
       }
       if (group.id === PLANES && left !== "Crosshairs") group.setToolDisabled("Crosshairs");
-      group.setToolActive("Pan", { bindings: [{ mouseButton: MouseBindings.Auxiliary }] });
-      group.setToolActive("Zoom", {
-        bindings: [{ mouseButton: MouseBindings.Secondary }, { numTouchPoints: 2 }],
-      });
-      if (!solid)
-        group.setToolActive("StackScroll", {
-          bindings: [{ mouseButton: MouseBindings.Wheel }, { numTouchPoints: 3 }],
-        });
+      for (const [tool, bindings] of this.bindings(solid)) group.setToolActive(tool, { bindings });
       if (!OWN_TOOLS.has(left))
         group.setToolActive(left, { bindings: [{ mouseButton: MouseBindings.Primary }] });
     }
+  }
+
+  /** Let other buttons, the wheel and several fingers do what the user wants. */
+  map(mappings: Mappings): void {
+    this.mappings = mappings;
+    this.choose(this.active);
+  }
+
+  private bindings(solid: boolean): Map<string, tools.Types.IToolBinding[]> {
+    const { middle, right, wheel, two, three } = this.mappings;
+    const made = new Map<string, tools.Types.IToolBinding[]>();
+    const bind = (tool: string, binding: tools.Types.IToolBinding) => {
+      // A solid has no slices and no window: there these do nothing.
+      const usable = solid && (tool === "StackScroll" || tool === "WindowLevel") ? null : tool;
+      if (usable) made.set(usable, [...(made.get(usable) ?? []), binding]);
+    };
+    bind(middle, { mouseButton: MouseBindings.Auxiliary });
+    bind(right, { mouseButton: MouseBindings.Secondary });
+    bind(wheel, { mouseButton: MouseBindings.Wheel });
+    bind(two, { numTouchPoints: 2 });
+    bind(three, { numTouchPoints: 3 });
+    return made;
   }
 
   private leftIn(group: string, name: string): string {

@@ -17,6 +17,9 @@ import { layers } from "./layers.ts";
 import { Lesions } from "./lesionlist.ts";
 import { LOCALISER, Localiser } from "./localiser.ts";
 import { Together } from "./together.ts";
+import { editMappings } from "./mappingeditor.ts";
+import { type Mappings, mappingsFrom } from "./mappings.ts";
+import { listenForMenu, type MenuItem } from "./menu.ts";
 import { KEY_IMAGE, type Measurement, Measurements, VIEW } from "./measurements.ts";
 import { type Host, showObjects } from "./objects.ts";
 import { overlayLayer } from "./overlayplanes.ts";
@@ -30,7 +33,7 @@ import { brushControls, segmentRows } from "./segmentlist.ts";
 import { insertIntoReport, type Prior, showLayers, showMeasurements, showPriors } from "./side.ts";
 import { Stages } from "./stages.ts";
 import { Strip, type StudyFacts } from "./strip.ts";
-import { type Commands, Toolbar } from "./toolbar.ts";
+import { type Commands, Toolbar, toolLabel } from "./toolbar.ts";
 import { ToolGroups } from "./toolgroups.ts";
 import { uptake, uptakePicker } from "./uptake.ts";
 import type { SuvKind } from "./suv.ts";
@@ -144,6 +147,14 @@ export class Workspace implements Commands, Host {
     layers.add([overlayLayer()]);
     showLayers();
     this.rememberDrags();
+    listenForMenu(
+      the("panes"),
+      () => this.menu(),
+      () => {
+        for (const each of grid.panes)
+          if (each.kind !== "empty") tools.cancelActiveManipulations(each.canvas);
+      },
+    );
     showMeasurements(this.measurements, {
       statistics: (each) =>
         uptake.tell(
@@ -185,6 +196,7 @@ export class Workspace implements Commands, Host {
     const hanging = await this.stages.first(own);
     this.preferences = await ask<Record<string, unknown>>("/api/preferences").catch(() => ({}));
     uptake.choose((this.preferences.uptake as SuvKind | undefined) ?? "bw");
+    this.map(mappingsFrom(this.preferences.mappings));
     const remembered = this.preferences[this.layoutName(own)] as Layout | undefined;
     const chosen = this.stages.own ? undefined : remembered;
     const { rows, columns } = chosen ?? hanging;
@@ -420,6 +432,40 @@ export class Workspace implements Commands, Host {
       for (const each of this.inVolume() ? this.grid.panes : [pane]) each.window(preset ?? null);
     });
     this.toolbar.window_(String(preset ? index : -1));
+  }
+
+  /** What keys, buttons and fingers do. */
+  mappings: Mappings = mappingsFrom(undefined);
+
+  private map(mappings: Mappings): void {
+    this.mappings = mappings;
+    this.groups.map(mappings);
+    this.toolbar.keys(mappings);
+  }
+
+  editMappings(): void {
+    editMappings(this.mappings, (mappings) => {
+      this.map(mappings);
+      this.prefer("mappings", mappings);
+    });
+  }
+
+  private menu(): MenuItem[] {
+    const measuring = this.facts.may_measure ? ["Length", "EllipticalROI", "Brush"] : [];
+    const chosen = tools.annotation.selection.getAnnotationsSelected();
+    return [
+      ...["WindowLevel", "Pan", "Zoom", "StackScroll", ...measuring].map((name) => ({
+        label: toolLabel(name),
+        run: () => this.tool(name),
+      })),
+      { label: "Fit", run: () => this.fit() },
+      { label: "Invert", run: () => this.invert() },
+      { label: "Window by the image itself", run: () => this.auto() },
+      { label: "Reset", run: () => this.reset() },
+      ...(this.facts.may_measure ? [{ label: "Key image", run: () => this.keyImage() }] : []),
+      ...(chosen.length ? [{ label: "Delete measurement", run: () => this.deleteChosen() }] : []),
+      { label: "Keys and buttons…", run: () => this.editMappings() },
+    ];
   }
 
   /** Tell PET in another kind of SUV, from now on and for this user. */

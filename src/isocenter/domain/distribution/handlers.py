@@ -4,6 +4,8 @@ from datetime import datetime
 
 from isocenter.domain.archive.events import InstancesSplit
 from isocenter.domain.distribution import service
+from isocenter.domain.distribution.service.merges import resend_reports
+from isocenter.domain.identity.events import PatientMerged, PatientUnmerged
 from isocenter.domain.peers.service import hl7_recipients
 from isocenter.domain.reconcile.events import StudyCorrected
 from isocenter.domain.reporting.events import ReportSigned
@@ -30,3 +32,8 @@ def on_study_corrected(tx: Tx, event: StudyCorrected, *, now: datetime) -> None:
 def on_instances_split(tx: Tx, event: InstancesSplit, *, now: datetime) -> None:
     """Send the images anew to every peer that holds them, as what they are now."""
     service.send_split(tx, event.study_instance_uid, event.to_study_instance_uid, now=now)
+
+
+def on_patient_merged(tx: Tx, event: PatientMerged | PatientUnmerged, *, now: datetime) -> None:
+    """Send the reports about the moved records' exams again, to who is not told of merges."""
+    resend_reports(tx, [event.prior_key, *event.moved_keys], now=now)

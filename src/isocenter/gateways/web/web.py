@@ -74,6 +74,7 @@ NOTICES: Mapping[str, str] = {
     "route_switched": "The route is switched.",
     "paused": "Paused. Nothing more is sent to the recipient for now.",
     "resumed": "Resumed. What waited is being sent.",
+    "recipient_switched": "Kept. It counts from the next merge on.",
     "retried": "The work is queued again.",
     "exchanged": "The other content is shown now. Both are kept.",
     "processing_again": "It is processed again in a moment. What came of it is listed below.",

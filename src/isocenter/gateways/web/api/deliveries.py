@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.distribution.model import DeliveryState
+from isocenter.domain.distribution.service import merges
 from isocenter.gateways.web.api.shapes import LIMIT_MAX, Shape
 from isocenter.gateways.web.web import DeliveryViewer, InWeb, SignedIn
 
@@ -55,6 +56,12 @@ class DestinationAnswer(Shape):
     oldest_queued_at: datetime | None
     failing_since: datetime | None
     last_error: str | None
+
+
+class MergesRequest(BaseModel):
+    """Whether reports go again when their patient is merged, or a merge is undone."""
+
+    told: bool
 
 
 class PauseRequest(BaseModel):
@@ -153,3 +160,11 @@ async def resume(
     """What waited is sent."""
     protocol = body.protocol if body else None
     await web.pool.run(distribution.resume, actor, recipient, protocol=protocol, now=web.clock())
+
+
+@router.put(
+    "/destinations/{recipient}/merges", status_code=204, summary="Send reports again after merges"
+)
+async def tell_of_merges(web: InWeb, actor: SignedIn, recipient: str, body: MergesRequest) -> None:
+    """Reports go to the recipient once more when their patient is merged, or they do not."""
+    await web.pool.run(merges.tell_of_merges, actor, recipient, told=body.told, now=web.clock())

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from isocenter.domain.access.model import Viewer
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.distribution.model import Delivery, DeliveryState, Destination
+from isocenter.domain.distribution.service import merges
 from isocenter.gateways.web.web import DeliveryViewer, InWeb, SignedIn, local_path, seen_after
 from isocenter.infra.db import Tx
 
@@ -30,11 +31,12 @@ async def show(
     request: Request, web: InWeb, viewer: DeliveryViewer, filters: Annotated[Filters, Query()]
 ) -> Response:
     """Recipients with their queues, and deliveries newest first."""
-    found, destinations = await web.pool.run(_load, viewer, filters)
+    found, destinations, not_told = await web.pool.run(_load, viewer, filters)
     context = {
         "section": "/deliveries",
         "deliveries": found,
         "destinations": destinations,
+        "not_told": not_told,
         "filters": filters,
         "states": [each.value for each in DeliveryState],
         "filtered": bool(filters.accession_number or filters.state),
@@ -43,7 +45,9 @@ async def show(
     return web.page(request, "deliveries.html", context)
 
 
-def _load(tx: Tx, viewer: Viewer, filters: Filters) -> tuple[list[Delivery], list[Destination]]:
+def _load(
+    tx: Tx, viewer: Viewer, filters: Filters
+) -> tuple[list[Delivery], list[Destination], list[str]]:
     state = filters.state if filters.state in set(DeliveryState) else None
     found = distribution.deliveries(
         tx,
@@ -52,7 +56,8 @@ def _load(tx: Tx, viewer: Viewer, filters: Filters) -> tuple[list[Delivery], lis
         state=state,
         limit=_ROWS_MAX,
     )
-    return found, distribution.destinations(tx, viewer)
+    not_told = merges.recipients_not_told(tx, viewer)
+    return found, distribution.destinations(tx, viewer), not_told
 
 
 @router.post("/deliveries/{delivery_key}/replay")
@@ -92,3 +97,12 @@ async def resume(
     """What waited for the recipient is sent."""
     await web.pool.run(distribution.resume, actor, recipient, protocol=protocol, now=web.clock())
     return seen_after("/deliveries", "resumed")
+
+
+@router.post("/destinations/{recipient}/merges")
+async def tell_of_merges(
+    web: InWeb, actor: SignedIn, recipient: str, told: Annotated[bool, Form()]
+) -> Response:
+    """Reports sent again when their patient is merged, or not."""
+    await web.pool.run(merges.tell_of_merges, actor, recipient, told=told, now=web.clock())
+    return seen_after("/deliveries", "recipient_switched")
