@@ -6,6 +6,7 @@ import socket
 import pydicom
 import pytest
 import requests
+from pydicom.encaps import encapsulate
 
 from isocenter.domain.access.model import Role
 from isocenter.gateways.dicomweb.options import DicomwebOptions
@@ -123,6 +124,43 @@ def test_one_bad_object_among_many_harms_no_other(server):
     alone = server.store(b"this is no DICOM")
     assert alone.status_code == 409
     assert "00081199" not in alone.json()
+
+
+def encapsulated(number: int, frames: list[bytes]) -> bytes:
+    """An object of these compressed frames, each in a fragment."""
+    ds = pydicom.dcmread(io.BytesIO(a_file(3, 24, number)))
+    ds.NumberOfFrames = len(frames)
+    ds.PixelData = encapsulate(frames)
+    ds["PixelData"].is_undefined_length = True
+    ds.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.80"
+    stream = io.BytesIO()
+    ds.save_as(stream)
+    return stream.getvalue()
+
+
+def test_files_that_end_inside_their_pixel_data_are_refused_each(server):
+    native = a_file(3, 24, 1, PixelData=bytes(4096))
+    frames = [bytes([number]) * 100 for number in range(4)]
+    whole = encapsulated(2, frames)
+    delimiter = 8
+    answer = server.store(
+        native[:-1],
+        encapsulated(3, frames)[:-150],  # inside a fragment
+        encapsulated(4, frames)[: -delimiter - 108],  # between two
+        whole,
+        encapsulated(5, frames)[:-delimiter],  # of some writers: every fragment is there
+    )
+    assert answer.status_code == 202
+    dataset = pydicom.Dataset.from_json(answer.json())
+    failed = {
+        each.ReferencedSOPInstanceUID: each.FailureReason for each in dataset.FailedSOPSequence
+    }
+    assert failed == {f"1.2.3.24.{number}": 0xC000 for number in (1, 3, 4)}
+    kept = [each.ReferencedSOPInstanceUID for each in dataset.ReferencedSOPSequence]
+    assert kept == ["1.2.3.24.2", "1.2.3.24.5"]
+    assert server.store(native[:-1]).status_code == 409
+    assert not is_there(server, "1.2.3.24.1")
+    assert server.store(native).status_code == 200  # whole, it comes in
 
 
 def test_parts_of_another_type_are_refused_alone(server):

@@ -203,7 +203,7 @@ def test_what_the_sender_should_know_of_stored_objects(server):
         [wrong, right, metadata(57), report],
         [("picture", "image/jpeg", jpeg("L", format="JPEG"))],
     )
-    assert answer.status_code == 200
+    assert answer.status_code == 202
     stored = answer.json()["00081199"]["Value"]
     assert [each.get("00081196", {}).get("Value") for each in stored] == [
         [0xB000],  # the picture knows better

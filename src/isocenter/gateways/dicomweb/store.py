@@ -99,11 +99,11 @@ def _response(fates: Sequence[Fate], root: str, *, as_xml: bool) -> Response:
 
 
 def _status(fates: Sequence[Fate]) -> HTTPStatus:
+    """Standard: PS3.18 Table 10.5.3-1."""
     failures = {each.failure for each in fates}
-    if failures == {None}:  # all are stored, whatever else is to be known of some (Table 10.5.3-1)
-        return HTTPStatus.OK
     if None in failures:
-        return HTTPStatus.ACCEPTED
+        plain = failures == {None} and all(each.warning is None for each in fates)
+        return HTTPStatus.OK if plain else HTTPStatus.ACCEPTED
     if failures == {OUT_OF_RESOURCES}:  # nothing but objects that are too large
         return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     return HTTPStatus.CONFLICT

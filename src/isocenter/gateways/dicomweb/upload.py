@@ -29,6 +29,7 @@ from isocenter.domain.archive.model import (
 )
 from isocenter.domain.archive.service.description import describe_file
 from isocenter.gateways.dicomweb.assembly import Assembly, BulkData, read_models, uids_of
+from isocenter.gateways.dicomweb.completeness import is_cut
 from isocenter.gateways.dicomweb.context import Dicomweb
 from isocenter.gateways.dicomweb.errors import TooLarge
 from isocenter.infra.blobs import BlobWriter, StorageFull, StoredBlob
@@ -335,6 +336,9 @@ class Upload:
             return _fate(instance, CANNOT_UNDERSTAND)
         if self._study_instance_uid not in {None, identity.study_instance_uid}:
             return _fate(instance, DOES_NOT_MATCH)
+        if is_cut(self._context.blobs, instance):
+            _log.warning("instance_refused", peer_name=self._actor.name, error_type="CutShort")
+            return _fate(instance, CANNOT_UNDERSTAND)
         return instance
 
 
