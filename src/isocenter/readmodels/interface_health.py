@@ -16,8 +16,10 @@ class InterfaceHealth:
 
     Attributes:
         received: messages of the last 24 hours, and ``received_errors`` how many were refused.
+        control_ids_reused: messages of the last 24 hours that came under the control id of another.
         waiting: deliveries that it has not acknowledged; the ``oldest_queued_at`` of them.
         parked: deliveries that it refused and nobody replayed.
+        quarantined: lanes that wait for a person behind what was refused.
         answer_median_ms: from sending to its acknowledgement, in the last 24 hours.
     """
 
@@ -29,10 +31,12 @@ class InterfaceHealth:
     last_out_at: datetime | None
     received: int
     received_errors: int
+    control_ids_reused: int
     sent: int
     sent_errors: int
     waiting: int
     parked: int
+    quarantined: int
     oldest_queued_at: datetime | None
     last_error: str | None
     answer_median_ms: float | None
@@ -44,8 +48,12 @@ select peer.name as peer, peer.enabled, cardinality(peer.receive) > 0 as sends,
        cardinality(peer.send) > 0 as receives, last_in.received_at as last_in_at,
        last_out.received_at as last_out_at,
        coalesce(day.received, 0) as received, coalesce(day.received_errors, 0) as received_errors,
+       (select count(*) from peers.message
+         where message.peer = peer.name and control_id_reused and received_at >= %(since)s)
+           as control_ids_reused,
        coalesce(day.sent, 0) as sent, coalesce(day.sent_errors, 0) as sent_errors,
        coalesce(queue.waiting, 0) as waiting, coalesce(queue.parked, 0) as parked,
+       coalesce(queue.quarantined, 0) as quarantined,
        queue.oldest_queued_at, head.last_error,
        answers.median_ms as answer_median_ms, answers.p95_ms as answer_p95_ms
   from peers.hl7_peer as peer
@@ -66,6 +74,7 @@ select peer.name as peer, peer.enabled, cardinality(peer.receive) > 0 as sends,
   left join lateral (
        select count(*) filter (where state in ('queued', 'sent')) as waiting,
               count(*) filter (where state = 'refused') as parked,
+              count(distinct lane) filter (where quarantined_at is not null) as quarantined,
               min(queued_at) filter (where state in ('queued', 'sent')) as oldest_queued_at
          from distribution.delivery
         where delivery.recipient = peer.name and state in ('queued', 'sent', 'refused')

@@ -12,7 +12,7 @@ import pytest
 from hl7.client import MLLPClient
 from hl7.mllp import open_hl7_connection
 
-from isocenter.domain.access.model import Actor
+from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.identity import service as identity
 from isocenter.domain.orders import service as orders
 from isocenter.domain.peers import service as peers
@@ -21,6 +21,7 @@ from isocenter.gateways.hl7.connection import ConnectionLimits
 from isocenter.gateways.hl7.server import ServerOptions
 from isocenter.infra.clock import utc_now
 from isocenter.infra.db import DatabaseUnavailable
+from isocenter.readmodels import interface_health
 from isocenter.standards.hl7v2.ack import parse_ack
 from tests.contract.hl7.listening import listening
 from tests.e2e.hl7_peers import FS_CR, VT, order, parse, read_frames, registration, send
@@ -233,7 +234,15 @@ def test_same_id_with_another_body_is_another_message(database, port):
     answer = one(port, registration("R2", "Phantom^After", control_id="r2", stamp="20240101120001"))
     assert code(answer) == "AA"
     assert patient(database, "R2").person_name == "Phantom^After"
-    assert len(messages(database, control_id="r2")) == 2
+    after, before = messages(database, control_id="r2")
+    assert (before.control_id_reused, after.control_id_reused) == (False, True)
+    assert [each.message_key for each in messages(database, control_id_reused=True)] == [
+        after.message_key
+    ]
+    with database.read() as tx:
+        viewer = Viewer.of(SYSTEM, Action.PEER_READ)
+        health = interface_health.interfaces(tx, viewer, now=utc_now())
+    assert sum(each.control_ids_reused for each in health) == 1
 
 
 def test_messages_without_control_id_are_all_processed(database, port):
@@ -250,6 +259,7 @@ def test_refused_message_may_succeed_when_sent_again(database, port):
     one(port, order("R4", "Phantom^Later", control_id="r5", placer="PL4", accession="ACC4"))
     assert code(one(port, cancel)) == "AA"
     assert exam(database, "ACC4").order.state == "cancelled"
+    assert not any(each.control_id_reused for each in messages(database, control_id="r4"))
 
 
 def test_order_is_placed_with_its_numbers(database, port):

@@ -28,13 +28,14 @@ _SHOWN_MAX = 50
 
 @hl7.command("search")
 @session.command
-def search(
+def search(  # noqa: PLR0913 options of a command, given by name
     text: Annotated[str, typer.Argument(help="Words in the message, whole or beginnings.")] = "",
     *,
     peer: Annotated[str, typer.Option(help="Only of this peer.")] = "",
     accession_number: Annotated[str, typer.Option(help="Only about this exam.")] = "",
     order_number: Annotated[str, typer.Option(help="Placer or filler order number.")] = "",
     with_error: Annotated[bool, typer.Option(help="Only refused ones.")] = False,
+    reused: Annotated[bool, typer.Option(help="Only under a control ID used before.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
 ) -> None:
     """List messages, newest first.
@@ -47,6 +48,7 @@ def search(
         order_number=order_number or None,
         text=text or None,
         with_error=with_error,
+        control_id_reused=reused,
     )
     with session.database(session.settings()) as db, db.transaction() as tx:
         for each in peers.search_messages(tx, session.actor(), wanted, limit=limit):
@@ -151,13 +153,15 @@ def versions(name: Peer) -> None:
 @session.command
 def draft(
     name: Peer,
-    changed: Annotated[list[str], typer.Argument(help="attribute=value, lists with commas.")],
+    changed: Annotated[
+        list[str], typer.Argument(help="attribute=value, lists with commas, @FILE for its text.")
+    ],
     *,
     note: Annotated[str, typer.Option(help="Why.")] = "",
 ) -> None:
     """Keep a changed configuration as a draft; nothing else changes yet.
 
-    Example: isocenter hl7 draft EHR version=2.3.1 character_set=8859/1
+    Example: isocenter hl7 draft EHR version=2.3.1 field_map=@ehr.toml
     """
     with session.database(session.settings()) as db, db.transaction() as tx:
         usual = described(peers.hl7_peer(tx, name))
@@ -255,6 +259,8 @@ def _typed(written: str, usual: dict[str, Any]) -> tuple[str, Any]:
                 return name, [each.strip() for each in text.split(",") if each.strip()]
             case float() | int():
                 return name, type(value)(text)
+            case str() if text.startswith("@"):
+                return name, Path(text[1:]).read_text(encoding="utf-8")
             case _:
                 return name, text or None if value is None else text
     except ValueError as error:

@@ -28,7 +28,15 @@ def acknowledgement(tx: Tx, peer: str, control_id: str, body_digest: bytes) -> b
 
 
 def insert_messages(tx: Tx, messages: Sequence[Hl7Message], now: datetime) -> list[int]:
-    """The keys of the recorded messages, without those that were recorded before."""
+    """The keys of the recorded messages, without those that were recorded before.
+
+    One that was processed under the control id of another that was processed is marked.
+    """
+    named: set[tuple[str, str]] = set()
+    repeated = [
+        (each.peer, each.control_id) in named or named.add((each.peer, each.control_id))
+        for each in messages
+    ]
     described = [
         {
             "position": position,
@@ -44,6 +52,7 @@ def insert_messages(tx: Tx, messages: Sequence[Hl7Message], now: datetime) -> li
             "replay_of": each.replay_of,
             "reason": each.reason,
             "requested_by": each.requested_by,
+            "control_id_repeated": bool(repeated[position - 1]),
         }
         for position, each in enumerate(messages, 1)
     ]
@@ -52,14 +61,21 @@ def insert_messages(tx: Tx, messages: Sequence[Hl7Message], now: datetime) -> li
         insert into peers.message
                (direction, peer, control_id, message_type, body_digest, raw, acknowledgement,
                 acknowledgement_code, patient_id, accession_number, effect, error, received_at,
-                replay_of, reason, requested_by)
+                replay_of, reason, requested_by, control_id_reused)
         select direction, peer, control_id, message_type, body_digest, raw, acknowledgement,
                acknowledgement_code, patient_id, accession_number, effect, error, %(now)s,
-               replay_of, reason, requested_by
+               replay_of, reason, requested_by,
+               direction = 'in' and control_id <> '' and replay_of is null and error is null
+               and (control_id_repeated or exists (
+                   select from peers.message as known
+                    where known.peer = described.peer and known.control_id = described.control_id
+                      and known.direction = 'in' and known.body_digest <> stored.body_digest
+                      and known.error is null and known.replay_of is null))
           from jsonb_to_recordset(%(described)s) as described (
                position int, direction text, peer text, control_id text, message_type text,
                acknowledgement_code text, patient_id text, accession_number text, effect text,
-               error text, replay_of bigint, reason text, requested_by text)
+               error text, replay_of bigint, reason text, requested_by text,
+               control_id_repeated bool)
           join unnest(%(digests)b::bytea[], %(raws)b::bytea[], %(acknowledgements)b::bytea[])
                with ordinality as stored (body_digest, raw, acknowledgement, position)
          using (position)
@@ -92,7 +108,8 @@ _CONDITIONS: dict[str, LiteralString] = {
 
 _LISTED: LiteralString = """
 select message_key, direction, peer, control_id, message_type, acknowledgement_code, patient_id,
-       accession_number, effect, error, received_at, replay_of, reason, requested_by
+       accession_number, effect, error, received_at, replay_of, reason, requested_by,
+       control_id_reused
   from peers.message as message """
 
 
@@ -145,6 +162,8 @@ def _listed(
             parameters[name] = value
     if wanted.with_error:
         parts.append("message.error is not null")
+    if wanted.control_id_reused:
+        parts.append("message.control_id_reused")
     statement: LiteralString = "".join((
         _LISTED,
         joined or " where ",
@@ -167,7 +186,7 @@ def message(tx: Tx, message_key: int) -> RecordedMessage | None:
         """
         select message_key, direction, peer, control_id, message_type, raw, acknowledgement,
                acknowledgement_code, patient_id, accession_number, effect, error, received_at,
-               replay_of, reason, requested_by
+               replay_of, reason, requested_by, control_id_reused
           from peers.message where message_key = %s
         """,
         (message_key,),
@@ -181,7 +200,7 @@ def raw_messages(tx: Tx, wanted: MessageFilter, limit: int) -> list[RecordedMess
         """
         select message_key, direction, peer, control_id, message_type, raw, acknowledgement,
                acknowledgement_code, patient_id, accession_number, effect, error, received_at,
-               replay_of, reason, requested_by
+               replay_of, reason, requested_by, control_id_reused
           from peers.message
          where peer = %(peer)s and direction = %(direction)s and received_at >= %(received_from)s
            and replay_of is null

@@ -198,6 +198,8 @@ class ListedMessage:
         replay_of: the message that a person had processed again, or edited; None for one that a
             peer sent, or that went out by itself.
         reason: why that was done; ``requested_by`` says by whom.
+        control_id_reused: another message of its sender had this control id, and both were
+            processed.
     """
 
     message_key: int
@@ -214,6 +216,7 @@ class ListedMessage:
     replay_of: int | None
     reason: str | None
     requested_by: str | None
+    control_id_reused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +246,7 @@ class MessageFilter:
     order_number: str | None = None
     text: str | None = None
     with_error: bool = False
+    control_id_reused: bool = False
     before: int | None = None
     received_from: datetime | None = None
     received_to: datetime | None = None

@@ -34,10 +34,12 @@ class InterfaceAnswer(Shape):
     last_out_at: datetime | None
     received: int
     received_errors: int
+    control_ids_reused: int
     sent: int
     sent_errors: int
     waiting: int
     parked: int
+    quarantined: int
     oldest_queued_at: datetime | None
     last_error: str | None
     answer_median_ms: float | None

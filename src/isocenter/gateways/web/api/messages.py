@@ -38,6 +38,7 @@ class MessageAnswer(Shape):
     replay_of: int | None
     reason: str | None
     requested_by: str | None
+    control_id_reused: bool
 
 
 class InfluenceAnswer(Shape):
@@ -111,6 +112,7 @@ class WantedMessages(Shape):
     order_number: str | None = None
     text: str | None = None
     with_error: bool = False
+    control_id_reused: bool = False
     received_from: datetime | None = None
     received_to: datetime | None = None
     after: int | None = None

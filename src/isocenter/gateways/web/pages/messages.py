@@ -66,6 +66,7 @@ class Filters(BaseModel):
     text: str = ""
     direction: str = ""
     with_error: str = ""
+    control_id_reused: str = ""
     before: str = ""
 
     def wanted(self) -> MessageFilter:
@@ -80,6 +81,7 @@ class Filters(BaseModel):
             patient_id=self.patient_id.strip() or None,
             text=self.text.strip() or None,
             with_error=bool(self.with_error),
+            control_id_reused=bool(self.control_id_reused),
             before=row_key(self.before),
         )
 
