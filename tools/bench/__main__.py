@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median, quantiles
 
 from tools.bench import archive, interface, messages, mpi, receivers, scale, store
 from tools.bench.archive import CLIENTS, ArchiveRun, Rates
@@ -19,7 +20,7 @@ from tools.bench.scale import ScaleResult, ScaleRun
 from tools.bench.store import StoreResult, StoreRun
 
 FLOOD = 4000
-_PARTS = ("store", "hl7", "archive", "scale", "mpi", "messages")
+_PARTS = ("store", "hl7", "archive", "scale", "mpi", "messages", "viewer")
 _P95_MAX_MS = 50.0
 _MPI_P95_MAX_MS = 30.0
 _MESSAGES_P95_MAX_MS = 100.0
@@ -30,7 +31,7 @@ _SMOKE = ArchiveRun(10, 20, 50, metadata=4, frames=8, searches=4, repeats=1)
 def main() -> int:
     """Run the chosen benches and print the report."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--only", choices=_PARTS, help="one part; scale, mpi, messages: never else")
+    parser.add_argument("--only", choices=_PARTS, help="one part; the last four: never else")
     parser.add_argument("--folder", type=Path, default=None, help="where receivers keep their data")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--studies", type=int, default=1_000_000, help="scale: of the index")
@@ -62,6 +63,34 @@ def _run(arguments: argparse.Namespace, folder: Path, source: Path) -> int:
     if arguments.only == "messages":
         log = MessagesRun(50_000, 20) if arguments.smoke else MessagesRun()
         return _print_messages(log, messages.measure(log, folder=folder))
+    if arguments.only == "viewer":
+        return _bench_viewer(arguments, folder)
+    return 0
+
+
+def _bench_viewer(arguments: argparse.Namespace, folder: Path) -> int:
+    from tools.bench import viewer  # noqa: PLC0415 - only this part needs a browser
+
+    run = viewer.ViewerRun(repeats=arguments.repeats)
+    if arguments.smoke:
+        run = viewer.ViewerRun(slices=60, many_slices=80, scrolled=40, repeats=1)
+    result = viewer.measure(run, folder=folder)
+    _line(f"\nReading workspace, headless Chromium drawing by the processor, {run.slices} slices")
+    cold, after = median(result.cold_s), median(result.next_case_s)
+    beside = "OHIF is not installed (make peers)"
+    if result.cold_ratio is not None:
+        beside = f"OHIF 3.13.2 {median(result.peer_cold_s):.2f} s, ratio {result.cold_ratio:.2f}"
+    _line(f"  cold first image {cold:.2f} s   {beside}")
+    _line(f"  next case, fetched before {after:.2f} s")
+    p95 = quantiles(result.scroll_ms, n=20)[18]
+    _line(
+        f"  scroll, loaded: {median(result.scroll_ms):.0f} ms a slice (median), {p95:.0f} ms (p95)"
+    )
+    _line(f"  {run.slices} slices keep {result.loaded_mb:.0f} MB of images")
+    _line(
+        f"  {run.many_slices} slices, all seen: {result.many_loaded_mb:.0f} MB of images kept,"
+        f" heap {result.many_heap_mb:.0f} MB"
+    )
     return 0
 
 

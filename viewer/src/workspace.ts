@@ -385,6 +385,11 @@ export class Workspace implements Commands, Host {
     this.toolbar.set("lines", this.grid.lines, this.grid.panes.length > 1);
   }
 
+  /** How many bytes of images are kept in memory, for diagnosis. */
+  cached(): number {
+    return core.cache.getCacheSize();
+  }
+
   private render(): void {
     for (const each of this.grid.panes) each.viewport?.render();
   }

@@ -1,0 +1,202 @@
+"""The reading workspace beside OHIF 3.13.2, on the same server and study.
+
+Headless Chromium, drawing by the processor: how soon an image is there, how it scrolls, and what
+the page keeps in memory.
+"""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from playwright.sync_api import Browser, BrowserContext, Page
+from pydicom.uid import generate_uid
+
+from tools.bench.ohif import OhifSite, ohif
+from tools.reading_room import (
+    WAIT_MS,
+    Room,
+    Scan,
+    chromium,
+    heap_bytes,
+    reading_room,
+    scan_files,
+    signed_in,
+)
+
+_LIT: Final = """() => [...document.querySelectorAll("canvas")].some((canvas) => {
+  if (canvas.width < 200 || canvas.height < 200) return false;
+  const small = document.createElement("canvas");
+  [small.width, small.height] = [50, 50];
+  const pencil = small.getContext("2d");
+  pencil.drawImage(canvas, 0, 0, 50, 50);
+  const { data } = pencil.getImageData(0, 0, 50, 50);
+  let bright = 0;
+  for (let at = 0; at < data.length; at += 4) bright += data[at] > 60;
+  return bright > 100;
+})"""
+_SCROLL: Final = """async (count) => {
+  const pane = isocenterWorkspace.grid.active;
+  const times = [];
+  for (let step = 0; step < count; step++) {
+    const wanted = (pane.position + 1) % pane.slices;
+    const started = performance.now();
+    await pane.go(wanted);
+    await new Promise(requestAnimationFrame);
+    times.push(performance.now() - started);
+  }
+  return times;
+}"""
+_LOADED: Final = """() => {
+  const bar = document.querySelector(".progress[data-loaded]")?.dataset.loaded ?? "0/1";
+  const [done, all] = bar.split("/").map(Number);
+  return done >= all;
+}"""
+_CACHED: Final = "() => isocenterWorkspace.cached()"
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerRun:
+    """What is measured. Slices are of CT images of 512 x 512."""
+
+    slices: int = 500
+    many_slices: int = 2000
+    scrolled: int = 200
+    repeats: int = 3
+
+
+@dataclass(slots=True)
+class ViewerResult:
+    """Times in seconds, scrolling in milliseconds for a slice, memory in MB."""
+
+    cold_s: list[float] = field(default_factory=list[float])
+    peer_cold_s: list[float] = field(default_factory=list[float])
+    next_case_s: list[float] = field(default_factory=list[float])
+    scroll_ms: list[float] = field(default_factory=list[float])
+    loaded_mb: float = 0.0
+    many_loaded_mb: float = 0.0
+    many_heap_mb: float = 0.0
+
+    @property
+    def cold_ratio(self) -> float | None:
+        """Our cold first image to OHIF's; None where that is not there."""
+        if not self.peer_cold_s:
+            return None
+        return median(self.cold_s) / median(self.peer_cold_s)
+
+
+def measure(run: ViewerRun, *, folder: Path) -> ViewerResult:
+    """Fill an archive, open it in both viewers, and say what was seen."""
+    result = ViewerResult()
+    with (
+        ohif() as peer,
+        reading_room(folder / "viewer", **_origins(peer)) as room,
+        chromium() as browser,
+    ):
+        study, cases = _fill(room, run)
+        if peer is not None:
+            peer.point_at(f"{room.url}/dicomweb", room.token)
+        for _ in range(run.repeats):
+            result.cold_s.append(_cold(browser, room, study))
+            if peer is not None:
+                result.peer_cold_s.append(_peer_cold(browser, peer, study))
+        with signed_in(browser, room) as context:
+            result.next_case_s = _next_cases(context, cases)
+            _scroll(context, study, run, result)
+        many = Scan(generate_uid(), "MANY", "Phantom^Many", slices=run.many_slices, size=512)
+        room.store(scan_files(many))
+        with signed_in(browser, room) as context:
+            _many(context, many.study_instance_uid, result)
+    return result
+
+
+def _origins(peer: OhifSite | None) -> dict[str, str]:
+    return {} if peer is None else {"ISOCENTER_CROSS_ORIGINS": peer.url}
+
+
+def _fill(room: Room, run: ViewerRun) -> tuple[str, list[str]]:
+    """Store the study and the cases of the reading list: the study's UID, accession numbers."""
+    large = Scan(generate_uid(), "LARGE", "Phantom^Large", slices=run.slices, size=512)
+    room.store(scan_files(large))
+    cases: list[str] = []
+    for number in range(run.repeats + 1):
+        patient, name, accession = f"CASE{number}", f"Phantom^Case{number}", f"CASE{number:04d}"
+        room.order(patient, name, accession)
+        room.store(scan_files(Scan(generate_uid(), patient, name, accession, slices=60, size=512)))
+        cases.append(accession)
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while len(room.ask("/api/reading-list")) < len(cases) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return large.study_instance_uid, cases
+
+
+def _until_lit(page: Page, started: float) -> float:
+    page.wait_for_function(_LIT, polling=20)
+    return time.perf_counter() - started
+
+
+def _cold(browser: Browser, room: Room, study: str) -> float:
+    """From the address to the first image, with nothing in the browser's cache."""
+    with signed_in(browser, room) as context:
+        page = context.new_page()
+        started = time.perf_counter()
+        page.goto(f"/studies/{study}/read", wait_until="commit")
+        return _until_lit(page, started)
+
+
+def _peer_cold(browser: Browser, peer: OhifSite, study: str) -> float:
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    page.add_init_script("localStorage.setItem('shownTours', '[\"basicViewerTour\"]')")
+    started = time.perf_counter()
+    page.goto(f"{peer.url}/viewer?StudyInstanceUIDs={study}", wait_until="commit")
+    seconds = _until_lit(page, started)
+    context.close()
+    return seconds
+
+
+def _next_cases(context: BrowserContext, cases: list[str]) -> list[float]:
+    """From the key to the next case's image, which was fetched meanwhile."""
+    page = context.new_page()
+    page.goto(f"/exams/{cases[0]}/read")
+    seconds: list[float] = []
+    for _ in cases[1:]:
+        page.wait_for_selector("html[data-ready=true]")
+        page.locator("#next-case a").wait_for()
+        page.wait_for_load_state("networkidle")
+        page.locator(".pane").first.focus()
+        before = page.url
+        started = time.perf_counter()
+        page.keyboard.press("Shift+N")
+        page.wait_for_url(lambda url, before=before: url != before, wait_until="commit")
+        seconds.append(_until_lit(page, started))
+    page.close()
+    return seconds
+
+
+def _scroll(context: BrowserContext, study: str, run: ViewerRun, result: ViewerResult) -> None:
+    page = context.new_page()
+    page.goto(f"/studies/{study}/read")
+    page.wait_for_selector("html[data-ready=true]")
+    page.wait_for_function(_LOADED)
+    result.scroll_ms = page.evaluate(_SCROLL, run.scrolled)
+    result.loaded_mb = page.evaluate(_CACHED) / 1e6
+    page.close()
+
+
+def _many(context: BrowserContext, study: str, result: ViewerResult) -> None:
+    """Scroll through more images than the budget holds: the oldest go, the page stays."""
+    page = context.new_page()
+    page.goto(f"/studies/{study}/read")
+    page.wait_for_selector("html[data-ready=true]")
+    page.evaluate(
+        """async () => {
+          const pane = isocenterWorkspace.grid.active;
+          for (let at = 0; at < pane.slices; at++) await pane.go(at);
+        }"""
+    )
+    result.many_loaded_mb = page.evaluate(_CACHED) / 1e6
+    result.many_heap_mb = heap_bytes(page) / 1e6
+    page.close()
