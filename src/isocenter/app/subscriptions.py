@@ -191,8 +191,6 @@ def _reactions(parts: WorkerParts) -> list[Subscription]:
         ("distribution.split", InstancesSplit, sending.on_instances_split),
         ("distribution.reports_merged", PatientMerged, sending.on_patient_merged),
         ("distribution.reports_unmerged", PatientUnmerged, sending.on_patient_merged),
-        ("distribution.reports_merged", PatientMerged, sending.on_patient_merged),
-        ("distribution.reports_unmerged", PatientUnmerged, sending.on_patient_merged),
         ("distribution.corrected", StudyCorrected, sending.on_study_corrected),
         ("reading.signed", ReportSigned, reading.on_report_signed if archive_signed else _nothing),
         ("reporting.patient_merged", PatientMerged, reporting.on_identity_changed),

@@ -293,3 +293,12 @@ def test_a_performed_step_that_lists_the_series_is_enough(department, images_fir
     if not images_first:
         images()
     assert link(department) == ("A1", "performed_step")
+
+
+def test_images_under_a_maiden_name_find_their_order_and_go_out_under_the_present_one(department):
+    department.order(a_patient("P-1", aliases=("Maiden^Ada",)), an_order("A1"))
+    department.receive(an_instance(patient_id="", patient_name="Maiden^Ada", accession_number="A1"))
+    department.drain()
+    with department.database.read() as tx:
+        assert tx.values("select accession_number from reconcile.link") == ["A1"]
+        assert tx.value("select corrected_patient_name from archive.study") == "Phantom^Ada"

@@ -184,3 +184,26 @@ def test_a_rule_is_offered_when_people_decide_the_same_again_and_again():
 def test_nothing_is_offered_that_does_not_say_who_the_patient_is():
     nameless = frozenset({"modality", "time", "station"})
     assert offers([past(1, nameless) for _ in range(9)]) == []
+
+
+def test_former_names_speak_for_an_order_and_weigh_less_than_the_present_one():
+    married = {"person_name": "Phantom^Ada", "other_names": frozenset({"Maiden^Ada"})}
+    now, before, never = (
+        next(
+            each
+            for each in score(study(patient_name=name), order(**married)).terms
+            if each.name is TermName.PATIENT_NAME
+        )
+        for name in ("Phantom^Ada", "MAIDEN^ADA", "Other^Ada")
+    )
+    assert (before.verdict, before.text) == (Verdict.AGREES, "a former or other name")
+    assert 0 < before.points < now.points
+    assert never.verdict is Verdict.DIFFERS
+
+
+def test_images_under_a_former_name_find_their_order():
+    images = study(patient_id="", patient_name="Maiden^Ada", accession_number="A1")
+    known = {"person_name": "Phantom^Ada", "birth_date": date(1970, 1, 1)}
+    for names, found in ((frozenset({"Maiden^Ada"}), 1), (frozenset(), 0)):
+        decision = decide(Evidence(study=images, orders=[order(**known, other_names=names)]))
+        assert bool(decision.link) == bool(found)

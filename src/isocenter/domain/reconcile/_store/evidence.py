@@ -73,6 +73,7 @@ class OrderRow:
     state: str
     patient_key: int
     person_name: str | None
+    other_names: list[str]
     birth_date: date | None
     study_instance_uids: list[str]
     identifiers: list[tuple[str, str]]
@@ -123,6 +124,13 @@ with performed as (
             where study_instance_uid = %(study)s))
 select o.order_key, o.accession_number, o.accession_issuer, o.state,
        patient.current_key as patient_key, patient.person_name, patient.birth_date,
+       array(select distinct name
+               from identity.patient as known
+              cross join lateral unnest(array_prepend(known.person_name, known.aliases)) as name
+              where (known.patient_key = patient.current_key
+                     or known.survivor_key = patient.current_key)
+                and name <> '' and name is distinct from patient.person_name
+              order by 1) as other_names,
        procedure.study_instance_uids, procedure.procedure,
        coalesce((
            select jsonb_agg(jsonb_build_array(identifier.assigning_authority, identifier.value))

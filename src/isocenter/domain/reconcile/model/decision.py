@@ -24,6 +24,7 @@ from isocenter.domain.reconcile.model.patient import (
     compare_patient,
     identifier_agrees,
     is_unidentified,
+    name_agrees,
     names_agree,
     same_date,
 )
@@ -198,7 +199,7 @@ def _numbers(evidence: Evidence, order: OrderEvidence) -> NumberAgreement:
 
 def _surely_same(study: StudyEvidence, order: OrderEvidence) -> bool:
     """More than the patient ID speaks for the order, and nothing against it."""
-    name = names_agree(study.patient_name, order.person_name)
+    name = name_agrees(study, order)
     born = same_date(study.patient_birth_date, order.birth_date)
     other_modality = bool(
         study.modalities and order.modalities and not study.modalities & order.modalities

@@ -87,6 +87,8 @@ class OrderEvidence:
         cancelled: cancelled or discontinued.
         procedure: the names of its procedures and protocols.
         given_to: AE titles of the stations that found it on their worklist.
+        other_names: by which the patient was or is known besides: maiden and former names, and the
+            names of records that were merged into it.
         performed: a performed procedure step of this study names the order (MPPS).
         has_images: some study is linked to it.
     """
@@ -97,6 +99,7 @@ class OrderEvidence:
     cancelled: bool
     identifiers: frozenset[tuple[str, str]]
     person_name: str | None = None
+    other_names: frozenset[str] = frozenset()
     birth_date: date | None = None
     state: str = ""
     patient_key: int = 0

@@ -25,7 +25,7 @@ class Agreement(StrEnum):
 def compare_patient(study: StudyEvidence, order: OrderEvidence) -> tuple[Agreement, str]:
     """Whether both speak of the same patient, and the grounds as a clause for a sentence."""
     identifier = identifier_agrees(study, order)
-    name = names_agree(study.patient_name, order.person_name)
+    name = name_agrees(study, order)
     birth = same_date(study.patient_birth_date, order.birth_date)
     if identifier is True:
         if name is False and birth is False:
@@ -78,6 +78,20 @@ def names_agree(one: str | None, other: str | None) -> bool | None:
         return None
     shorter, longer = sorted((first, second), key=len)
     return shorter <= longer and (len(shorter) > 1 or shorter == longer)
+
+
+def name_agrees(study: StudyEvidence, order: OrderEvidence) -> bool | None:
+    """As ``names_agree``, by the patient's name or one by which they were known."""
+    if agrees_by_other_name(study, order):
+        return True
+    return names_agree(study.patient_name, order.person_name)
+
+
+def agrees_by_other_name(study: StudyEvidence, order: OrderEvidence) -> bool:
+    """Whether the images give a former name of the patient, or another one, and not the present."""
+    if names_agree(study.patient_name, order.person_name) is True:
+        return False
+    return any(names_agree(study.patient_name, each) is True for each in order.other_names)
 
 
 def is_unidentified(study: StudyEvidence) -> bool:

@@ -12,7 +12,12 @@ from typing import Final
 
 from isocenter.domain.reconcile.model.accession import NumberAgreement, compare_accession_numbers
 from isocenter.domain.reconcile.model.evidence import OrderEvidence, StudyEvidence
-from isocenter.domain.reconcile.model.patient import identifier_agrees, names_agree, same_date
+from isocenter.domain.reconcile.model.patient import (
+    agrees_by_other_name,
+    identifier_agrees,
+    names_agree,
+    same_date,
+)
 from isocenter.standards.dicom.matching import words
 
 # Words that say nothing about what was examined.
@@ -101,6 +106,8 @@ _POINTS: Final = {
     TermName.STATION: (8, -4),
     TermName.WORKLIST_QUERY: (8, 0),
 }
+# The more names somebody has, the likelier one of them is somebody else's.
+_OTHER_NAME: Final = 14
 _NUMBER: Final = {
     NumberAgreement.SAME: (Verdict.AGREES, 40, "same accession number"),
     NumberAgreement.SAME_IN_ANOTHER_FORM: (
@@ -136,12 +143,7 @@ def score(study: StudyEvidence, order: OrderEvidence, *, prefixes: Collection[st
             "same patient ID",
             "another patient ID",
         ),
-        _term(
-            TermName.PATIENT_NAME,
-            names_agree(study.patient_name, order.person_name),
-            "same name",
-            "another name",
-        ),
+        _name(study, order),
         _term(
             TermName.BIRTH_DATE,
             same_date(study.patient_birth_date, order.birth_date),
@@ -168,6 +170,13 @@ def _term(name: TermName, agrees: bool | None, yes: str, no: str) -> Term:
     if agrees:
         return Term(name, Verdict.AGREES, gain, yes)
     return Term(name, Verdict.DIFFERS, loss, no)
+
+
+def _name(study: StudyEvidence, order: OrderEvidence) -> Term:
+    if agrees_by_other_name(study, order):
+        return Term(TermName.PATIENT_NAME, Verdict.AGREES, _OTHER_NAME, "a former or other name")
+    agrees = names_agree(study.patient_name, order.person_name)
+    return _term(TermName.PATIENT_NAME, agrees, "same name", "another name")
 
 
 def _number(study: StudyEvidence, order: OrderEvidence, prefixes: Collection[str]) -> Term:

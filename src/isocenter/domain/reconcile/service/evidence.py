@@ -157,6 +157,7 @@ def order_evidence(row: OrderRow) -> OrderEvidence:
         patient_key=row.patient_key,
         identifiers=frozenset((authority, value) for authority, value in row.identifiers),
         person_name=row.person_name,
+        other_names=frozenset(row.other_names),
         birth_date=row.birth_date,
         modalities=frozenset(row.modalities),
         station_ae_titles=frozenset(row.station_ae_titles),
