@@ -1,5 +1,39 @@
 // Values of a map as colours and as words. Pure arithmetic.
 
+export interface ColourMap {
+  name: string; // for the engine
+  label: string;
+  colours: string[]; // evenly from the least value to the most, straight lines between them
+}
+
+export const COLOUR_MAPS: ColourMap[] = [
+  {
+    name: "map-viridis",
+    label: "Viridis",
+    colours: "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 fde725".split(" "),
+  },
+  {
+    name: "map-inferno",
+    label: "Inferno",
+    colours: "000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4".split(" "),
+  },
+  { name: "map-hot", label: "Hot metal", colours: "000000 800000 ff4000 ffbf00 ffffff".split(" ") },
+  {
+    name: "map-rainbow",
+    label: "Rainbow",
+    colours: "0000b0 0080ff 00ffff 00c000 ffff00 ff8000 e00000".split(" "),
+  },
+  { name: "map-grey", label: "Grey", colours: ["000000", "ffffff"] },
+];
+
+/** The map as the engine wants it: place, red, green and blue, each from 0 to 1. */
+export function pointsOf({ colours }: ColourMap): number[] {
+  return colours.flatMap((each, index) => [
+    index / (colours.length - 1),
+    ...[0, 2, 4].map((at) => Number.parseInt(each.slice(at, at + 2), 16) / 255),
+  ]);
+}
+
 /** Digits that tell neighbouring values of a range apart. */
 export function told(value: number, range: number): string {
   if (!Number.isFinite(value)) return "no value";

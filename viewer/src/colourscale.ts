@@ -2,20 +2,19 @@
 
 import * as core from "@cornerstonejs/core";
 import "./colourscale.css";
-import { colourAt, told } from "./colours.ts";
+import { COLOUR_MAPS, colourAt, pointsOf, told } from "./colours.ts";
 import { h } from "./dom.ts";
 import { latticeOf } from "./layers.ts";
 import type { Pane } from "./pane.ts";
 import { quantityOfImage } from "./parametric.ts";
 
-// Cornerstone's names of maps that are straight lines in red, green and blue: the bar is drawn the same way.
-const COLOURS: [string, string][] = [
-  ["Viridis (matplotlib)", "Viridis"],
-  ["Inferno (matplotlib)", "Inferno"],
-  ["Rainbow Desaturated", "Rainbow"],
-  ["Black-Body Radiation", "Hot metal"],
-  ["Grayscale", "Grey"],
-];
+for (const each of COLOUR_MAPS)
+  core.utilities.colormap.registerColormap({
+    ColorSpace: "RGB",
+    Name: each.name,
+    RGBPoints: pointsOf(each),
+  } as never);
+
 const STEPS = 64;
 
 const scales = new Map<Pane, ColourScale>();
@@ -56,7 +55,7 @@ class ColourScale {
     this.choice = h(
       "select",
       { "aria-label": "Colours" },
-      ...COLOURS.map(([value, label]) => h("option", { value }, label)),
+      ...COLOUR_MAPS.map(({ name, label }) => h("option", { value: name }, label)),
     );
     this.element = h(
       "div",
@@ -91,7 +90,8 @@ class ColourScale {
     const range = this.pane.range();
     const context = this.bar.getContext("2d");
     if (!range || !context) return;
-    const points = core.utilities.colormap.getColormap(this.choice.value)?.RGBPoints ?? [];
+    const map = COLOUR_MAPS.find(({ name }) => name === this.choice.value);
+    const points = map ? pointsOf(map) : [];
     for (let at = 0; at < STEPS; at++) {
       const [red, green, blue] = colourAt(points, 1 - at / (STEPS - 1));
       context.fillStyle = `rgb(${red} ${green} ${blue})`;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { colourAt, told } from "../src/colours.ts";
+import { COLOUR_MAPS, colourAt, pointsOf, told } from "../src/colours.ts";
 import type { DicomJson } from "../src/dicom.ts";
 import { isParametric, mappings, realWorld, schemeOf, storedValues } from "../src/maps.ts";
 
@@ -72,6 +72,16 @@ describe("a colour scale", () => {
       [255, 0, 0],
       [255, 255, 0],
     ]);
+  });
+  it("has maps that begin and end in their own colours", () => {
+    for (const map of COLOUR_MAPS) {
+      const ends = [0, 1].map((each) =>
+        colourAt(pointsOf(map), each)
+          .map((part) => part.toString(16).padStart(2, "0"))
+          .join(""),
+      );
+      expect(ends).toEqual([map.colours[0], map.colours.at(-1)]);
+    }
   });
   it("tells as many digits as the range needs", () => {
     expect([
