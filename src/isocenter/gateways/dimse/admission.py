@@ -174,6 +174,7 @@ class AdmissionQueue:
                     self._process(gathered.entries)
                 metrics.BATCH_INSTANCES.observe(len(gathered.entries))
             self._shelves.tend(is_wanted=bool(gathered.entries))
+            metrics.NOT_VISIBLE.set(self._shelves.unsettled)
             if gathered.is_last:
                 if self._owed:
                     _log.error("instances_left_on_shelf", instances=len(self._owed))

@@ -37,6 +37,9 @@ ADMISSION_SECONDS: Final = metrics.histogram(
 BATCH_INSTANCES: Final = metrics.histogram(
     "dimse_batch_instances", "Objects that shared one commit", buckets=(1, 2, 4, 8, 16, 32, 64)
 )
+NOT_VISIBLE: Final = metrics.gauge(
+    "dimse_instances_not_visible", "Objects that were answered with success and cannot be found yet"
+)
 QUERIES: Final = metrics.counter(
     "dimse_queries", "C-FIND requests, by the status that ended them", ["status"]
 )

@@ -71,7 +71,7 @@ class Shelves:
             if (
                 kept is None
                 or kept.keys + count > _KEYS_MAX
-                or self._unsettled + count > self._unsettled_max
+                or self.unsettled + count > self._unsettled_max
             ):
                 return None
             kept.keys += count
@@ -89,8 +89,9 @@ class Shelves:
                         break
 
     @property
-    def _unsettled(self) -> int:
-        return sum(each.unsettled for each in self._by_mark.values())
+    def unsettled(self) -> int:
+        """Objects that lie on shelves and are not visible."""
+        return sum(each.unsettled for each in list(self._by_mark.values()))
 
     def tend(self, *, is_wanted: bool) -> None:
         """Open a shelf when one is needed, renew those in use, give up those that are done with.
