@@ -34,39 +34,31 @@ class Pair:
     joined: bool
 
 
-_PAIRS: Final = """
+_RECORD: Final = """
+ cross join lateral (
+       select coalesce(p.survivor_key, p.patient_key) as current_key,
+              jsonb_build_object(
+              'patient_key', p.patient_key, 'person_name', p.person_name,
+              'birth_date', p.birth_date, 'sex', p.sex, 'address', p.address, 'phone', p.phone,
+              'aliases', coalesce(p.aliases, '{}'), 'mother_name', p.mother_name,
+              'vip', coalesce(p.vip, false), 'unidentified', coalesce(p.unidentified, false),
+              'identifiers', (
+                  select coalesce(jsonb_agg(i.value || coalesce(
+                             ' (' || nullif(i.assigning_authority, '') || ')', '')
+                             order by i.type_code <> 'MR', i.assigning_authority, i.value), '[]')
+                    from identity.patient_identifier i where i.patient_key = p.patient_key))
+              as facts
+         from identity.patient p where p.patient_key = """
+_PAIRS: Final = (
+    """
 select pair_key, kind, state, weight, grounds, found_at, decided_at, decided_by, reason,
        one.facts as one, other.facts as other, one.current_key = other.current_key as joined
-  from identity.match_pair
- cross join lateral (
-       select coalesce(p.survivor_key, p.patient_key) as current_key,
-              jsonb_build_object(
-              'patient_key', p.patient_key, 'person_name', p.person_name,
-              'birth_date', p.birth_date, 'sex', p.sex, 'address', p.address, 'phone', p.phone,
-              'aliases', coalesce(p.aliases, '{}'), 'mother_name', p.mother_name,
-              'vip', coalesce(p.vip, false), 'unidentified', coalesce(p.unidentified, false),
-              'identifiers', (
-                  select coalesce(jsonb_agg(i.value || coalesce(
-                             ' (' || nullif(i.assigning_authority, '') || ')', '')
-                             order by i.type_code <> 'MR', i.assigning_authority, i.value), '[]')
-                    from identity.patient_identifier i where i.patient_key = p.patient_key))
-              as facts
-         from identity.patient p where p.patient_key = one_key) one
- cross join lateral (
-       select coalesce(p.survivor_key, p.patient_key) as current_key,
-              jsonb_build_object(
-              'patient_key', p.patient_key, 'person_name', p.person_name,
-              'birth_date', p.birth_date, 'sex', p.sex, 'address', p.address, 'phone', p.phone,
-              'aliases', coalesce(p.aliases, '{}'), 'mother_name', p.mother_name,
-              'vip', coalesce(p.vip, false), 'unidentified', coalesce(p.unidentified, false),
-              'identifiers', (
-                  select coalesce(jsonb_agg(i.value || coalesce(
-                             ' (' || nullif(i.assigning_authority, '') || ')', '')
-                             order by i.type_code <> 'MR', i.assigning_authority, i.value), '[]')
-                    from identity.patient_identifier i where i.patient_key = p.patient_key))
-              as facts
-         from identity.patient p where p.patient_key = other_key) other
-"""
+  from identity.match_pair"""
+    + _RECORD
+    + "one_key) one"
+    + _RECORD
+    + "other_key) other\n"
+)
 # What a message merged or somebody linked meanwhile is no question any more, and comes back when
 # that is undone.
 _OPEN: Final = (

@@ -40,6 +40,8 @@ def test_values_documents_visit_and_appointment_of_an_exam(hospital: Hospital):
     page = hospital.browser("ada").get(f"/exams/{number}").text
     for shown in ("eGFR", "44 mL/min", "&lt;b&gt;Letter", "WARD 7", "Did not show up", "asleep"):
         assert shown in page
+    for reading in ("?plain=1", ""):  # beside the report that is written
+        assert "44 mL/min" in hospital.browser("ada").get(f"/exams/{number}/read{reading}").text
     found = hospital.program("ada").get(f"/api/external-results?accession_number={number}").json()
     assert [(e["code_value"], e["value"]) for e in found["observations"]] == [("33914-3", "44")]
     (document,) = found["documents"]
