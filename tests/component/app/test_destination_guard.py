@@ -61,3 +61,29 @@ def test_it_alarms_once_and_clears_once(make_database: Callable[..., Database]):
     assert settle(database, 31) == (0, 1)
     assert settle(database, 32) == (0, 0)
     assert [subject for subject, _ in raised(database)] == ["OTHER"]
+
+
+def test_what_only_a_person_mends_alarms_at_once(make_database: Callable[..., Database]):
+    database = make_database()
+
+    def away() -> list[str]:
+        with database.transaction() as tx:
+            return [each.reason for each in destinations_away(tx, SEES, after_s=3600, now=NOW)]
+
+    with database.transaction() as tx:
+        for report in ("R1", "R2"):
+            distribution.route(
+                tx, ["EHR"], report_id=report, version=1, accession_number="A1", now=NOW
+            )
+        claimed = distribution.claim(tx, "EHR", lease_s=30, now=NOW)
+    assert away() == []
+    with database.transaction() as tx:
+        distribution.refuse(tx, claimed, reason="AE 204", acknowledgement=None, now=NOW)
+    assert away() == ["1 message was refused (AE 204), 1 wait behind: send again, or skip."]
+    with database.transaction() as tx:
+        distribution.pause_for_fault(tx, SYSTEM, "EHR", reason="AR 203", now=NOW)
+    assert away() == ["It was paused: AR 203."]
+    with database.transaction() as tx:
+        distribution.skip(tx, SYSTEM, claimed.delivery_key, reason="old", now=NOW)
+        distribution.resume(tx, SYSTEM, "EHR", now=NOW)
+    assert away() == []

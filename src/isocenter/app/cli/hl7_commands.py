@@ -8,6 +8,8 @@ import typer
 
 from isocenter.app.cli import exit_codes, session
 from isocenter.app.hl7_desk import Hl7Desk
+from isocenter.domain.access.model import Action, Viewer
+from isocenter.domain.distribution import service as distribution
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import BadPeer, MessageFilter
 from isocenter.domain.peers.model_meaning import Change
@@ -59,6 +61,69 @@ def search(  # noqa: PLR0913 options of a command, given by name
                 f"{each.message_type}  {each.acknowledgement_code or '-'}  {about}",
                 markup=False,
             )
+
+
+@hl7.command("held")
+@session.command
+def held(
+    *,
+    peer: Annotated[str, typer.Option(help="Only of this peer.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """List what waits for a person behind a message that was refused for good.
+
+    Example: isocenter hl7 held --peer EHR
+    """
+    with session.database(session.settings()) as db, db.transaction() as tx:
+        viewer = Viewer.of(session.actor(), Action.DELIVERY_READ)
+        found = distribution.quarantines(tx, viewer, recipient=peer or None)
+    rows = [
+        {
+            "delivery": each.delivery_key,
+            "peer": each.recipient,
+            "accession_number": each.accession_number,
+            "since": f"{each.quarantined_at:%Y-%m-%d %H:%M:%S}",
+            "waiting": each.waiting,
+            "reason": each.last_error or "",
+        }
+        for each in found
+    ]
+    session.show(rows, as_json=as_json, empty="Nothing is held.")
+
+
+@hl7.command("skip")
+@session.command
+def skip(
+    delivery_key: Annotated[int, typer.Argument(help="Key of the delivery.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why; it is put on record.")],
+) -> None:
+    """Send a delivery no more, and go on with what waits behind it.
+
+    Example: isocenter hl7 skip 4711 --reason "told by telephone"
+    """
+    with session.database(session.settings()) as db, db.transaction() as tx:
+        distribution.skip(tx, session.actor(), delivery_key, reason=reason, now=utc_now())
+
+
+@hl7.command("resend")
+@session.command
+def resend(
+    peer: Peer,
+    *,
+    rate: Annotated[
+        float, typer.Option(min=0.1, max=100, help="So many in a second.")
+    ] = distribution.REPLAY_RATE_PER_S,
+) -> None:
+    """Send what a peer refused again: slowly, and behind what is new; prints how many.
+
+    Example: isocenter hl7 resend EHR --rate 5
+    """
+    with session.database(session.settings()) as db, db.transaction() as tx:
+        count = distribution.replay_refused(
+            tx, session.actor(), peer, rate_per_s=rate, now=utc_now()
+        )
+    session.out.print(str(count))
 
 
 @hl7.command("explain")

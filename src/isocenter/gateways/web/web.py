@@ -56,6 +56,7 @@ NOTICES: Mapping[str, str] = {
     "prefix_added": "Numbers with and without the prefix are the same from now on.",
     "prefix_removed": "The prefix is a part of the number again.",
     "replayed": "Queued to be sent again.",
+    "skipped": "It is not sent any more; what waited behind it goes on.",
     "draft": "The draft is saved.",
     "signed": "Signed. The report is on its way to its recipients.",
     "approved": "Approved. The caller is a peer from now on.",

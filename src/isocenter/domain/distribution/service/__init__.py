@@ -30,7 +30,12 @@ from isocenter.domain.distribution.service.lanes import (
 from isocenter.domain.distribution.service.messages import telling_of, tellings_sent
 from isocenter.domain.distribution.service.notes import route_note
 from isocenter.domain.distribution.service.pausing import pause, resume
-from isocenter.domain.distribution.service.quarantine import quarantines, replay_refused, skip
+from isocenter.domain.distribution.service.quarantine import (
+    REPLAY_RATE_PER_S,
+    quarantines,
+    replay_refused,
+    skip,
+)
 from isocenter.domain.distribution.service.queues import (
     deliveries,
     destinations,
@@ -73,6 +78,7 @@ from isocenter.domain.distribution.service.transfers import (
 )
 
 __all__ = [
+    "REPLAY_RATE_PER_S",
     "CommitmentRequest",
     "WantedCommitment",
     "acknowledge",

@@ -16,10 +16,26 @@ router = APIRouter(prefix="/api", tags=["deliveries"])
 
 
 class DeliveryAnswer(Shape):
-    """One report version, or images of one study, on the way to one recipient."""
+    """One message, or images of one study, on the way to one recipient.
+
+    ``subject`` is what a message is about that is no report, ``occasion`` why it is sent: a trigger
+    event, or an order control with its status.
+    """
 
     delivery_key: int
-    kind: Literal["report", "images", "availability", "rejection"]
+    kind: Literal[
+        "report",
+        "order",
+        "procedure",
+        "patient",
+        "appointment",
+        "charge",
+        "images",
+        "availability",
+        "rejection",
+    ]
+    subject: str
+    occasion: str
     report_id: str | None
     version: int | None
     study_instance_uid: str | None
@@ -56,6 +72,39 @@ class DestinationAnswer(Shape):
     oldest_queued_at: datetime | None
     failing_since: datetime | None
     last_error: str | None
+    due_at: datetime | None
+    fault_at: datetime | None
+    quarantined: int
+
+
+class QuarantineAnswer(Shape):
+    """What is about one patient, or exam, and waits for a person behind what was refused."""
+
+    recipient: str
+    lane: str
+    delivery_key: int
+    accession_number: str
+    quarantined_at: datetime
+    last_error: str | None
+    waiting: int
+
+
+class SkipRequest(BaseModel):
+    """Why a delivery is not sent."""
+
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class ReplayAllRequest(BaseModel):
+    """How many deliveries are sent again in a second."""
+
+    rate_per_s: float = Field(default=distribution.REPLAY_RATE_PER_S, gt=0, le=100)
+
+
+class ReplayAllAnswer(BaseModel):
+    """How many deliveries are sent again."""
+
+    replayed: int
 
 
 class MergesRequest(BaseModel):
@@ -131,6 +180,35 @@ async def replay(web: InWeb, actor: SignedIn, delivery_key: int) -> dict[str, in
     """The delivery is in its recipient's queue again."""
     await web.pool.run(distribution.replay, actor, delivery_key, now=web.clock())
     return {"delivery_key": delivery_key}
+
+
+@router.post("/deliveries/{delivery_key}/skip", status_code=204, summary="Send it no more")
+async def skip(web: InWeb, actor: SignedIn, delivery_key: int, body: SkipRequest) -> None:
+    """What waits behind the delivery in its lane goes on without it."""
+    await web.pool.run(distribution.skip, actor, delivery_key, reason=body.reason, now=web.clock())
+
+
+@router.get("/quarantines", summary="What waits for a person behind what was refused")
+async def quarantines(
+    web: InWeb,
+    viewer: DeliveryViewer,
+    recipient: Annotated[str | None, Query(max_length=64)] = None,
+) -> list[QuarantineAnswer]:
+    """Lanes that are held, the longest first."""
+    found = await web.pool.run(distribution.quarantines, viewer, recipient=recipient)
+    return [QuarantineAnswer.model_validate(each) for each in found]
+
+
+@router.post("/destinations/{recipient}/replay", status_code=202, summary="Send what it refused")
+async def replay_refused(
+    web: InWeb, actor: SignedIn, recipient: str, body: ReplayAllRequest | None = None
+) -> ReplayAllAnswer:
+    """What holds lanes of the recipient goes again: slowly, and behind what is new."""
+    rate_per_s = (body or ReplayAllRequest()).rate_per_s
+    count = await web.pool.run(
+        distribution.replay_refused, actor, recipient, rate_per_s=rate_per_s, now=web.clock()
+    )
+    return ReplayAllAnswer(replayed=count)
 
 
 @router.get("/destinations", summary="Recipients and their queues")

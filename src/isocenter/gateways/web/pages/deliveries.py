@@ -32,11 +32,13 @@ async def show(
 ) -> Response:
     """Recipients with their queues, and deliveries newest first."""
     found, destinations, not_told = await web.pool.run(_load, viewer, filters)
+    quarantines = await web.pool.run(distribution.quarantines, viewer)
     context = {
         "section": "/deliveries",
         "deliveries": found,
         "destinations": destinations,
         "not_told": not_told,
+        "quarantines": quarantines,
         "filters": filters,
         "states": [each.value for each in DeliveryState],
         "filtered": bool(filters.accession_number or filters.state),
@@ -70,6 +72,25 @@ async def replay(
     """The delivery is queued again."""
     await web.pool.run(distribution.replay, actor, delivery_key, now=web.clock())
     return seen_after(local_path(next, "/deliveries"), "replayed")
+
+
+@router.post("/deliveries/{delivery_key}/skip")
+async def skip(
+    web: InWeb,
+    actor: SignedIn,
+    delivery_key: int,
+    reason: Annotated[str, Form(min_length=1, max_length=500)],
+) -> Response:
+    """What waits behind the delivery goes on without it."""
+    await web.pool.run(distribution.skip, actor, delivery_key, reason=reason, now=web.clock())
+    return seen_after("/deliveries", "skipped")
+
+
+@router.post("/destinations/{recipient}/replay")
+async def replay_refused(web: InWeb, actor: SignedIn, recipient: str) -> Response:
+    """What holds lanes of the recipient is queued again."""
+    await web.pool.run(distribution.replay_refused, actor, recipient, now=web.clock())
+    return seen_after("/deliveries", "replayed")
 
 
 @router.post("/destinations/{recipient}/pause")
