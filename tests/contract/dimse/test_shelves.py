@@ -177,3 +177,24 @@ def test_a_repeated_object_leaves_no_second_blob(stocked):
     assert association.send_c_store(numbered(0)).Status == 0
     association.release()
     assert len(running.files()) == 1
+
+
+def test_nothing_is_performed_for_a_peer_that_is_gone(stocked):
+    running, association = stocked()
+    gate = threading.Event()
+    running.archive.before = lambda batch: gate.wait(20) and None
+    assert association.send_c_store(numbered(1)).Status == 0
+    identifier = ct()
+    identifier.clear()
+    identifier.QueryRetrieveLevel, identifier.StudyInstanceUID = "STUDY", ""
+    asking = threading.Thread(
+        target=lambda: list(association.send_c_find(identifier, STUDY_ROOT_FIND))
+    )
+    asking.start()
+    time.sleep(0.2)
+    association.abort()
+    until(lambda: running.server.associations == 0)
+    gate.set()
+    until(lambda: len(running.archive.arrivals) == 2)
+    asking.join(20)
+    assert running.answers.requests == []

@@ -129,6 +129,8 @@ class AdmissionQueue:
                 _log.exception("durability_failed", instances=len(entries))
                 for entry in unanswered(entries):
                     entry.answer = _INTERNAL
+                keys = [entry.key for entry in entries if entry.key and not entry.is_promised]
+                self._shelves.settled(keys)
             for entry in entries:
                 if entry.answer is None or entry.is_promised:
                     self._durable.put(entry)
@@ -261,6 +263,8 @@ class AdmissionQueue:
                 _log.error("promise_not_kept", sop_instance_uid=finished.sop_instance_uid)
 
     def _settle(self, entry: Entry, admission: Admission) -> None:
+        if entry.is_promised and admission.outcome is Outcome.REFUSED:
+            raise RuntimeError("an object was answered that the archive refuses")
         if admission.outcome is Outcome.REFUSED:
             entry.answer = Answer(Status.CANNOT_UNDERSTAND, admission.reason)
         else:

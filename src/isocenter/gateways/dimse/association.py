@@ -401,7 +401,7 @@ class Association(asyncio.BufferedProtocol):
         if self._stores:
             receiver.finish()
         else:
-            self._settling.then(receiver.finish)
+            self._settling.then(receiver)
 
     def _on_response(self, response: Response) -> None:
         # A data set that comes with it is nobody's: no receiver is set, so it passes unread.
@@ -452,6 +452,7 @@ class Association(asyncio.BufferedProtocol):
         receiver, self._receiver = self._receiver, None
         if receiver is not None:
             receiver.abandon()
+        self._settling.abandon()
         cancels, self._cancels = self._cancels, {}
         for cancel in cancels.values():
             cancel()

@@ -7,6 +7,7 @@ it was told is stored. Further objects do not wait.
 import asyncio
 from collections.abc import Callable
 
+from isocenter.gateways.dimse.services import Receiver
 from isocenter.infra.log import get_logger
 
 _log = get_logger(__name__)
@@ -42,7 +43,7 @@ class Settling:
         self._given_up = False
         self._hurry: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: list[Receiver] = []
 
     @property
     def is_done(self) -> bool:
@@ -62,13 +63,22 @@ class Settling:
             self._timer.cancel()
             self._go_on()
 
-    def then(self, action: Callable[[], None]) -> None:
-        """Call ``action`` when all objects are visible: at once, mostly."""
+    def then(self, receiver: Receiver) -> None:
+        """Finish ``receiver`` when all objects are visible: at once, mostly."""
         if self.is_done:
-            action()
+            receiver.finish()
         else:
-            self._waiting.append(action)
+            self._waiting.append(receiver)
             self.press()
+
+    def abandon(self) -> None:
+        """The association is over: nobody waits any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        waiting, self._waiting = self._waiting, []
+        for receiver in waiting:
+            receiver.abandon()
 
     def press(self) -> None:
         """Somebody waits."""
@@ -84,6 +94,6 @@ class Settling:
     def _go_on(self) -> None:
         self._timer = None
         waiting, self._waiting = self._waiting, []
-        for action in waiting:
-            action()
+        for receiver in waiting:
+            receiver.finish()
         self._done()
