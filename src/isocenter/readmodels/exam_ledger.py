@@ -138,15 +138,21 @@ select report_id, state, version, created_by, updated_at, signed_at
   from reporting.report where order_key = %s
 """
 _DELIVERIES = """
-select delivery_key, 'report' as kind, recipient, delivery.version, null as study_instance_uid,
+select delivery_key, kind, occasion, recipient, delivery.version, null as study_instance_uid,
        null::int as instances, null::int as instances_sent, null as commitment, delivery.state,
        attempts, queued_at, sent_at, acknowledged_at, refused_at, last_error
   from distribution.delivery join reporting.report using (report_id)
  where order_key = %(order_key)s
 union all
-select delivery_key, kind, recipient, null as version, study_instance_uid, instances,
-       instances_sent, commitment, state, attempts, queued_at, sent_at, acknowledged_at, refused_at,
-       last_error
+select delivery_key, kind, occasion, recipient, null as version, null as study_instance_uid,
+       null as instances, null as instances_sent, null as commitment, state, attempts, queued_at,
+       sent_at, acknowledged_at, refused_at, last_error
+  from distribution.delivery
+ where accession_number = %(accession_number)s and kind <> 'report'
+union all
+select delivery_key, kind, '' as occasion, recipient, null as version, study_instance_uid,
+       instances, instances_sent, commitment, state, attempts, queued_at, sent_at, acknowledged_at,
+       refused_at, last_error
   from distribution.transfer where study_instance_uid = any(%(studies)s)
  order by delivery_key
 """

@@ -59,15 +59,17 @@ class LedgerReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerDelivery:
-    """A report version, or images of a study, on the way to a recipient.
+    """A message, or images of a study, on the way to a recipient.
 
     Attributes:
-        kind: ``report``, ``images`` or ``availability``.
+        kind: of an HL7 message, or ``images``, ``availability`` or ``rejection``.
+        occasion: why a message is sent that is no report.
         commitment: of images whose storage commitment was asked for.
     """
 
     delivery_key: int
     kind: str
+    occasion: str
     recipient: str
     version: int | None
     study_instance_uid: str | None

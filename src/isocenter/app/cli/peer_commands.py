@@ -83,7 +83,7 @@ def add_hl7(  # noqa: PLR0913 options of a command, given by name
     *,
     host: Host,
     port: Annotated[int | None, typer.Option(help="Port on which it listens.")] = None,
-    send: Annotated[str, typer.Option(help="What it gets from us: oru,orm,adt.")] = "",
+    send: Annotated[str, typer.Option(help="What it gets from us: oru,orm,omi,adt,siu,dft.")] = "",
     receive: Annotated[
         str, typer.Option(help="What it may send: adt,orm,oru,siu,mdm,dft,bar,qbp.")
     ] = "",

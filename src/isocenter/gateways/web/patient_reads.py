@@ -15,7 +15,8 @@ from isocenter.domain.identity.model import (
 from isocenter.domain.identity.model_matching import Person
 from isocenter.gateways.web.onrecord import Look
 from isocenter.infra.db import Tx
-from isocenter.readmodels import patient_pairs, patient_search
+from isocenter.readmodels import identity_deliveries, patient_pairs, patient_search
+from isocenter.readmodels.identity_deliveries import IdentityDelivery
 from isocenter.readmodels.patient_pairs import Pair, TouchedExam
 from isocenter.readmodels.patient_search import PatientQuery
 from isocenter.standards.dicom.matching import fold
@@ -45,6 +46,7 @@ class PatientView:
 
     Attributes:
         names: the number that each record in it is called by.
+        told: what recipients were told of its records, and whether they have it.
     """
 
     patient: Patient
@@ -53,6 +55,38 @@ class PatientView:
     changes: list[IdentifierChange]
     exams: list[TouchedExam]
     names: dict[int, str]
+    told: list[IdentityDelivery]
+
+    def told_of_merge(self, merge: Merge) -> list[IdentityDelivery]:
+        """Who was told of a merge, or of its undoing."""
+        return [
+            each
+            for each in self.told
+            if each.occasion in {"A40", "A37"}
+            and each.patient_key == merge.prior_key
+            and each.queued_at >= merge.merged_at
+        ]
+
+    def told_of_link(self, link: Link) -> list[IdentityDelivery]:
+        """Who was told of a link, or of its undoing."""
+        return [
+            each
+            for each in self.told
+            if each.occasion in {"A24", "A37"}
+            and (each.patient_key, each.other_key) == (link.one_key, link.other_key)
+        ]
+
+    def told_of_change(self, change: IdentifierChange) -> list[IdentityDelivery]:
+        """Who was told that an identifier changed hands, or was replaced."""
+        occasion = "A47" if change.from_key == change.to_key else "A43"
+        keys = {change.from_key, change.to_key}
+        return [
+            each
+            for each in self.told
+            if each.occasion == occasion
+            and {each.patient_key, each.other_key} == keys
+            and each.queued_at >= change.changed_at
+        ]
 
 
 def questions(
@@ -97,6 +131,7 @@ def opened_patient(tx: Tx, viewer: Viewer, patient_key: int, *, look: Look) -> P
         links=links,
         changes=changes,
         names=patient_pairs.record_names(tx, viewer, sorted(keys)),
+        told=identity_deliveries.about(tx, viewer, sorted(keys)),
         exams=patient_pairs.touched_exams(tx, viewer, [key]),
     )
 

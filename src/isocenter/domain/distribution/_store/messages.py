@@ -111,11 +111,13 @@ def telling(tx: Tx, delivery_key: int) -> Telling | None:
 
 
 _JOIN_LANES = """
-update distribution.delivery set lane = %(to)s
- where lane = %(from)s and (state in ('queued', 'sent') or quarantined_at is not null)
+update distribution.delivery
+   set lane = left(lane, length(lane) - length(%(from)s)) || %(to)s
+ where (lane = %(from)s or lane like '%%/' || %(from)s)
+   and (state in ('queued', 'sent') or quarantined_at is not null)
 """
 
 
 def join_lanes(tx: Tx, former: str, lane: str) -> None:
-    """Have what waits in one lane go in another, in the order in which it was queued."""
+    """Have what waits in one patient's lanes go in another's, in the order of queueing."""
     tx.run(_JOIN_LANES, {"from": former, "to": lane})

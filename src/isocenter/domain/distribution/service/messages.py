@@ -3,7 +3,7 @@
 They go the way that reports go: the same lanes, the same leases, the same replay.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -47,16 +47,28 @@ def tell(
     ]
     if not wanted:
         return 0
-    if notice.patient_key is None:
-        lanes = lanes_for(tx, wanted, notice.accession_number)
-    else:
-        lanes = dict.fromkeys(wanted, patient_lane(tx, notice.patient_key))
+    lanes = _lanes(tx, wanted, notice)
     _reports.ensure_destinations(tx, wanted)
     for each in wanted:
         key = _store.queue(tx, notice, each, lanes[each], now=now)
         event = DeliveryQueued(key, None, None, notice.accession_number, each, notice.kind.value)
         outbox.append(tx, event, now=now)
     return len(wanted)
+
+
+def _lanes(tx: Tx, recipients: Sequence[str], notice: Notice) -> dict[str, str]:
+    """The lane of a notice for each recipient.
+
+    Who a patient is goes in one lane with reports: it must be known before them. What is told of
+    orders, appointments and charges has lanes of its own: a charge that is refused holds no result.
+    """
+    if notice.patient_key is None:
+        lanes = lanes_for(tx, recipients, notice.accession_number)
+    else:
+        lanes = dict.fromkeys(recipients, patient_lane(tx, notice.patient_key))
+    if notice.kind is MessageKind.PATIENT:
+        return lanes
+    return {each: f"{notice.kind.value}/{lane}" for each, lane in lanes.items()}
 
 
 def lock_subject(tx: Tx, kind: MessageKind, subject: str) -> None:

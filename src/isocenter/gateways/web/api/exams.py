@@ -67,10 +67,11 @@ class ExamReportAnswer(Shape):
 
 
 class ExamDeliveryAnswer(Shape):
-    """A report version, or images of a study, on the way to a recipient."""
+    """A message, or images of a study, on the way to a recipient."""
 
     delivery_key: int
     kind: str
+    occasion: str
     recipient: str
     version: int | None
     study_instance_uid: str | None

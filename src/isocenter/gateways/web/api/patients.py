@@ -94,6 +94,26 @@ class PairDetail(Shape):
     exams: list[TouchedExamAnswer]
 
 
+class ToldAnswer(Shape):
+    """A message about records of patients to one recipient: ``state`` is the proof.
+
+    ``occasion`` is the trigger event: A40 of a merge, A37 of what was parted again, A24 of a link,
+    A43, A45 and A47 of numbers and visits that changed hands.
+    """
+
+    delivery_key: int
+    patient_key: int
+    other_key: int | None
+    occasion: str
+    recipient: str
+    state: str
+    queued_at: datetime
+    sent_at: datetime | None
+    acknowledged_at: datetime | None
+    refused_at: datetime | None
+    last_error: str | None
+
+
 class MergeAnswer(Shape):
     """``prior_key`` stands, or stood, for ``survivor_key``."""
 
@@ -138,6 +158,7 @@ class PatientDetail(Shape):
     merges: list[MergeAnswer]
     links: list[LinkAnswer]
     changes: list[ChangeAnswer]
+    told: list[ToldAnswer]
     exams: list[TouchedExamAnswer]
 
 

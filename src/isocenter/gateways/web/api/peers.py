@@ -56,6 +56,11 @@ class Hl7PeerShape(Shape):
     enabled: bool = True
     order_responses: bool = False
     sequence_numbers: bool = False
+    result_statuses: frozenset[str] = frozenset({"P", "F", "C"})
+    order_message: str = ""
+    patient_update: str = "A31"
+    report_forms: frozenset[str] = frozenset({"text", "study_uid"})
+    field_map: str = ""
     ordering: Literal["patient", "exam", "all"] = "patient"
     rate_per_s_max: float = 0.0
     gap_s: float = 0.0

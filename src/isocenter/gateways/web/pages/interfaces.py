@@ -11,7 +11,13 @@ from starlette.responses import Response
 
 from isocenter.domain.access.model import Actor, Viewer
 from isocenter.domain.peers import service as peers
-from isocenter.domain.peers.model import HL7_RECEIVED, HL7_SENT, BadPeer, Hl7Peer
+from isocenter.domain.peers.model import (
+    HL7_RECEIVED,
+    HL7_SENT,
+    REPORT_FORMS,
+    BadPeer,
+    Hl7Peer,
+)
 from isocenter.domain.peers.model_meaning import Change
 from isocenter.domain.peers.model_traffic import Silence, TrafficHour, usual_now
 from isocenter.domain.peers.model_versions import (
@@ -30,7 +36,8 @@ from isocenter.readmodels.interface_health import InterfaceHealth
 
 router = APIRouter(include_in_schema=False)
 
-_SETS = {"receive": HL7_RECEIVED, "send": HL7_SENT}
+_SETS = {"receive": HL7_RECEIVED, "send": HL7_SENT, "report_forms": REPORT_FORMS}
+_TEXTS = frozenset({"field_map"})
 # What tells a peer from others is no matter of its configuration.
 _FIXED = frozenset({"name"})
 _LABELS = {
@@ -45,6 +52,10 @@ _LABELS = {
     "character_set": "Character set (MSH-18)",
     "ack_timeout_s": "Seconds to wait for an acknowledgement",
     "result_statuses": "Result statuses that it takes (OBR-25)",
+    "order_message": "Orders are told by ORM, OMG or OMI (empty: as usual)",
+    "patient_update": "Changed demographics are told by A31 or A08",
+    "report_forms": "Reports go as",
+    "field_map": "What its messages say otherwise, field by field",
     "tls": "TLS",
     "enabled": "Enabled",
 }
@@ -61,12 +72,16 @@ class InterfaceView:
 
 @dataclass(frozen=True, slots=True)
 class AttributeView:
-    """An attribute of a peer as a form field: a list of choices, a check box, or text."""
+    """An attribute of a peer as a form field: a list of choices, a check box, or text.
+
+    ``is_long``: a text of several lines.
+    """
 
     name: str
     label: str
     value: Any
     choices: list[str]
+    is_long: bool = False
 
 
 class SendForm(BaseModel):
@@ -232,6 +247,7 @@ def attributes_of(peer: Hl7Peer) -> list[AttributeView]:
             _LABELS.get(name, name.replace("_", " ").capitalize()),
             ", ".join(value) if isinstance(value, list) and name not in _SETS else value,  # pyright: ignore[reportUnknownArgumentType]
             sorted(_SETS.get(name, ())),
+            is_long=name in _TEXTS,
         )
         for name, value in described(peer).items()
         if name not in _FIXED
