@@ -130,6 +130,8 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "order-statuses": hl7.order_statuses,
     "order-responses": hl7.order_responses,
     "result-statuses": hl7.result_statuses,
+    "announcements": hl7.announcements,
+    "appointment-statuses": hl7.appointment_statuses,
 }
 
 

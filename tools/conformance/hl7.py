@@ -4,7 +4,7 @@ from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.hl7.refusal import BY_KIND, BY_SITUATION, Answer
 from isocenter.gateways.hl7.translate_appointments import APPOINTMENT_EVENTS
 from isocenter.standards.hl7v2.ack import ERROR_TEXT
-from isocenter.standards.statuses import ORDERS, RESPONSES, RESULTS
+from isocenter.standards.statuses import ANNOUNCEMENTS, ORDERS, RESPONSES, RESULTS, SCH_25_OF
 from tools.document_table import table
 
 
@@ -53,6 +53,27 @@ def result_statuses() -> str:
         for result, row in RESULTS.items()
     )
     return table(["a result is", "OBR-25", "OBX-11", "DiagnosticReport.status"], rows)
+
+
+def announcements() -> str:
+    """How others are told what became of an order."""
+    rows = (
+        (
+            what.value,
+            f"{row.placer} {row.order_status or 'as the order is'}",
+            f"{row.performer} {row.performer_status or 'as the order is'}" if row.performer else "",
+            row.result_status,
+        )
+        for what, row in ANNOUNCEMENTS.items()
+    )
+    header = ["an order is", "`orm`: ORC-1, ORC-5", "`omi`: ORC-1, ORC-5", "OBR-25"]
+    return table(header, rows)
+
+
+def appointment_statuses() -> str:
+    """SCH-25 of what is told of appointments."""
+    rows = ((status, written) for status, written in SCH_25_OF.items())
+    return table(["an appointment is", "SCH-25"], rows)
 
 
 def _row(what: str, answer: Answer) -> tuple[str, str, str, str]:
