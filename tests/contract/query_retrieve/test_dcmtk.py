@@ -10,6 +10,7 @@ import pytest
 
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model_corrections import Corrections
+from isocenter.domain.archive.model_splits import Chosen
 from isocenter.standards.dicom.part10 import parse_file_meta
 from tests.builders import NOON
 from tests.contract.query_retrieve.conftest import SHARED, SYSTEM, call
@@ -252,3 +253,40 @@ def test_what_is_known_now_goes_out_and_the_original_is_named(archived, storescp
         archive.correct(tx, SYSTEM, str(dataset.StudyInstanceUID), Corrections(), now=NOON)
     _, output = call("findscu", archived.port, "-S", *keys("STUDY", "PatientID=NEW-1"))
     assert "Find Response: 1" not in output
+
+
+def test_what_was_split_off_is_found_and_got_as_another_study(archived, tmp_path):
+    stored = pydicom.dcmread(BytesIO(archived.files["MR_small_RLE.dcm"]))
+    wanted = Chosen(
+        study_instance_uid=str(stored.StudyInstanceUID),
+        to_study_instance_uid="2.25.424242",
+        sop_instance_uids=[str(stored.SOPInstanceUID)],
+    )
+    with archived.database.transaction() as tx:
+        made = archive.split(tx, SYSTEM, archived.blobs, wanted, reason="a mix-up", now=NOON)
+    _, output = call(
+        "findscu",
+        archived.port,
+        "-S",
+        *keys("SERIES", "StudyInstanceUID=2.25.424242", "SeriesInstanceUID", "Modality=MR"),
+    )
+    assert made.series[str(stored.SeriesInstanceUID)] in output
+    # Decoded on its way, so that its header is written anew.
+    call(
+        "getscu",
+        archived.port,
+        "-S",
+        "-od",
+        str(tmp_path),
+        *keys("STUDY", "StudyInstanceUID=2.25.424242"),
+    )
+    (got,) = map(pydicom.dcmread, tmp_path.iterdir())
+    assert got.StudyInstanceUID == "2.25.424242"
+    assert got.SOPInstanceUID == got.file_meta.MediaStorageSOPInstanceUID != stored.SOPInstanceUID
+    assert np.array_equal(got.pixel_array, stored.pixel_array)
+    (original,) = got.OriginalAttributesSequence
+    assert original.ModifiedAttributesSequence[0].SOPInstanceUID == stored.SOPInstanceUID
+    with archived.database.transaction() as tx:
+        archive.undo_split(tx, SYSTEM, archived.blobs, made.split_key, reason="undo", now=NOON)
+    _, output = call("findscu", archived.port, "-S", *keys("STUDY", "StudyInstanceUID=2.25.424242"))
+    assert "2.25.424242" not in output.partition("Find Response: 1")[2]

@@ -77,7 +77,7 @@ def _load(
         "section": "/reconciliation",
         "study": study,
         "series": series,
-        "chosen": chosen,
+        "picked": chosen,
         "images": sum(each.number_of_instances for each in chosen),
         "asked": asked,
         "preview": preview,
