@@ -48,7 +48,7 @@ USERS = {
 class Hospital:
     """The installation, and what happens in it."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, *, ehr: str = EHR) -> None:
         self.clock = FixedClock()
         self.database = database
         self.pool = Pool(database, threads=4)
@@ -60,10 +60,10 @@ class Hospital:
                 web=WebOptions(
                     feed_poll_s=0.02,
                     page_rows=5,
-                    frame_origins=frozenset({EHR}),
+                    frame_origins=frozenset({ehr}),
                     launch_keys={"ada": LAUNCH_KEY},
                 ),
-                frame_ancestors=frozenset({EHR}),
+                frame_ancestors=frozenset({ehr}),
                 actor_kept_s=0,
             ),
             mounts={

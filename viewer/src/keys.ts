@@ -57,6 +57,7 @@ export function listenToKeys(workspace: Workspace, windows: Windows, goNext: () 
     E: () => showExport(workspace),
     H: () => void editHanging(workspace),
     W: () => void windows.open(),
+    Q: () => windows.closeOthers(),
     D: () => void copyLink(workspace),
   };
   document.addEventListener(

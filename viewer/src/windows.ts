@@ -55,10 +55,14 @@ export class Windows {
   }
 
   private own(): string {
-    const known = sessionStorage.getItem(GROUP_KEY);
-    const made = known ?? Math.random().toString(36).slice(2, 10);
-    sessionStorage.setItem(GROUP_KEY, made);
-    return made;
+    const made = Math.random().toString(36).slice(2, 10);
+    try {
+      const known = sessionStorage.getItem(GROUP_KEY) ?? made;
+      sessionStorage.setItem(GROUP_KEY, known);
+      return known;
+    } catch {
+      return made; // in a frame of another site there may be no storage, and there is no desk either
+    }
   }
 
   private path(): string {
