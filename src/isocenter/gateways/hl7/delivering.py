@@ -90,7 +90,8 @@ class Batch:
         self._under_way: list[Claimed] = []
         self._arrived: list[tuple[Arrival, Answer]] = []
         self._settling: asyncio.Task[None] | None = None
-        self._reached = False
+        self._paused = False
+        self._cancelled = False
 
     async def send(self, claims: Sequence[Claimed], stop: asyncio.Event) -> None:
         """Send them until one fares so that the rest must wait, or the batch's time is over."""
@@ -98,13 +99,13 @@ class Batch:
         ends_at = _loop_time() + self._means.batch_s
         try:
             async with renewed(self._renew, every_s=self._means.lease_s / 3):
-                while self._waiting and not stop.is_set():
+                while self._waiting and not (self._paused or stop.is_set()):
                     if _loop_time() + self._pace.left_s > ends_at:
                         break
                     await self._pace.turn(self._peer)
                     await self._send_first()
         except asyncio.CancelledError:
-            # Stopping: whether it arrived is not known. The same bytes go again, at once.
+            self._cancelled = True
             self._link.close()
             raise
         finally:
@@ -161,8 +162,10 @@ class Batch:
 
     async def _end(self) -> None:
         await self._settled()
-        if self._under_way:
-            await self._run(_send_again, self._under_way[0], self._means.clock())
+        for claimed in self._under_way:
+            # Stopped, or a defect: whether it arrived is not known. The same bytes go again.
+            wait_s = 0.0 if self._cancelled else self._means.wait_s(claimed.attempt)
+            await self._run(_send_again, claimed, self._means.clock(), wait_s)
         await self._give_back(self._waiting)
         if self._pace.left_s:
             next_at = self._means.clock() + timedelta(seconds=self._pace.left_s)
@@ -190,9 +193,7 @@ class Batch:
             self._means.recorded(tx, arrival.claimed, answer, None) for arrival, answer in arrived
         ]
         peers.record_messages(tx, records, now=now)
-        if not self._reached:
-            distribution.note_reached(tx, self._peer.name)
-            self._reached = True
+        self._paused = not distribution.note_reached(tx, self._peer.name)
 
     def _fail(self, tx: Tx, claimed: Claimed, answer: Answer, sent_at: datetime) -> None:
         """Note what came back instead of an acceptance, as the table says."""
@@ -249,8 +250,9 @@ def _mark_sent(tx: Tx, claimed: Claimed, sent_at: datetime) -> None:
     distribution.mark_sent(tx, claimed, now=sent_at)
 
 
-def _send_again(tx: Tx, claimed: Claimed, now: datetime) -> None:
-    distribution.retry_later(tx, claimed, reason="stopped while sending", due_at=now, now=now)
+def _send_again(tx: Tx, claimed: Claimed, now: datetime, wait_s: float) -> None:
+    due_at = now + timedelta(seconds=wait_s)
+    distribution.retry_later(tx, claimed, reason="stopped while sending", due_at=due_at, now=now)
 
 
 def _note(claimed: Claimed, answer: Answer, decision: Decision) -> None:

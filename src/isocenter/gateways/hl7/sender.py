@@ -29,10 +29,17 @@ from isocenter.infra.log import get_logger
 from isocenter.infra.pools import Pool
 from isocenter.infra.waiting import backoff_s, wait_for
 from isocenter.standards.hl7v2.er7 import body_digest
+from isocenter.standards.hl7v2.mllp import is_sendable
 
 _log = get_logger(__name__)
 _AWAY = frozenset({Kind.UNAVAILABLE, Kind.BUSY})
 _REASON_LENGTH_MAX: Final = 500
+
+
+class NotSendable(IsocenterError):
+    """A message cannot go out in a block of its own."""
+
+    kind = Kind.FAULT
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +227,8 @@ def prepare(
     sending = (options.application, options.facility)
     telling = distribution.telling_of(tx, claimed)
     message = outbound.message_of(tx, telling, outbound.envelope_of(peer, sending, control_id, now))
+    if not is_sendable(message):
+        raise NotSendable("it holds characters that end a block")
     return distribution.set_message(tx, claimed, control_id=control_id, message=message)
 
 

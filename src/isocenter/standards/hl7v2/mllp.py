@@ -52,6 +52,11 @@ class Oversized:
     received_bytes: int
 
 
+def is_sendable(message: bytes) -> bool:
+    """Whether a block can hold the message: no end of a block is in it."""
+    return _BLOCK_END.search(message) is None
+
+
 def encode_block(message: bytes) -> bytes:
     """Return ``message`` as one MLLP block.
 
@@ -61,7 +66,7 @@ def encode_block(message: bytes) -> bytes:
 
     Standard: HL7 Transport Specification: MLLP, Release 1, section 2.
     """
-    if _BLOCK_END.search(message):
+    if not is_sendable(message):
         msg = "an HL7 message cannot hold the MLLP end of block"
         raise LocalProtocolError(msg)
     return START_BLOCK + message + END_BLOCK + CARRIAGE_RETURN

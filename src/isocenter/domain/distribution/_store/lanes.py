@@ -1,5 +1,6 @@
 """The SQL of what holds lanes, and whole destinations, of HL7 deliveries."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from isocenter.domain.distribution.model import Quarantine
@@ -37,8 +38,11 @@ returning failures
 """
 _LEAVE_ALONE = "update distribution.destination set due_at = %s where recipient = %s"
 _REACHED = """
-update distribution.destination set failures = 0, due_at = null
- where recipient = %s and (failures > 0 or due_at is not null)
+update distribution.destination set failures = 0, due_at = null where recipient = %s
+"""
+_STANDING = """
+select paused_at is not null as is_paused, failures > 0 or due_at is not null as is_spared
+  from distribution.destination where recipient = %s
 """
 _FAULT = "update distribution.destination set fault_at = %s where recipient = %s"
 
@@ -51,6 +55,19 @@ def count_failure(tx: Tx, recipient: str) -> int:
 def leave_alone(tx: Tx, recipient: str, *, until: datetime) -> None:
     """Send it nothing before."""
     tx.run(_LEAVE_ALONE, (until, recipient))
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether a destination gets anything: ``is_paused`` by a person, ``is_spared`` for a while."""
+
+    is_paused: bool
+    is_spared: bool
+
+
+def standing(tx: Tx, recipient: str) -> Standing:
+    """Whether the destination gets anything."""
+    return tx.one(Standing, _STANDING, (recipient,))
 
 
 def reached(tx: Tx, recipient: str) -> None:

@@ -49,11 +49,17 @@ def note_away(tx: Tx, recipient: str, *, wait_s: Callable[[int], float], now: da
     return until
 
 
-def note_reached(tx: Tx, recipient: str, *, next_at: datetime | None = None) -> None:
-    """The recipient answered; ``next_at``: before which it wants to be left alone."""
-    _store.reached(tx, recipient)
+def note_reached(tx: Tx, recipient: str, *, next_at: datetime | None = None) -> bool:
+    """The recipient answered; gives whether it may get more: nobody paused it.
+
+    ``next_at``: before which it wants to be left alone.
+    """
+    standing = _store.standing(tx, recipient)
+    if standing.is_spared:
+        _store.reached(tx, recipient)
     if next_at is not None:
         _store.leave_alone(tx, recipient, until=next_at)
+    return not standing.is_paused
 
 
 def pause_for_fault(tx: Tx, actor: Actor, recipient: str, *, reason: str, now: datetime) -> None:
