@@ -240,7 +240,7 @@ def test_regions_keep_their_outline_and_every_statistic(study, written):
     (dataset,) = written[0]["measurements"]
     report = hd.sr.ComprehensiveSR.from_dataset(dataset)
     groups = report.content.get_planar_roi_measurement_groups()
-    assert len(groups) == 3
+    assert len(groups) == 4  # the arrow among them: a mark is a region without numbers
     (ellipse,) = [each for each in groups if each.roi.graphic_type.value == "ELLIPSE"]
     # the major axis comes first: here it is the horizontal one
     wanted = np.array([ELLIPSE[2], ELLIPSE[3], ELLIPSE[0], ELLIPSE[1]])
@@ -253,6 +253,17 @@ def test_regions_keep_their_outline_and_every_statistic(study, written):
     names = ("Mean", "Standard Deviation", "Minimum", "Maximum")
     for name, statistic in zip(names, STATISTICS[1:], strict=True):
         assert told[("Attenuation Coefficient", name)] == statistic["value"]
+
+
+def test_an_arrow_keeps_its_place_and_its_words(written):
+    (dataset,) = written[0]["measurements"]
+    report = hd.sr.ComprehensiveSR.from_dataset(dataset)
+    groups = report.content.get_planar_roi_measurement_groups()
+    (arrow,) = [each for each in groups if len(each.roi.value) == 2]
+    assert np.abs(arrow.roi.value - [[90, 90], [80, 80]]).max() < 1e-4
+    assert arrow.get_measurements() == []
+    words = [each.TextValue for each in arrow[0].ContentSequence if each.ValueType == "TEXT"]
+    assert words == ["Cornerstone3DTools@^0.1.0:ArrowAnnotate", "here"]
 
 
 def test_key_images_are_selected(study, written):

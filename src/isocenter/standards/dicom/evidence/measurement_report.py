@@ -1,7 +1,8 @@
 """Measurements as a structured report of TID 1500, in a Comprehensive SR document.
 
-Lines and points are groups of TID 1501, regions of TID 1410. The tracking identifiers are those by
-which viewers built on Cornerstone make a measurement editable again; others show it as text.
+Lines and points are groups of TID 1501, regions and marks without a number of TID 1410. The
+tracking identifiers are those by which viewers built on Cornerstone make a measurement editable
+again; others show it as text.
 
 Standard: PS3.16 TID 1500, TID 1501, TID 1410, PS3.3 A.35.3
 """
@@ -121,7 +122,10 @@ def _group(finding: MeasuredFinding) -> DataSet:
         content.uid_reference("HAS OBS CONTEXT", _TRACKING_UID, finding.tracking_uid),
     ]
     draw = [(finding.graphic_type, points, finding.image) for points in finding.graphics]
-    if finding.region:
+    # A mark has no number that its place could stand beside. Viewers built on Cornerstone read none
+    # of the measurements of a document in which they find a group without a place.
+    region = finding.region or not finding.quantities
+    if region:
         children += [content.coordinates("CONTAINS", *each, _REGION) for each in draw]
         children += [_quantity(each, ()) for each in finding.quantities]
     else:
@@ -131,13 +135,8 @@ def _group(finding: MeasuredFinding) -> DataSet:
             for at, each in enumerate(finding.quantities)
         ]
     words = [each for each in (finding.label, finding.comment) if each]
-    if not finding.region and not finding.quantities:
-        marked = [content.coordinates("INFERRED FROM", *each) for each in draw]
-        children.append(
-            content.text("CONTAINS", _COMMENT, words.pop(0) if words else "Mark", marked)
-        )
     children += [content.text("CONTAINS", _COMMENT, each) for each in words]
-    return content.container(_GROUP, children, template="1410" if finding.region else "1501")
+    return content.container(_GROUP, children, template="1410" if region else "1501")
 
 
 def _quantity(quantity: Quantity, drawn: Sequence[DataSet]) -> DataSet:
