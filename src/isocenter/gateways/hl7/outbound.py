@@ -72,7 +72,7 @@ def message_of(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
     Raises:
         IsocenterError: what it is about is not there, or the receiver takes no such message.
     """
-    return _MAKERS[telling.kind](tx, telling, envelope)
+    return MAKERS[telling.kind](tx, telling, envelope)
 
 
 def facts_of(message: bytes) -> Facts:
@@ -159,7 +159,7 @@ def _appointment(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
     return encode_siu(message, envelope)
 
 
-_MAKERS: Final[Mapping[MessageKind, Callable[[Tx, Telling, Envelope], bytes]]] = {
+MAKERS: Final[Mapping[MessageKind, Callable[[Tx, Telling, Envelope], bytes]]] = {
     MessageKind.REPORT: _report,
     MessageKind.ORDER: _order,
     MessageKind.PROCEDURE: _procedure,

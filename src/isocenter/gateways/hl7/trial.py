@@ -4,7 +4,7 @@ What it would change is told message by message, in terms of what the messages m
 applied, sent or recorded.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, Viewer
@@ -19,6 +19,8 @@ from isocenter.gateways.hl7 import outbound
 from isocenter.gateways.hl7.apply import ReceiveOptions
 from isocenter.gateways.hl7.meaning import meaning_of
 from isocenter.infra.db import Tx
+from isocenter.standards import RemoteProtocolError
+from isocenter.standards.hl7v2.datatypes import parse_dtm
 from isocenter.standards.hl7v2.difference import differences
 from isocenter.standards.hl7v2.er7 import parse
 
@@ -80,14 +82,50 @@ def tried_on_sent(
 
 
 def verified(tx: Tx, actor: Actor, peer: Hl7Peer, options: ReceiveOptions) -> Trial:
-    """The golden messages of a peer that mean something else today than when they were kept."""
+    """The golden messages of a peer that mean something else today than when they were kept.
+
+    One that we sent is made again, of what is known now and as the peer is configured now; what is
+    told of it is what is written otherwise.
+    """
     kept = peers.golden_messages(tx, actor, peer.name)
     different: list[TrialResult] = []
     for each in kept:
-        today = meaning_of(each.raw, (peer, _ADDRESS), options, now=each.kept_at)
-        if found := changes(each.expected, today):
+        rewritten = _sent_again(tx, actor, peer, each.raw)
+        if rewritten is None:
+            today = meaning_of(each.raw, (peer, _ADDRESS), options, now=each.kept_at)
+            found = changes(each.expected, today)
+        else:
+            found = rewritten
+        if found:
             different.append(TrialResult(each.golden_key, each.title, "", tuple(found)))
     return Trial(len(kept), tuple(different))
+
+
+def _sent_again(tx: Tx, actor: Actor, peer: Hl7Peer, raw: bytes) -> list[Change] | None:
+    """What a message that we sent would say otherwise today; None when it is none of ours."""
+    try:
+        before = parse(raw)
+    except RemoteProtocolError:
+        return None
+    header = before.header
+    viewer = Viewer.of(actor, Action.DELIVERY_READ)
+    telling = distribution.telling_sent_as(tx, viewer, peer.name, header.text(10))
+    if telling is None:
+        return None
+    # Made as of the moment at which it was made, so that only what it says can be different.
+    made_at = parse_dtm(header.text(7), UTC)
+    if made_at is None or telling.kind.permission not in peer.send:
+        return [Change("message", "sent", "not sent: the peer gets no messages of this kind")]
+    sending = (header.text(3), header.text(4))
+    envelope = outbound.envelope_of(peer, sending, header.text(10), made_at.value)
+    try:
+        after = parse(outbound.message_of(tx, telling, envelope))
+    except IsocenterError as error:
+        return [Change("message", "sent", f"not sent: {error.message}")]
+    return [
+        Change(each.place, _short(each.before), _short(each.after))
+        for each in differences(before, after)
+    ]
 
 
 def _made(tx: Tx, telling: Telling, peer: Hl7Peer, now: datetime) -> bytes | str:

@@ -1,5 +1,6 @@
 """Who is told what in HL7 when something happens, read by python-hl7."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import hl7
@@ -9,14 +10,17 @@ from isocenter.app.subscriptions import router
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.distribution.model import Superseded
+from isocenter.domain.distribution.model_messages import MessageKind
 from isocenter.domain.identity import service as identity
 from isocenter.domain.orders.model import OrderReference
 from isocenter.domain.peers import service as peers
-from isocenter.domain.peers.model import Hl7Peer
+from isocenter.domain.peers.model import HL7_SENT, Hl7Peer
+from isocenter.domain.peers.model_meaning import Meaning
 from isocenter.domain.reporting import service as reporting
 from isocenter.domain.scheduling import service as scheduling
 from isocenter.domain.scheduling.model_appointments import AppointmentFacts
-from isocenter.gateways.hl7 import outbound
+from isocenter.gateways.hl7 import outbound, trial
+from isocenter.gateways.hl7.apply import ReceiveOptions
 from isocenter.infra.outbox import Dispatcher
 from tests import builders
 from tests.builders import NOON, a_patient, a_procedure, a_step, an_identifier, an_order
@@ -304,3 +308,41 @@ def test_a_field_map_and_an_order_message_shape_what_one_peer_gets(hospital):
     assert (str(mapped.segment("PID")[18]), str(mapped.segment("OBR")[4][0][0])) == ("V1", "71250")
     assert str(other.segment("MSH")[9]) == "OMG^O19^OMG_O19"
     assert str(other.segment("OBR")[4][0][0]) == "CTCH"
+
+
+def test_a_changed_map_is_seen_before_it_counts_and_against_golden_messages(hospital):
+    hospital.peer("WARD", "orm")
+    hospital.order(admission_id="V1")
+    (sent,) = hospital.take("WARD")
+    golden = ("an order", str(sent).encode(), Meaning("AA", "", {}))
+    with hospital.database.transaction() as tx:
+        now = peers.hl7_peer(tx, "WARD")
+        mapped = replace(now, field_map='"ORM:PID-18" = { copy = "PV1-19" }')
+        peers.keep_golden(tx, SYSTEM, now, golden, now=NOON)
+        tried = trial.tried_on_sent(tx, SYSTEM, (now, mapped), now=NOON, limit=10)
+        assert trial.verified(tx, SYSTEM, now, ReceiveOptions()).different == ()
+        verified = trial.verified(tx, SYSTEM, mapped, ReceiveOptions())
+    for found in (tried, verified):
+        (one,) = found.different
+        assert [(each.path, each.before, each.after) for each in one.changes] == [
+            ("PID-18", "", "V1")
+        ]
+
+
+def test_what_waits_about_a_merged_patient_goes_before_the_merge(hospital):
+    hospital.peer("PACS", "adt", "omi")
+    hospital.do(identity.register, EHR, a_patient("P2", person_name="Phantom^Bob"))
+    hospital.do(identity.register, EHR, a_patient("P1", person_name="Phantom^Bob"))
+    hospital.do(scheduling.place_order, EHR, a_patient("P2", at=0), an_order("PL1"))
+    hospital.do(identity.merge, EHR, a_patient("P1", at=1), [an_identifier("P2")])
+    with hospital.database.read() as tx:
+        lanes = tx.values("select lane from distribution.delivery order by delivery_key")
+    assert lanes == ["patient/2", "patient/2", "procedure/patient/2", "patient/2"]
+    # The merge and what it is about are read as of now: the order is the survivor's.
+    kinds = [str(each.segment("MSH")[9][0][1]) for each in hospital.take("PACS")]
+    assert kinds == ["A28", "A28", "O23", "A40"]
+
+
+def test_no_kind_of_message_is_without_permission_and_encoder():
+    assert {each.permission for each in MessageKind} == HL7_SENT
+    assert set(outbound.MAKERS) == set(MessageKind)

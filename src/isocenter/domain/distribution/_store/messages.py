@@ -105,6 +105,18 @@ def tellings_sent(tx: Tx, recipient: str, *, limit: int) -> list[Telling]:
     return tx.all(Telling, _SENT, (recipient, limit))
 
 
+_SENT_AS = """
+select delivery_key, kind, subject, occasion, told, accession_number, report_id, version
+  from distribution.delivery where recipient = %s and control_id = %s
+ order by delivery_key desc limit 1
+"""
+
+
+def telling_sent_as(tx: Tx, recipient: str, control_id: str) -> Telling | None:
+    """What the message of that control id told."""
+    return tx.maybe(Telling, _SENT_AS, (recipient, control_id))
+
+
 def telling(tx: Tx, delivery_key: int) -> Telling | None:
     """What a delivery tells."""
     return tx.maybe(Telling, _TELLING, (delivery_key,))

@@ -27,7 +27,11 @@ from isocenter.domain.distribution.service.lanes import (
     patient_lane,
     pause_for_fault,
 )
-from isocenter.domain.distribution.service.messages import telling_of, tellings_sent
+from isocenter.domain.distribution.service.messages import (
+    telling_of,
+    telling_sent_as,
+    tellings_sent,
+)
 from isocenter.domain.distribution.service.notes import route_note
 from isocenter.domain.distribution.service.pausing import pause, resume
 from isocenter.domain.distribution.service.quarantine import (
@@ -142,5 +146,6 @@ __all__ = [
     "settle_commitment",
     "skip",
     "telling_of",
+    "telling_sent_as",
     "tellings_sent",
 ]

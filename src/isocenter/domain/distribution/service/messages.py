@@ -105,6 +105,12 @@ def tellings_sent(tx: Tx, viewer: Viewer, recipient: str, *, limit: int) -> list
     return _store.tellings_sent(tx, recipient, limit=limit)
 
 
+def telling_sent_as(tx: Tx, viewer: Viewer, recipient: str, control_id: str) -> Telling | None:
+    """What a message told a recipient, by its MSH-10; None when it was none of our deliveries."""
+    viewer.require(Action.DELIVERY_READ)
+    return _store.telling_sent_as(tx, recipient, control_id)
+
+
 def wanting(tx: Tx, permission: str, asserted_by: str) -> list[str]:
     """Who gets messages of a kind, but for the system that said what they would tell."""
     return [each.name for each in peers.hl7_listeners(tx, permission, asserted_by)]
