@@ -7,6 +7,7 @@ import { h } from "./dom.ts";
 import { calibrationOf } from "./engine.ts";
 import { add, dot, length, letters, opposite, subtract, times, type Vec3 } from "./geometry.ts";
 import type { Pane } from "./pane.ts";
+import { quantityOfImage } from "./parametric.ts";
 import { calibrations } from "./toolgroups.ts";
 import { uptake } from "./uptake.ts";
 
@@ -121,7 +122,8 @@ export class Overlay {
     const range = this.pane.range();
     if (!range || this.pane.kind === "solid" || this.pane.set?.coloured) return "";
     // PT is shown in SUV, where the width's "+ 1" of the linear function would be most of the window.
-    const exact = this.pane.presets === "PT";
+    const imageId = this.pane.picture?.imageId ?? "";
+    const exact = this.pane.presets === "PT" || quantityOfImage(imageId) !== null;
     const one = this.pane.uptakeRatio;
     const { windowWidth, windowCenter } = exact
       ? {
@@ -129,7 +131,7 @@ export class Overlay {
           windowCenter: ((range.upper + range.lower) / 2) * one,
         }
       : windowLevel.toWindowLevel(range.lower, range.upper);
-    const digits = windowWidth < 20 ? 1 : 0;
+    const digits = windowWidth < 20 ? (windowWidth < 2 ? 3 : 1) : 0;
     const unit = exact ? ` ${uptake.unit(this.pane.picture?.imageId ?? "")}` : "";
     return `W ${rounded(windowWidth, digits)}  L ${rounded(windowCenter, digits)}${unit}`;
   }
