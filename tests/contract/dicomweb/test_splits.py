@@ -13,12 +13,15 @@ from isocenter.app.noting import NoteWriter
 from isocenter.app.subscriptions import router
 from isocenter.domain.access.model import Action, Role, Viewer
 from isocenter.domain.archive import service as archive
+from isocenter.domain.archive.model_attributes import new_attribute
 from isocenter.domain.archive.model_splits import NothingToSplit, NotSplittable, UnknownSplit
+from isocenter.domain.archive.service import attributes
 from isocenter.domain.reconcile import service as reconcile
 from isocenter.domain.reconcile.service import SplitWish
 from isocenter.domain.scheduling import service as scheduling
 from isocenter.infra.outbox import Dispatcher
 from isocenter.readmodels import exam_ledger
+from isocenter.standards.dicomweb.attribute_levels import level_of
 from tests.builders import PERSON
 from tests.contract.dicomweb.test_clients import FILES, a_file
 from tests.contract.dicomweb.test_real_files import parts
@@ -90,6 +93,9 @@ def uids(server, path: str) -> set[str]:
 @pytest.fixture(scope="module")
 def server(make_server):
     made = make(make_server)
+    with made.database.transaction() as tx:
+        wanted = new_attribute("BitsStored", default_level_of=level_of)
+        attributes.add_attribute(tx, SYSTEM, wanted, now=made.clock())
     made.split = split(made, series_instance_uids=[SERIES], accession_number="B1")
     made.path = f"/studies/{made.split.to_study_instance_uid}"
     return made
@@ -131,6 +137,9 @@ def test_metadata_search_frames_and_zip_say_it(server):
     )
     for model in models:
         check(server, Dataset.from_json(model, lambda *_: b""))
+    # What searches know beyond the usual comes from the same metadata.
+    assert len(uids(server, f"{server.path}/instances?BitsStored=16")) == 3
+    assert uids(server, f"{server.path}/instances?BitsStored=12") == set()
     first = models[0]["00080018"]["Value"][0]
     path = f"{server.path}/series/{server.split.series[SERIES]}/instances/{first}"
     (model,) = server.get(f"{path}/metadata").json()

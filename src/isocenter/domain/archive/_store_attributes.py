@@ -100,7 +100,13 @@ select attribute_key, %(series)s, coalesce(entity_key, instance_key), position, 
        matched text, phonetic text, number numeric, day date, time_of_day time,
        moment timestamptz)
   left join archive.instance
-    on instance.sop_instance_uid = given.sop_instance_uid and instance.series_key = %(series)s
+    -- An image that was split off another study is named by its bytes as it was there.
+    on instance.sop_instance_uid = coalesce((
+           select moved.sop_instance_uid
+             from archive.split_instance moved join archive.instance shown using (sop_instance_uid)
+            where moved.original_sop_instance_uid = given.sop_instance_uid
+              and shown.series_key = %(series)s limit 1), given.sop_instance_uid)
+   and instance.series_key = %(series)s
  where coalesce(entity_key, instance_key) is not null
 on conflict do nothing
 """
