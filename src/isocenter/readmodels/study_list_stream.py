@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable
 
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.infra.db import Tx
-from isocenter.infra.db.where import Columns
+from isocenter.infra.db.where import Clause, Columns
 from isocenter.readmodels.study_list import (
     INSTANCE_TAGS,
     PATIENT_TAGS,
@@ -47,16 +47,31 @@ def stream(
 ) -> Generator[Row, None, None]:
     """The first ``limit`` entities of ``level`` that fulfil all ``conditions``."""
     viewer.require(Action.STUDY_READ)
+    row, (statement, params) = _statement(level, conditions, more, limit)
+    yield from tx.stream(row, statement, params)
+
+
+def first(
+    tx: Tx, viewer: Viewer, level: Level, conditions: Iterable[Condition], *, limit: int
+) -> list[Row]:
+    """The same at one go, for few: one round trip, and a plan that the connection keeps."""
+    viewer.require(Action.STUDY_READ)
+    row, (statement, params) = _statement(level, conditions, {}, limit)
+    return tx.all(row, statement, params)
+
+
+def _statement(
+    level: Level, conditions: Iterable[Condition], more: Columns, limit: int
+) -> tuple[type[Row], Clause]:
+    """What a row becomes, and the statement."""
+    row: type[Row]
     match level:
         case Level.PATIENT:
-            statement, params = patients_statement(conditions, patients_max=limit)
-            yield from tx.stream(PatientRow, statement, params)
+            return PatientRow, patients_statement(conditions, patients_max=limit)
         case Level.STUDY:
-            statement, params = studies_statement(conditions, more)
-            yield from tx.stream(StudyRow, statement + " limit %s", [*params, limit])
+            row, (statement, params) = StudyRow, studies_statement(conditions, more)
         case Level.SERIES:
-            statement, params = series_statement(conditions, more)
-            yield from tx.stream(SeriesRow, statement + " limit %s", [*params, limit])
+            row, (statement, params) = SeriesRow, series_statement(conditions, more)
         case Level.IMAGE:
-            statement, params = instances_statement(conditions, more)
-            yield from tx.stream(InstanceRow, statement + " limit %s", [*params, limit])
+            row, (statement, params) = InstanceRow, instances_statement(conditions, more)
+    return row, (statement + " limit %s", [*params, limit])

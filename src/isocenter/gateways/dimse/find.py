@@ -7,9 +7,10 @@ status of each answer says so.
 Standard: PS3.4 C.4.1, C.6.1, C.6.2
 """
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, tzinfo
+from functools import cache, partial
 from itertools import islice
 from typing import ClassVar, Final
 
@@ -33,7 +34,7 @@ from isocenter.readmodels.indexed_attributes import (
     values_of,
 )
 from isocenter.readmodels.indexed_attributes import Level as IndexedLevel
-from isocenter.readmodels.study_list_stream import Row, stream
+from isocenter.readmodels.study_list_stream import Row, first, stream
 from isocenter.standards.dicom import character_sets
 from isocenter.standards.dicom.dictionary import vr_of
 from isocenter.standards.dicom.matching import tags_of
@@ -109,7 +110,7 @@ _LEVELS: Final[Mapping[Level, IndexedLevel]] = {
     Level.SERIES: "series",
     Level.IMAGE: "instance",
 }
-# Values of the side index are looked up for so many answers together.
+# So many answers are asked for at one go; values of the side index are looked up for as many.
 _ROWS_AT_ONCE: Final = 200
 # In another time zone, so many rows are looked at for each match that there may be.
 _EXAMINED_PER_MATCH: Final = 10
@@ -148,8 +149,17 @@ class StudyQuery:
         asked = parse_query(request.identifier, request.sop_class_uid, request.extensions)
         actor = _actor(request)
         viewer = Viewer.of(actor, Action.STUDY_READ)
-        self._pool.each_here(lambda tx: _audit(tx, actor, asked, now=self._clock()))
-        return self._matches(viewer, asked, request)
+        zone = asked_zone(request.identifier, request.extensions, self._zone)
+        wanted = asked
+        if request.extensions.timezone:
+            wanted = replace(asked, returned=asked.returned | {TIMEZONE_OFFSET_FROM_UTC})
+        if zone is None and _is_own(asked):
+            few = self._pool.each_here(partial(self._ask, viewer, actor, asked))
+            if len(few) <= min(_ROWS_AT_ONCE, self._matches_max):
+                return self._answers(few, wanted, request)
+        else:
+            self._pool.each_here(lambda tx: _audit(tx, actor, asked, now=self._clock()))
+        return self._matches(viewer, wanted, request, zone)
 
     def lacks_keys(self, request: QueryRequest, /) -> bool:
         """Whether the identifier asks for attributes that the archive does not index.
@@ -165,13 +175,22 @@ class StudyQuery:
         known = _OWN | more.asked.keys() | more.creators.keys()
         return not known.issuperset(request.identifier)
 
+    def _ask(self, viewer: Viewer, actor: Actor, asked: LevelQuery, tx: Tx) -> list[Row]:
+        """The first matches, one more than are answered at one go; they are on record before."""
+        _audit(tx, actor, asked, now=self._clock())
+        limit = min(_ROWS_AT_ONCE, self._matches_max) + 1
+        return first(tx, viewer, asked.level, asked.conditions, limit=limit)
+
+    def _answers(
+        self, rows: Iterable[Row], asked: LevelQuery, request: QueryRequest
+    ) -> Iterator[DataSet]:
+        for row in rows:
+            yield answer(row, asked, request.identifier, retrieve_ae_title=self._ae_title)
+
     def _matches(
-        self, viewer: Viewer, asked: LevelQuery, request: QueryRequest
+        self, viewer: Viewer, asked: LevelQuery, request: QueryRequest, zone: AskedZone | None
     ) -> Generator[DataSet, None, None]:
         limit, identifier = self._matches_max, request.identifier
-        if request.extensions.timezone:
-            asked = replace(asked, returned=asked.returned | {TIMEZONE_OFFSET_FROM_UTC})
-        zone = asked_zone(identifier, request.extensions, self._zone)
         with self._pool.db.read() as tx:
             more = _beyond(tx, viewer, asked)
             rows = _rows(tx, viewer, asked.level, more, zone=zone, limit=limit + 1)
@@ -242,10 +261,16 @@ def _actor(request: QueryRequest) -> Actor:
     )
 
 
+def _is_own(asked: LevelQuery) -> bool:
+    """Whether all that is asked for is what the archive indexes of itself."""
+    no_more = _LEVELS.get(asked.level) is None
+    return no_more or (asked.returned | tags_of(asked.conditions)) <= _OWN
+
+
 def _beyond(tx: Tx, viewer: Viewer, asked: LevelQuery) -> Beyond:
     """What the identifier asks for that is indexed beyond the archive's own attributes."""
     level = _LEVELS.get(asked.level)
-    if level is None or (asked.returned | tags_of(asked.conditions)) <= _OWN:
+    if level is None or _is_own(asked):
         return Beyond(tuple(asked.conditions), {}, {}, {})
     return beyond(tx, viewer, level, asked.conditions, returned=asked.returned, own=_OWN)
 
@@ -268,16 +293,21 @@ def answer(
     found.put(QUERY_RETRIEVE_LEVEL, asked.level.value)
     found.put(_RETRIEVE_AE_TITLE, retrieve_ae_title)
     found.put(_INSTANCE_AVAILABILITY, "ONLINE")
-    for field in fields(row):
-        tag = _TAGS.get(field.name)
+    for name, tag in _named_tags(type(row)):
         if tag in asked.returned:
-            found[tag] = _element(tag, getattr(row, field.name))
+            found[tag] = _element(tag, getattr(row, name))
     if beside is not None:
         beside.add_to(found)
     terms = character_sets.choose(found.all_texts(), identifier.specific_character_set)
     if terms:
         found.put(SPECIFIC_CHARACTER_SET, *terms)
     return found.sorted()
+
+
+@cache
+def _named_tags(row: type[Row]) -> Sequence[tuple[str, int]]:
+    """The fields of a kind of rows that hold attributes."""
+    return [(each.name, _TAGS[each.name]) for each in fields(row) if each.name in _TAGS]
 
 
 _Scalar = str | int | date | time | datetime

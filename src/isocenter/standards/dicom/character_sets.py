@@ -271,9 +271,11 @@ def encode(text: str, specific_character_set: Sequence[str], *, vr: str = "LO") 
             return text.encode(plan.codec)
         except UnicodeEncodeError as error:
             raise NotRepresentableError(text[error.start]) from error
+    g0, g1 = plan.first
+    if g0 is _ASCII and text.isascii():
+        return text.encode("ascii")
     delimiters = _delimiters(vr).decode("ascii")
     out = bytearray()
-    g0, g1 = plan.first
     for character in text:
         if character in delimiters:
             out += _restore(plan, g0, g1)
