@@ -64,7 +64,8 @@ export function listenToKeys(workspace: Workspace, windows: Windows, goNext: () 
     "keydown",
     (event) => {
       const { target } = event;
-      const key = standardKey(workspace.mappings, event.key);
+      const combined = event.ctrlKey || event.metaKey; // these stay what they are
+      const key = combined ? event.key : standardKey(workspace.mappings, event.key);
       if (document.querySelector("dialog[open]")) return;
       if (key === "Escape" && isWriting(target)) {
         workspace.grid.active?.element.focus();
@@ -72,7 +73,7 @@ export function listenToKeys(workspace: Workspace, windows: Windows, goNext: () 
         return;
       }
       if (isWriting(target) || event.altKey) return;
-      if (event.ctrlKey || event.metaKey) {
+      if (combined) {
         const again = key === "y" || key === "Z" || (key === "z" && event.shiftKey);
         if (!again && key !== "z") return;
         workspace.step(again);
