@@ -22,6 +22,7 @@ from isocenter.app.cli.people import token, user
 from isocenter.app.cli.route_commands import route
 from isocenter.app.cli.storage_commands import storage
 from isocenter.app.cli.upkeep import doctor, migrate, verify
+from isocenter.app.cli.viewer_commands import viewer
 
 app = typer.Typer(
     name="isocenter",
@@ -42,6 +43,7 @@ app.add_typer(config, name="config")
 app.add_typer(storage, name="storage")
 app.add_typer(attributes, name="attributes")
 app.add_typer(keys, name="keys")
+app.add_typer(viewer, name="viewer")
 app.command("migrate")(migrate)
 app.command("doctor")(doctor)
 app.command("import")(import_files)

@@ -21,6 +21,8 @@ from isocenter.gateways.dicomweb.application import application as dicomweb
 from isocenter.gateways.dicomweb.application import end_channels
 from isocenter.gateways.dicomweb.options import DicomwebOptions
 from isocenter.gateways.web.options import WebOptions
+from isocenter.gateways.web.second_viewer import PATH as OHIF_PATH
+from isocenter.gateways.web.second_viewer import SecondViewer
 from isocenter.infra.metrics import merged
 
 _DICOMWEB_PATH = "/dicomweb"
@@ -71,7 +73,7 @@ async def _serve(runtime: Runtime) -> None:
             upload_bytes_max=settings.object_size_max_bytes,
             storage_free_bytes_min=settings.storage_free_bytes_min,
         ),
-        mounts={_DICOMWEB_PATH: images},
+        mounts={_DICOMWEB_PATH: images, OHIF_PATH: SecondViewer(settings.home)},
         metrics=lambda: merged(settings.metrics_folder, now=runtime.clock()).decode(),
     )
     server = Server(
