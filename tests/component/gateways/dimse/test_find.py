@@ -1,0 +1,71 @@
+"""C-FIND over few and over many matches: at one go or as a stream, the same answers."""
+
+import pytest
+
+from isocenter.domain.audit import service as audit
+from isocenter.domain.audit.model import AuditFilter
+from isocenter.gateways.dimse.find import StudyQuery, TooManyMatches
+from isocenter.gateways.dimse.ports import Caller, Grant, QueryRequest, Service
+from isocenter.infra.pools import Pool
+from isocenter.standards.dicom.query_retrieve import BASELINE
+from isocenter.standards.dicom.uids import STUDY_ROOT_FIND
+from isocenter.standards.dicom.values import DataSet
+from tests.image_builders import NOW
+
+STUDIES = 230  # more than are answered at one go
+ACCESSION_NUMBER, STUDY_INSTANCE_UID, LEVEL = 0x00080050, 0x0020000D, 0x00080052
+FILL = """
+insert into archive.study (study_instance_uid, accession_number, study_date, first_received_at,
+                           last_received_at)
+select '1.2.' || n, 'A' || n, date '2026-01-01' + n, now(), now() from generate_series(1, %s) n
+"""
+
+
+@pytest.fixture
+def query(database):
+    with database.transaction() as tx:
+        tx.run(FILL, (STUDIES,))
+    pool = Pool(database, threads=1)
+    yield lambda most: StudyQuery(pool, clock=lambda: NOW, ae_title="OURS", matches_max=most)
+    pool.close()
+
+
+def asked(accession_number: str = "") -> QueryRequest:
+    identifier = DataSet()
+    identifier.put(LEVEL, "STUDY")
+    identifier.put(ACCESSION_NUMBER, accession_number)
+    identifier.put(STUDY_INSTANCE_UID)
+    return QueryRequest(
+        Caller("WORKSTATION", "OURS", "192.0.2.7"),
+        Grant("WORKSTATION", frozenset({Service.FIND})),
+        STUDY_ROOT_FIND,
+        identifier,
+        BASELINE,
+    )
+
+
+def found(matches) -> list[str]:
+    return [each.text(STUDY_INSTANCE_UID) for each in matches]
+
+
+@pytest.mark.parametrize("most", [STUDIES, 10_000])
+def test_all_matches_are_given_once_newest_first(query, most):
+    newest_first = [f"1.2.{n}" for n in range(STUDIES, 0, -1)]
+    assert found(query(most)(asked())) == newest_first
+    assert found(query(most)(asked("A?"))) == newest_first[-9:]
+
+
+@pytest.mark.parametrize("most", [5, 200, STUDIES - 1])
+def test_too_many_are_said_after_the_first(query, most):
+    matches = query(most)(asked())
+    assert len(found(next(matches) for _ in range(most))) == most
+    with pytest.raises(TooManyMatches):
+        next(matches)
+
+
+def test_each_search_is_on_record_once(database, query):
+    for each in ("A1", ""):
+        list(query(10_000)(asked(each)))
+    with database.read() as tx:
+        records = audit.search(tx, AuditFilter(action="study.search"))
+    assert [each.actor for each in records] == ["WORKSTATION"] * 2
