@@ -1,0 +1,199 @@
+"""Slides, parametric maps and resampled volumes in the workspace of a real browser.
+
+Tiles are at their places, levels follow the zoom, bars of length are true; maps show the values of
+the file, in the colours of their scale; a tilted series is cut as numpy would do it.
+"""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.uid import generate_uid
+
+from tests.e2e.pages.slide_images import UM_PER_PIXEL, painting, slide
+from tests.e2e.pages.test_workspace import canvas_points, expect, voxels, ward
+from tests.e2e.pages.workspace_images import SIZE, SPACING_MM, a_slice, ct, part10
+from tests.e2e.product import until
+
+__all__ = ["ward"]  # a fixture
+
+REAL_SLIDE = "dicom/highdicom_sm_seg_ann/sm_image.dcm"
+REAL_MAP = "dicom/pydicom_data_subset/parametric_map_float.dcm"
+
+
+def settled(page):
+    """The slide's element, once all tiles in view are drawn."""
+    found = page.locator(".slide")
+    until(lambda: found.get_attribute("data-waiting") == "0", what="the tiles in view")
+    page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+    return found
+
+
+def drawn(page, selector=".slide canvas"):
+    """What is on a canvas: (rows, columns, 3)."""
+    text = page.evaluate(
+        "selector => document.querySelector(selector).toDataURL('image/png').split(',')[1]",
+        selector,
+    )
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB"), np.int16)
+
+
+def shown(page, pixels):
+    """Colours on the slide's canvas at pixels (column, row) of the finest level, all in view."""
+    canvas = drawn(page)
+    places = page.evaluate(
+        """([pixels, columns, rows]) => {
+          const box = document.querySelector(".slide").getBoundingClientRect();
+          const scale = Math.min(box.width / columns, box.height / rows);
+          return pixels.map(([x, y]) => [
+            box.width / 2 + (x + 0.5 - columns / 2) * scale,
+            box.height / 2 + (y + 0.5 - rows / 2) * scale,
+          ]);
+        }""",
+        [pixels, painting().shape[1], painting().shape[0]],
+    )
+    return np.array([canvas[int(y), int(x)] for x, y in places])
+
+
+def bar_um(found):
+    """The bar's length on the screen in points, and what it says in micrometres."""
+    text = found.locator(".scale span").inner_text()
+    number, unit = re.fullmatch(r"([\d.]+) (mm|\u00b5m)", text).groups()
+    return found.locator(".scale i").bounding_box()["width"], float(number) * (
+        1000 if unit == "mm" else 1
+    )
+
+
+@pytest.fixture
+def case(ward, testdata):
+    """An exam with a slide of three levels, a real slide and a real map; its accession number."""
+    number, study_uid = ward.hospital.order(1), generate_uid()
+    objects = slide(study_uid, number)
+    for series, path in enumerate((REAL_SLIDE, REAL_MAP), start=2):
+        ds = pydicom.dcmread(testdata / path)
+        ds.StudyInstanceUID, ds.AccessionNumber, ds.SeriesNumber = study_uid, number, series
+        ds.PatientID, ds.PatientName, ds.SeriesDescription = (
+            "PH0001",
+            "Phantom^Ada",
+            f"real {ds.Modality}",
+        )
+        objects.append(part10(ds))
+    ward.store(objects)
+    return number
+
+
+def test_slides_and_maps_are_shown_as_they_are(ward, case, testdata):
+    page = ward.open(f"/exams/{case}/read")
+    found = settled(page)
+    places = [(30, 30), (450, 300), (720, 320), (860, 570), (130, 470)]
+    wanted = np.array([painting()[y, x] for x, y in places], np.int16)
+    assert found.get_attribute("data-level") == "0"
+    assert np.abs(shown(page, places) - wanted).max() <= 8  # the finest tiles are JPEG
+    points, micrometres = bar_um(found)
+    scale = min(box_size(found)[0] / 900, box_size(found)[1] / 600)
+    assert points * UM_PER_PIXEL / scale == pytest.approx(micrometres, rel=0.02)
+
+    for _ in range(2):
+        page.keyboard.press("-")
+    settled(page)
+    assert found.get_attribute("data-level") == "1"  # whose tiles are sparse, and in another order
+    page.keyboard.press("f")
+    settled(page)
+    box = found.bounding_box()
+    square = (box["width"] / 2 + (720 - 450) * scale, box["height"] / 2 + (320 - 300) * scale)
+    page.mouse.move(box["x"] + square[0], box["y"] + square[1])
+    for _ in range(6):
+        page.mouse.wheel(0, -100)
+    settled(page)
+    canvas = drawn(page)
+    under = canvas[int(square[1]), int(square[0])]
+    assert np.abs(under - (20, 30, 240)).max() <= 8  # what is under the pointer stays there
+    page.mouse.down()
+    page.mouse.move(box["x"] + square[0] - 100, box["y"] + square[1] - 50, steps=3)
+    page.mouse.up()
+    settled(page)
+    assert (drawn(page)[int(square[1]) - 50, int(square[0]) - 100] == under).all()
+
+    page.locator(".thumb", has_text="real SM").click()
+    expect(page.locator(".slide .top-right")).to_contain_text("real SM")
+    settled(page)
+    real = pydicom.dcmread(testdata / REAL_SLIDE)
+    tiles = real.pixel_array.reshape(5, 5, 10, 10, 3)
+    matrix = tiles.transpose(0, 2, 1, 3, 4).reshape(50, 50, 3)
+    canvas = drawn(page)
+    side = min(canvas.shape[:2]) / 50
+    left = (canvas.shape[1] - 50 * side) / 2
+    middles = [int((each + 0.5) * side) for each in range(50)]
+    assert (canvas[middles][:, [int(left + each) for each in middles]] == matrix).all()
+
+    page.locator(".thumb", has_text="real OT").click()
+    scale = page.locator(".colour-scale")
+    scale.wait_for()
+    wanted = pydicom.dcmread(testdata / REAL_MAP).pixel_array
+    assert (voxels(page) == wanted).all()
+    ((x, y),) = canvas_points(page, [[40, 77]])
+    page.mouse.move(x, y)
+    under = page.get_by_label("Value under the pointer")
+    expect(under).to_have_text(re.compile(r"^0\.\d{4,5}$"))
+    assert float(under.inner_text()) == pytest.approx(wanted[77, 40], abs=1e-5)
+    expect(page.locator(".pane .bottom-left").first).to_contain_text("W 0.94")
+    compare_colours(page, wanted, (40, 77))
+
+
+def test_a_tilted_series_is_cut_after_the_server_has_resampled_it(ward):
+    number, study_uid = ward.hospital.order(1), generate_uid()
+    slices = ct(study_uid, number, count=6, tilt_mm=1.0)
+    ward.store([part10(each) for each in slices])
+    page = ward.open(f"/exams/{number}/read")
+    button = page.get_by_role("button", name="Reformatted planes")
+    expect(button).to_be_enabled()
+    expect(button).to_have_attribute("title", re.compile("tilted by 26.6°.*the server resamples"))
+    page.keyboard.press("m")
+    quality = page.locator(".pane .quality").first
+    expect(quality).to_contain_text("Derived on the server, not stored.")
+    expect(quality).to_contain_text("a tilt of 26.6 degrees is taken out")
+    dimensions, values = page.evaluate(
+        """() => {
+          const { dimensions, voxelManager } =
+            isocenterWorkspace.grid.panes[0].viewport.getImageData();
+          return [dimensions, [...voxelManager.getCompleteScalarDataArray()]];
+        }"""
+    )
+    shown = np.array(values).reshape(dimensions[::-1])
+    rows = np.arange(SIZE + 8)  # each slice lies 1.25 rows farther on than the one before
+    stored = np.array([a_slice(each) for each in range(1, 7)], float)
+    shifts = 1 / SPACING_MM * np.arange(6)
+    shifts += np.ceil(shifts[-1]) - shifts[-1]
+    for slice_, shift, seen in zip(stored, shifts, shown, strict=True):
+        moved = np.array([np.interp(rows - shift, np.arange(SIZE), each) for each in slice_.T]).T
+        inside = (rows - shift >= 0) & (rows - shift <= SIZE - 1)
+        covered = seen[: len(rows)][inside[: seen.shape[0]]]
+        assert np.abs(covered - moved[inside]).max() <= 0.51  # rounded
+    page.keyboard.press("m")
+    expect(page.locator(".pane .bottom-right").first).to_contain_text("Image")
+
+
+def box_size(found):
+    box = found.bounding_box()
+    return box["width"], box["height"]
+
+
+def compare_colours(page, values, place):
+    """The colour of a pixel is the one that the bar has for its value."""
+    column, row = place
+    least, most = page.evaluate(
+        "() => { const r = isocenterWorkspace.grid.active.range(); return [r.lower, r.upper] }"
+    )
+    bar = drawn(page, ".colour-scale canvas")[:, 0]
+    share = (values[row, column] - least) / (most - least)
+    wanted = bar[round((1 - share) * (len(bar) - 1))]
+    ((x, y),) = canvas_points(page, [[column, row]])
+    shot = Image.open(io.BytesIO(page.screenshot()))
+    found = np.array(shot.convert("RGB").getpixel((round(x), round(y))), np.int16)
+    assert np.abs(found - wanted).max() <= 12, (found, wanted)
