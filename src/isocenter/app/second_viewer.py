@@ -155,7 +155,8 @@ def configuration() -> dict[str, Any]:
     source = {
         "friendlyName": "Isocenter",
         "name": "isocenter",
-        **dict.fromkeys(("qidoRoot", "wadoRoot", "wadoUriRoot"), "/dicomweb"),
+        **dict.fromkeys(("qidoRoot", "wadoRoot"), "/dicomweb"),
+        "wadoUriRoot": "/dicomweb/wado",
         "qidoSupportsIncludeField": True,
         "supportsFuzzyMatching": True,
         "supportsWildcard": True,
