@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from isocenter.app.following import SplitFollower
 from isocenter.app.noting import NoteWriter
+from isocenter.app.reindexing import Reindexer
 from isocenter.app.subscriptions import router
 from isocenter.domain.access.model import Action, Role, Viewer
 from isocenter.domain.archive import service as archive
@@ -19,6 +20,7 @@ from isocenter.domain.archive.service import attributes
 from isocenter.domain.reconcile import service as reconcile
 from isocenter.domain.reconcile.service import SplitWish
 from isocenter.domain.scheduling import service as scheduling
+from isocenter.infra.blobs.several import SeveralStores
 from isocenter.infra.outbox import Dispatcher
 from isocenter.readmodels import exam_ledger
 from isocenter.standards.dicomweb.attribute_levels import level_of
@@ -97,6 +99,8 @@ def server(make_server):
         wanted = new_attribute("BitsStored", default_level_of=level_of)
         attributes.add_attribute(tx, SYSTEM, wanted, now=made.clock())
     made.split = split(made, series_instance_uids=[SERIES], accession_number="B1")
+    stores = SeveralStores({"main": made.blobs})
+    Reindexer(made.database, stores, SYSTEM, made.clock, lambda: False).run()
     made.path = f"/studies/{made.split.to_study_instance_uid}"
     return made
 
