@@ -98,12 +98,13 @@ class PreviewAnswer(Shape):
 
 
 class DecisionAnswer(Shape):
-    """Something that was decided about a study."""
+    """Something that was decided about a study; a split is taken back by its ``split_key``."""
 
     decision_key: int
     kind: str
     accession_number: str | None
     rule_key: int | None
+    split_key: int | None
     reason: str
     decided_at: datetime
     decided_by: str
