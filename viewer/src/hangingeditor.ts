@@ -182,6 +182,8 @@ class HangingEditor {
         { class: "fields" },
         this.text("Name", protocol.name, (value) => {
           protocol.name = value;
+          const listed = this.side.querySelector('button[aria-pressed="true"]');
+          if (listed) listed.textContent = value || "Without a name";
         }),
         this.text("Modalities", protocol.modality.join(", "), (value) => {
           protocol.modality = words(value);
