@@ -7,7 +7,7 @@ from datetime import datetime, time
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from isocenter.domain.archive.model_outgoing import SeriesGrowth
 from isocenter.errors import IsocenterError, Kind
@@ -69,7 +69,7 @@ class Claimed:
         message: the bytes to send, once made: every attempt sends the same.
         control_id: MSH-10 of ``message``.
         lane: within which order is kept.
-        kind: as ``MessageKind`` has it.
+        kind: as ``MessageKind`` has it; ``subject``, ``occasion`` and ``told`` as ``Telling`` does.
     """
 
     delivery_key: int
@@ -82,6 +82,9 @@ class Claimed:
     message: bytes | None
     lane: str = ""
     kind: str = "report"
+    subject: str = ""
+    occasion: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

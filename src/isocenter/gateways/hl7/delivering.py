@@ -48,7 +48,7 @@ class Means:
     pool: Pool
     clock: Clock
     wait_s: Callable[[int], float]
-    recorded: Callable[[Tx, Claimed, Answer, str | None], Hl7Message]
+    recorded: Callable[[Claimed, Answer, str | None], Hl7Message]
     batch_s: float = 5.0
     lease_s: float = 30.0
 
@@ -190,7 +190,7 @@ class Batch:
         for each in lost:
             _log.warning("hl7_claim_lost", destination=each.claimed.recipient)
         records = [
-            self._means.recorded(tx, arrival.claimed, answer, None) for arrival, answer in arrived
+            self._means.recorded(arrival.claimed, answer, None) for arrival, answer in arrived
         ]
         peers.record_messages(tx, records, now=now)
         self._paused = not distribution.note_reached(tx, self._peer.name)
@@ -220,7 +220,7 @@ class Batch:
         acknowledgement = answer.acknowledgement if answer else None
         distribution.refuse(tx, claimed, reason=reason, acknowledgement=acknowledgement, now=now)
         if answer is not None:
-            peers.record_message(tx, self._means.recorded(tx, claimed, answer, reason), now=now)
+            peers.record_message(tx, self._means.recorded(claimed, answer, reason), now=now)
 
     async def _renew(self) -> None:
         held = [*self._under_way, *self._waiting, *(each.claimed for each, _ in self._arrived)]

@@ -225,14 +225,14 @@ def prepare(
         return claimed
     control_id = new_control_id()
     sending = (options.application, options.facility)
-    telling = distribution.telling_of(tx, claimed)
+    telling = distribution.telling_of(claimed)
     message = outbound.message_of(tx, telling, outbound.envelope_of(peer, sending, control_id, now))
     if not is_sendable(message):
         raise NotSendable("it holds characters that end a block")
     return distribution.set_message(tx, claimed, control_id=control_id, message=message)
 
 
-def recorded(tx: Tx, claimed: Claimed, answer: Answer, error: str | None) -> Hl7Message:
+def recorded(claimed: Claimed, answer: Answer, error: str | None) -> Hl7Message:
     """The message and its answer as the log has them that people search."""
     message = claimed.message or b""
     facts = outbound.facts_of(message)
@@ -247,6 +247,6 @@ def recorded(tx: Tx, claimed: Claimed, answer: Answer, error: str | None) -> Hl7
         acknowledgement_code=answer.ack.code.value if answer.ack else None,
         patient_id=facts.patient_id,
         accession_number=claimed.accession_number or None,
-        effect=outbound.effect_of(distribution.telling_of(tx, claimed)),
+        effect=outbound.effect_of(distribution.telling_of(claimed)),
         error=error,
     )

@@ -76,7 +76,7 @@ class Hospital:
                 claimed = distribution.claim(tx, recipient, lease_s=30, now=self.now)
                 if claimed is None:
                     return taken
-                telling = distribution.telling_of(tx, claimed)
+                telling = distribution.telling_of(claimed)
                 peer = peers.hl7_peer(tx, recipient)
                 envelope = outbound.envelope_of(
                     peer, ("ISOCENTER", "RAD"), f"C{claimed.delivery_key}", self.now

@@ -87,12 +87,6 @@ def all_told(tx: Tx, kind: str, subject: str, recipient: str) -> list[dict[str, 
     return tx.values(_ALL_TOLD, (kind, subject, recipient))
 
 
-_TELLING = """
-select delivery_key, kind, subject, occasion, told, accession_number, report_id, version
-  from distribution.delivery where delivery_key = %s
-"""
-
-
 _SENT = """
 select delivery_key, kind, subject, occasion, told, accession_number, report_id, version
   from distribution.delivery
@@ -115,11 +109,6 @@ select delivery_key, kind, subject, occasion, told, accession_number, report_id,
 def telling_sent_as(tx: Tx, recipient: str, control_id: str) -> Telling | None:
     """What the message of that control id told."""
     return tx.maybe(Telling, _SENT_AS, (recipient, control_id))
-
-
-def telling(tx: Tx, delivery_key: int) -> Telling | None:
-    """What a delivery tells."""
-    return tx.maybe(Telling, _TELLING, (delivery_key,))
 
 
 _JOIN_LANES = """

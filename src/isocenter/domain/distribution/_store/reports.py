@@ -102,7 +102,7 @@ _CLAIMED = """
         where leased.recipient = %(recipient)s and leased.state in ('queued', 'sent')
           and leased.claimed_until > %(now)s)
 returning delivery_key, kind, report_id, version, accession_number, recipient, attempts as attempt,
-          control_id, message, lane
+          control_id, message, lane, subject, occasion, told
 """
 _CLAIM_HEADS = """
 update distribution.delivery
@@ -223,13 +223,30 @@ def lock_many(tx: Tx, delivery_keys: Sequence[int]) -> list[Current]:
 
 
 _SET_MESSAGE = """
-update distribution.delivery set control_id = %s, message = %s where delivery_key = %s
+update distribution.delivery
+   set control_id = coalesce(control_id, %(control_id)s), message = coalesce(message, %(message)b)
+ where delivery_key = %(key)s and attempts = %(attempt)s and state in ('queued', 'sent')
+returning control_id, case when control_id <> %(control_id)s then message end as message
 """
 
 
-def set_message(tx: Tx, delivery_key: int, control_id: str, message: bytes) -> None:
-    """Keep the bytes that every attempt sends."""
-    tx.run(_SET_MESSAGE, (control_id, message, delivery_key))
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Which message is sent; ``message`` is None when it is the one that was given."""
+
+    control_id: str
+    message: bytes | None
+
+
+def set_message(tx: Tx, claimed: Claimed, control_id: str, message: bytes) -> Kept | None:
+    """Keep the bytes that every attempt sends; None when the claim is lost."""
+    params = {
+        "key": claimed.delivery_key,
+        "attempt": claimed.attempt,
+        "control_id": control_id,
+        "message": message,
+    }
+    return tx.maybe(Kept, _SET_MESSAGE, params)
 
 
 _MARK_SENT = """

@@ -11,7 +11,7 @@ from isocenter.domain.access.model import Action, Viewer
 from isocenter.domain.distribution._store import messages as _store
 from isocenter.domain.distribution._store import reports as _reports
 from isocenter.domain.distribution.events import DeliveryQueued
-from isocenter.domain.distribution.model import Claimed, UnknownDelivery
+from isocenter.domain.distribution.model import Claimed
 from isocenter.domain.distribution.model_messages import MessageKind, Notice, Telling
 from isocenter.domain.distribution.service.lanes import lanes_for, patient_lane
 from isocenter.domain.peers import service as peers
@@ -91,12 +91,18 @@ def lane_joined(tx: Tx, former_key: int, patient_key: int) -> None:
     _store.join_lanes(tx, f"patient/{former_key}", patient_lane(tx, patient_key))
 
 
-def telling_of(tx: Tx, claimed: Claimed) -> Telling:
-    """What a claimed delivery tells. Raises ``UnknownDelivery``."""
-    found = _store.telling(tx, claimed.delivery_key)
-    if found is None:
-        raise UnknownDelivery("there is no such delivery")
-    return found
+def telling_of(claimed: Claimed) -> Telling:
+    """What a claimed delivery tells."""
+    return Telling(
+        delivery_key=claimed.delivery_key,
+        kind=MessageKind(claimed.kind),
+        subject=claimed.subject,
+        occasion=claimed.occasion,
+        told=dict(claimed.told),
+        accession_number=claimed.accession_number,
+        report_id=claimed.report_id,
+        version=claimed.version,
+    )
 
 
 def tellings_sent(tx: Tx, viewer: Viewer, recipient: str, *, limit: int) -> list[Telling]:

@@ -97,11 +97,10 @@ def give_back(tx: Tx, claims: Sequence[Claimed]) -> None:
 
 def set_message(tx: Tx, claimed: Claimed, *, control_id: str, message: bytes) -> Claimed:
     """The claim with the message to send: this one, or the one that an earlier attempt made."""
-    current = _held(tx, claimed)
-    if current.message is not None:
-        return replace(claimed, control_id=current.control_id, message=current.message)
-    _store.set_message(tx, claimed.delivery_key, control_id, message)
-    return replace(claimed, control_id=control_id, message=message)
+    kept = _store.set_message(tx, claimed, control_id, message)
+    if kept is None:
+        raise ClaimLost("the lease ended and the delivery went on without this sender")
+    return replace(claimed, control_id=kept.control_id, message=kept.message or message)
 
 
 def mark_sent(tx: Tx, claimed: Claimed, *, now: datetime) -> None:
