@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median, quantiles
 
-from tools.bench import archive, interface, messages, mpi, receivers, scale, store
+from tools.bench import archive, interface, messages, mpi, outbound, receivers, scale, store
 from tools.bench.archive import CLIENTS, ArchiveRun, Rates
 from tools.bench.interface import InterfaceResult
 from tools.bench.messages import MessagesResult, MessagesRun
@@ -20,6 +20,7 @@ from tools.bench.scale import ScaleResult, ScaleRun
 from tools.bench.store import StoreResult, StoreRun
 
 FLOOD = 4000
+OUTBOUND = 1000
 _PARTS = ("store", "hl7", "archive", "scale", "mpi", "messages", "viewer")
 _P95_MAX_MS = 50.0
 _MPI_P95_MAX_MS = 30.0
@@ -144,6 +145,7 @@ def _bench_interface(folder: Path, repeats: int) -> None:
             before = meter.read()
             floods.append(interface.flood(receiver.hl7_port, messages=FLOOD, run=f"F{repeat}"))
             spent.append(per_message(before, meter.read(), FLOOD))
+        sent = _bench_outbound(meter, repeats)
         meter.close()
         steady = interface.steady(receiver.hl7_port, messages=3000, run="S", per_second=100)
     floods.sort(key=lambda result: result.per_second)
@@ -151,6 +153,23 @@ def _bench_interface(folder: Path, repeats: int) -> None:
     for line in spent:
         _line(f"  {line}")
     _print_interface("HL7 v2, the same at 100 messages/s", [steady])
+    for line in sent:
+        _line(line)
+
+
+def _bench_outbound(meter: Meter, repeats: int) -> list[str]:
+    spent: list[str] = []
+    rates: list[float] = []
+    with outbound.receiver() as port:
+        outbound.queue(meter.database, OUTBOUND, port)
+        for repeat in range(repeats):
+            if repeat:
+                outbound.again(meter.database)
+            before = meter.read()
+            rates.append(outbound.deliver(meter.database, OUTBOUND).per_second)
+            spent.append("  " + per_message(before, meter.read(), OUTBOUND))
+    rate = f"{median(rates):.0f} messages/s ({min(rates):.0f} to {max(rates):.0f})"
+    return [f"\nHL7 v2, reports going out, 1 destination, 1 connection: {rate}", *spent]
 
 
 def _print_interface(title: str, results: Sequence[InterfaceResult]) -> None:

@@ -47,6 +47,11 @@ class Meter:
         server = embedded_postgres.start(home, share=True)
         self._db = Database(server.url, connections_max=1, application_name="bench")
 
+    @property
+    def database(self) -> Database:
+        """The installation's database."""
+        return self._db
+
     def read(self) -> Spent:
         """Return what was spent, after all reactions to what was sent are done."""
         deadline = time.monotonic() + SETTLED_S
