@@ -46,6 +46,7 @@ def ehr() -> Iterator[ResultReceiver]:
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory, ehr: ResultReceiver) -> Iterator[Product]:
     installation = Product(tmp_path_factory.mktemp("product"), ISOCENTER_STUDY_QUIET_S="2")
+    installation.cli("migrate")
     set_up_hospital(installation, ehr)
     yield installation
     installation.stop()
@@ -53,7 +54,6 @@ def product(tmp_path_factory: pytest.TempPathFactory, ehr: ResultReceiver) -> It
 
 def set_up_hospital(product: Product, ehr: ResultReceiver) -> None:
     """Start the product and add the peers and users that the tests play."""
-    product.cli("migrate")
     product.start()
     peer = {"host": "127.0.0.1", "port": 11119, "allow": ["store", "find", "worklist"]}
     modalities = ("CT1", "MR1", "FINDSCU", "STORESCU", "ECHOSCU")
