@@ -1,6 +1,6 @@
 """What an exam is charged with, and what is to be posted of it."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isocenter.domain.distribution.model_messages import charges_due
@@ -30,6 +30,7 @@ def test_another_code_credits_the_first():
     assert due == [{**line("CTH"), "action": "CR"}, {**line("CTA"), "action": "CG"}]
 
 
+@settings(max_examples=40)
 @given(st.lists(LINES, max_size=6))
 def test_whatever_the_exam_was_its_charges_are_those_that_it_has_last(history):
     posted: list[dict[str, str]] = []
