@@ -98,22 +98,25 @@ def browser(ward, chromium):
     site, _, _ = ward
     context = chromium.new_context(base_url=site.url, viewport={"width": 1300, "height": 850})
     context.set_default_timeout(60_000)
-    page = context.new_page()
-    page.goto("/sign-in")
-    page.get_by_label("User name").fill("ada")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url(f"{site.url}/")
-    page.close()
+    door = context.new_page()
+    door.goto("/sign-in")
+    door.get_by_label("User name").fill("ada")
+    door.get_by_label("Password").fill(PASSWORD)
+    door.keyboard.press("Enter")
+    door.wait_for_url(f"{site.url}/")
+    door.close()
     yield context
     context.close()
 
 
-def opened(context, path):
-    page = context.new_page()
-    page.goto(path)
-    page.wait_for_selector("html[data-ready=true]")
-    return page
+@pytest.fixture(scope="module")
+def page(ward, browser):
+    """Her reading page, opened once: what a test opens over it, it closes."""
+    _, accession, _ = ward
+    made = browser.new_page()
+    made.goto(f"/exams/{accession}/read")
+    made.wait_for_selector("html[data-ready=true]")
+    return made
 
 
 def position(page, pane=0):
@@ -167,9 +170,7 @@ def test_an_ehr_shows_the_report_and_images_in_its_frame_and_talks_with_them(
     context.close()
 
 
-def test_windows_of_one_desk_stay_in_step_and_close_together(ward, browser, shots):
-    _, accession, _ = ward
-    page = opened(browser, f"/exams/{accession}/read")
+def test_windows_of_one_desk_stay_in_step_and_close_together(page, browser, shots):
     with browser.expect_page() as more:
         page.keyboard.press("Shift+W")
     second = more.value
@@ -186,16 +187,16 @@ def test_windows_of_one_desk_stay_in_step_and_close_together(ward, browser, shot
     shots(second, "second")
     with second.expect_event("close"):
         page.keyboard.press("Shift+Q")
-    page.close()
 
 
-def test_an_image_is_linked_saved_printed_and_taken_away(ward, browser, chromium, tmp_path, shots):
-    site, accession, study_uid = ward
-    page = opened(browser, f"/exams/{accession}/read")
+def test_an_image_is_linked_saved_printed_and_taken_away(
+    ward, page, browser, chromium, tmp_path, shots
+):
+    site, _, study_uid = ward
     sop = page.evaluate("isocenterWorkspace.grid.active.set.pictures[1].sopInstanceUid")
-    linked = opened(browser, f"/exams/{accession}/read#image={sop}:1")
-    assert linked.evaluate("isocenterWorkspace.grid.active.picture.sopInstanceUid") == sop
-    linked.close()
+    page.evaluate("sop => { location.hash = `image=${sop}:1`; }", sop)
+    shown = "isocenterWorkspace.grid.active.picture.sopInstanceUid"
+    until(lambda: page.evaluate(shown) == sop, what="the image that the address names")
     page.keyboard.press("Shift+E")
     shots(page, "export")
     with page.expect_download() as saved:
@@ -216,7 +217,6 @@ def test_an_image_is_linked_saved_printed_and_taken_away(ward, browser, chromium
     assert paper.evaluate("[...document.images].every((each) => each.naturalWidth > 0)")
     shots(paper, "print")
     paper.close()
-    page.close()
     alone = chromium.new_context(offline=True, viewport={"width": 900, "height": 650})
     disc = alone.new_page()
     disc.goto((tmp_path / "INDEX.HTM").as_uri())
@@ -228,9 +228,8 @@ def test_an_image_is_linked_saved_printed_and_taken_away(ward, browser, chromium
     alone.close()
 
 
-def test_a_protocol_is_made_from_what_is_shown_and_hangs_the_next_time(ward, browser, shots):
-    site, accession, _ = ward
-    page = opened(browser, f"/exams/{accession}/read")
+def test_a_protocol_is_made_from_what_is_shown_and_hangs_the_next_time(ward, page, shots):
+    site, _, _ = ward
     page.keyboard.press("Shift+H")
     dialog = page.get_by_role("dialog", name="Hanging protocols")
     dialog.get_by_role("button", name="Add to mine").click()
@@ -249,14 +248,13 @@ def test_a_protocol_is_made_from_what_is_shown_and_hangs_the_next_time(ward, bro
         2,
         20,
     )
-    page.close()
-    page = opened(browser, f"/exams/{accession}/read")
+    page.reload()
+    page.wait_for_selector("html[data-ready=true]")
     labels = "JSON.stringify(isocenterWorkspace.grid.panes.map((p) => p.set?.series.label ?? null))"
     assert "Bone" in json.loads(page.evaluate(labels))[0]
     page.keyboard.press("Shift+>")
     until(lambda: page.locator(".pane").count() == 20, what="the second stage")
     shots(page, "stage")
-    page.close()
 
 
 @pytest.fixture
