@@ -1,5 +1,6 @@
 """Objects that are no images, ours and those of others, in the workspace of a real browser."""
 
+import base64
 import copy
 import io
 import re
@@ -31,7 +32,7 @@ from tests.e2e.pages.test_workspace import (
     until_drawn,
     voxels,
 )
-from tests.e2e.pages.workspace_images import ct, part10
+from tests.e2e.pages.workspace_images import SIZE, SPACING_MM, a_slice, ct, part10
 from tests.e2e.product import until
 from tests.hospital import PASSWORD, Hospital
 
@@ -256,6 +257,97 @@ def uptake_factor(ds):
     return float(ds.PatientWeight) * 1000 / (float(drug.RadionuclideTotalDose) * left)
 
 
+def none_kept(ward, study_uid):
+    path = f"/api/studies/{study_uid}/measurements"
+    until(lambda: not ward.api(path), what="nothing kept")
+
+
+def check_lean_mass(ward, page, study_uid):
+    """A mean is told by lean body mass as numpy works it out; by body weight it is kept."""
+    (ds, *_) = pet(ct(study_uid, ""))
+    series(page, "PET phantom")
+    expect(page.locator(".pane .top-right")).to_contain_text("PET phantom")
+    page.get_by_label("Uptake").select_option("lbm")
+    expect(page.locator(".pane .bottom-left")).to_contain_text("SUVlbm")
+    page.keyboard.press("e")
+    drag(page, *canvas_points(page, [[45, 75], [55, 85]]))  # from its middle
+    (ellipse,) = kept(ward, study_uid, 1)
+    mean = next(each for each in ellipse["content"]["statistics"] if each["name"] == "Mean")
+    by_weight = 12000 * float(ds.RescaleSlope) * uptake_factor(ds)
+    assert mean["unit"] == "SUVbw g/ml"
+    assert mean["value"] == pytest.approx(by_weight, rel=1e-6)
+    weight, height_cm = float(ds.PatientWeight), float(ds.PatientSize) * 100
+    lean = 1.07 * weight - 148 * np.square(weight / height_cm)  # of a woman
+    page.locator("#tab-measurements").click()
+    told = page.locator("[data-measurement] .values")
+    expect(told).to_contain_text(f"Mean {by_weight * lean / weight:.1f} SUVlbm g/ml")
+    page.get_by_role("button", name="Delete Ellipse").click()
+    none_kept(ward, study_uid)
+    page.locator(".pane").first.focus()
+
+
+def unpacked(mask):
+    """The pixels that the brush kept."""
+    bits = np.frombuffer(base64.b64decode(mask["bits"]), np.uint8)
+    part = np.unpackbits(bits, bitorder="little")[: mask["rows"] * mask["columns"]]
+    made = np.zeros((SIZE, SIZE), bool)
+    rows, columns = slice(mask["top"], None), slice(mask["left"], None)
+    made[rows, columns][: mask["rows"], : mask["columns"]] = part.reshape(
+        mask["rows"], mask["columns"]
+    )
+    return made
+
+
+def test_a_segment_is_painted_within_a_threshold_and_comes_back_as_an_object(ward):
+    number, study_uid = ward.hospital.order(3), generate_uid()
+    ward.store([part10(each) for each in ct(study_uid, number, patient=3)])
+    page = ward.open(f"/exams/{number}/read")
+    go(page, 2)
+    page.keyboard.press("Shift+B")
+    page.get_by_label("Paint only values from").fill("40")
+    page.keyboard.press("Tab")
+    ((x, y),) = canvas_points(page, [[64, 64]])
+    page.mouse.click(x, y)
+    (mark,) = kept(ward, study_uid, 1)
+    mask = unpacked(mark["content"]["mask"])
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    away = np.hypot(rows - 64, columns - 64) * SPACING_MM
+    bright = a_slice(3) >= 40
+    assert (
+        mask[(away < 7.2) & bright]
+    ).all()  # the brush has 8 mm; the mouse stops at whole pixels
+    assert not mask[(away > 8.8) | ~bright].any()
+    page.locator("#tab-measurements").click()
+    millilitres = mask.sum() * SPACING_MM**2 * 2 / 1000
+    segment = page.locator("[data-segment='Segment 1'] .values")
+    expect(segment).to_have_text(f"{millilitres:.2f} mL on 1 image")
+    page.locator(".pane").first.focus()
+    page.keyboard.press("Control+z")
+    none_kept(ward, study_uid)
+    page.keyboard.press("Control+y")
+    kept(ward, study_uid, 1)
+    page.keyboard.press("Shift+S")
+    until(lambda: ward.api(f"/api/studies/{study_uid}/archived-findings")["request"], what="asked")
+    ward.hospital.dispatcher.run_once()
+    expect(page.locator("#status")).to_contain_text("In the archive: 1 object")
+    page.get_by_role("button", name="Delete Segment 1").click()
+    none_kept(ward, study_uid)
+    page.close()
+
+    again = ward.open(f"/exams/{number}/read")
+    series(again, "Outlined regions")
+    again.get_by_role("button", name="Show over its images").click()
+    row, column = np.argwhere(mask & (away < 4))[0]
+    until(lambda: painted(again, int(column), int(row)).any(), what="the segment")
+    again.keyboard.press("m")
+    expect(again.locator(".pane .mark.top")).to_have_count(3)
+    cut = """() => [...document.querySelectorAll("canvas.sheet")].map((sheet) =>
+        sheet.getContext("2d").getImageData(0, 0, sheet.width, sheet.height)
+            .data.some((value) => value > 0))"""
+    until(lambda: again.evaluate(cut) == [True] * 3, what="the segment on every plane")
+    again.close()
+
+
 def test_objects_of_others_are_shown_and_uptake_is_true(ward, testdata):
     number, study_uid = ward.hospital.order(2), generate_uid()
     images = ct(study_uid, number)
@@ -287,6 +379,7 @@ def test_objects_of_others_are_shown_and_uptake_is_true(ward, testdata):
     wanted = stored * uptake_factor(real)
     assert wanted.max() > 1
     assert np.abs(voxels(page) - wanted).max() <= 1e-6 * wanted.max()  # the engine's are float32
+    check_lean_mass(ward, page, study_uid)
     series(page, "tumours")
     expect(page.locator(".document")).to_contain_text("Radiopharmaceutical agent")
     series(page, "ECG")
