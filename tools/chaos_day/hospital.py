@@ -220,8 +220,8 @@ class Hospital:
 
     def _tick(self) -> None:
         self._react()
-        self._report()
-        self._react()
+        if self._report():
+            self._react()
         self._send()
         with self.plain.transaction() as tx:
             self._alarm(tx)
@@ -242,8 +242,9 @@ class Hospital:
             else:
                 return
 
-    def _report(self) -> None:
-        """Exams that are due and can be reported are: others wait."""
+    def _report(self) -> bool:
+        """Report the exams that are due and can be, others wait; whether there was one."""
+        before = len(self.reported)
         due = [each for each in self._later if each.at <= self.clock()]
         for deed in due:
             number = wording.accession(deed.number)
@@ -262,6 +263,7 @@ class Hospital:
                 self._surely("web", report)
             self.reported[deed.number] = text
             self._later.remove(deed)
+        return len(self.reported) > before
 
     def _send(self) -> None:
         """Let the sender work until nothing is due; one that died is replaced a tick later."""

@@ -1,4 +1,4 @@
-"""Some of a hospital's day with dying processes; ``python -m tools.chaos_day`` plays all of it."""
+"""An hour of a hospital's day with dying processes; ``python -m tools.chaos_day`` plays the day."""
 
 from datetime import UTC, datetime
 
@@ -6,30 +6,23 @@ from isocenter.infra import log
 from tools.chaos_day.findings import judged
 from tools.chaos_day.hospital import Hospital
 
-BEGINS = datetime(2026, 3, 2, 8, tzinfo=UTC)
-
 
 def test_nothing_is_lost_doubled_credited_wrongly_or_stuck_unseen(database_url):
     log.configure("critical", "console")
-    hospital = Hospital(database_url, seed=4, chance=0.03, begins=BEGINS, tick_s=60.0)
-    hospital.play(1.0, beds=100)
-    found = judged(hospital)
-    hospital.plain.close()
-    # It was no quiet day.
-    assert len(hospital.reported) >= 5
+    begins = datetime(2026, 3, 2, 8, tzinfo=UTC)
+    hospital = Hospital(database_url, seed=4, chance=0.05, begins=begins, tick_s=60.0)
+    hospital.play(1.0, beds=60)
+    # It was no quiet hour.
+    assert len(hospital.reported) >= 3
     assert hospital.fate.before + hospital.fate.after >= 5
+    found = judged(hospital)
     assert (found.lost, found.doubled, found.misdirected) == ([], [], [])
     assert found.longest_unseen_s <= 120
+    assert found.is_clean
 
-
-def test_what_is_missing_twice_there_or_answered_by_nobody_is_found(database_url):
-    """The judgement itself: a day whose receivers and record are tampered with is not clean."""
-    log.configure("critical", "console")
-    hospital = Hospital(database_url, seed=4, chance=0.0, begins=BEGINS, tick_s=60.0)
-    hospital.play(0.2, beds=100)
-    assert judged(hospital).is_clean
+    # The judgement itself: receivers and record that were tampered with are found out.
     ehr, gp = hospital.receivers
-    control_id, message = ehr.filed.popitem()
+    control_id, _ = ehr.filed.popitem()
     gp.filed["another"] = next(iter(gp.filed.values()))
     ehr.accepted.discard(control_id)
     hospital.said["never"] = "AA"
@@ -39,4 +32,3 @@ def test_what_is_missing_twice_there_or_answered_by_nobody_is_found(database_url
     assert any(each.startswith("message never") for each in found.lost)
     assert any(each.endswith("at GP") for each in found.doubled)
     assert found.misdirected == [f"{control_id} of EHR"]
-    assert message
