@@ -1,6 +1,6 @@
 """One batch of messages to one recipient: sent one after the other, settled as answers come.
 
-Acknowledgements of a fast receiver are noted in groups, while the next messages go out. Whatever
+Acknowledgements of a long queue are noted in groups, while the next messages go out. Whatever
 else comes back ends as the table of ``standards.hl7v2.decision`` says. What a batch does not get to
 is given back untouched.
 """
@@ -32,6 +32,9 @@ SENDER: Final = Actor.system("hl7.sender")
 _REASON_LENGTH_MAX: Final = 500
 # An answer that takes longer is waited for with the message noted as sent.
 _NOTE_SENT_AFTER_S: Final = 1.0
+# With as many waiting, acknowledgements are noted while the next messages go out. What was not
+# noted when a process dies goes again: with fewer, each is noted before the next one goes.
+_GROUPED_FROM: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +94,13 @@ class Batch:
         self._arrived: list[tuple[Arrival, Answer]] = []
         self._settling: asyncio.Task[None] | None = None
         self._paused = False
+        self._grouped = False
         self._cancelled = False
 
     async def send(self, claims: Sequence[Claimed], stop: asyncio.Event) -> None:
         """Send them until one fares so that the rest must wait, or the batch's time is over."""
         self._waiting = list(claims)
+        self._grouped = len(claims) >= _GROUPED_FROM
         ends_at = _loop_time() + self._means.batch_s
         try:
             async with renewed(self._renew, every_s=self._means.lease_s / 3):
@@ -127,6 +132,8 @@ class Batch:
             self._arrived.append((Arrival(claimed, answer.acknowledgement or b"", sent_at), answer))
             if self._settling is None or self._settling.done():
                 self._settling = asyncio.create_task(self._settle())
+            if not self._grouped:
+                await self._settled()
             return
         kept = [] if self._stops(decision) else self._waiting
         if decision.action is Action.PARK:
