@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from isocenter.app.conformance import playing
+from isocenter.app.conformance.verdicts import Called, Installation, Verdict
+from isocenter.infra.clock import utc_now
 from tests.e2e.hl7_peers import ResultReceiver
 from tests.e2e.product import Product, free_port
 
@@ -33,7 +36,7 @@ def bench(product: Product) -> Iterator[list[str]]:
     asked = {"user_name": "bench", "ttl_s": 3600}
     _, token = product.api("POST", "/api/tokens", asked, user="root")
     at = {"--url": product.url, "--dicom-port": product.dicom_port, "--hl7-port": product.hl7_port}
-    at |= {"--token": token["token"], "--results-port": results_port}
+    at |= {"--token": token["token"], "--as": f"{NAME}@127.0.0.1:{results_port}"}
     yield [str(part) for option in at.items() for part in option]
     product.cli("peer", "remove", NAME)
 
@@ -66,14 +69,24 @@ def test_every_case_of_the_profile_passes(
 def test_an_installation_that_accepts_everything_and_does_nothing_fails(
     product: Product, bench: list[str]
 ):
+    said = dict(zip(bench[::2], bench[1::2], strict=True))
     yes_man = ResultReceiver()  # acknowledges whatever comes
-    arguments = [*bench, "--hl7-port", str(yes_man.port), "--timeout-s", "0.3"]
-    code, cases = played(product, "swf", *arguments, "--case", "RAD-2")
+    installation = Installation(
+        called=Called("127.0.0.1", product.dicom_port, "ISOCENTER", NAME),
+        hl7_port=yes_man.port,
+        url=product.url,
+        token=said["--token"],
+        application=NAME,
+        receiver="ISOCENTER",
+        results=("127.0.0.1", free_port()),
+        timeout_s=0.3,
+    )
+    cases = {each.case: each for each in playing.results("RAD-2", installation, utc_now)}
     yes_man.close()
-    assert code == 1
-    assert {each["verdict"] for each in cases.values()} == {"fail"}
-    assert "on the worklist" in cases["RAD-2 CA"]["reason"]
-    assert "was answered AA" in cases["RAD-2 ORC-1"]["reason"]
+    assert len(cases) >= 5
+    assert {each.verdict for each in cases.values()} == {Verdict.FAILED}
+    assert "on the worklist" in cases["RAD-2 CA"].reason
+    assert "was answered AA" in cases["RAD-2 ORC-1"].reason
 
 
 def test_what_is_missing_is_said_and_is_no_failure(product: Product, bench: list[str]):

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from isocenter.app.cli import exit_codes, session
-from isocenter.app.conformance.verdicts import Called, Installation, Profile, Result, Verdict
+from isocenter.app.conformance.verdicts import Called, Installation, Result, Verdict
 from isocenter.infra.clock import utc_now
 
 _STANDARD_INPUT: Final = "-"
@@ -20,53 +20,64 @@ _SHOWN: Final = {Verdict.PASSED: "green", Verdict.FAILED: "red", Verdict.NOT_POS
 
 @session.command
 def conformance(  # noqa: PLR0913 options of a command, given by name
-    profile: Annotated[Profile, typer.Argument(help="swf: Scheduled Workflow; pir: its mishaps.")],
+    what: Annotated[str, typer.Argument(help="swf, pir, or how the names of cases begin: RAD-13.")],
     *,
     token: Annotated[
         str, typer.Option(help="Bearer token of one who reads, reconciles, signs; -: read it.")
     ],
-    host: Annotated[str | None, typer.Option(help="Where it runs.")] = None,
+    url: Annotated[str | None, typer.Option(help="Of its API.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Of its DICOM and HL7 ports, and its AE title: AE@HOST.")
+    ] = None,
     dicom_port: Annotated[int | None, typer.Option(help="Its DICOM port.")] = None,
     hl7_port: Annotated[int | None, typer.Option(help="Its HL7 port.")] = None,
-    url: Annotated[str | None, typer.Option(help="Of its API.")] = None,
-    called: Annotated[str | None, typer.Option("--called-ae-title", help="Its AE title.")] = None,
-    name: Annotated[
-        str, typer.Option("--as", help="AE title and HL7 application of the bench.")
-    ] = "CONFORMANCE",
-    results_port: Annotated[int, typer.Option(help="Where the bench takes results.")] = 2599,
-    results_host: Annotated[str, typer.Option(help="Address of that.")] = "127.0.0.1",
-    case: Annotated[str, typer.Option(help="Only cases whose name begins so.")] = "",
-    timeout_s: Annotated[float, typer.Option(min=0.1, help="For each effect.")] = 30.0,
+    bench: Annotated[
+        str, typer.Option("--as", help="What the bench is called, and where it takes results.")
+    ] = "CONFORMANCE@127.0.0.1:2599",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """Play the cases of a profile against a running installation, and say how each ended.
 
-    It registers synthetic patients and orders: never use it beside real ones. The bench must be a
-    peer there: isocenter peer add dicom CONFORMANCE --ae-title CONFORMANCE --host HERE --port 104
-    --allow store,find,worklist,mpps; isocenter peer add hl7 CONFORMANCE --application CONFORMANCE
-    --host HERE --port 2599 --send oru --receive adt,orm,siu. Exit code 1 when a case fails, 3 when
-    none does and some are not possible.
+    swf: Scheduled Workflow; pir: its mishaps. It registers synthetic patients and orders: never use
+    it beside real ones. The bench must be a peer there: isocenter peer add dicom CONFORMANCE_CT
+    --ae-title CONFORMANCE --host HERE --port 104 --allow store,find,worklist,mpps; isocenter peer
+    add hl7 CONFORMANCE --application CONFORMANCE --host HERE --port 2599 --send oru --receive
+    adt,orm,siu. Exit code 1 when a case fails, 3 when none does and some are not possible.
 
     Example: isocenter conformance pir --token - --url http://ris.test:8080 --host ris.test
     """
     chosen = session.settings()
     at = url or chosen.base_url
-    place = host or urlsplit(at).hostname or "127.0.0.1"
-    titles = called or chosen.ae_title
+    title, _, place = (host or "").rpartition("@")
+    title = title or chosen.ae_title
+    name, results = _bench(bench)
     installation = Installation(
-        called=Called(place, dicom_port or chosen.dicom_port, titles, name),
+        called=Called(
+            place or urlsplit(at).hostname or "127.0.0.1",
+            dicom_port or chosen.dicom_port,
+            title,
+            name,
+        ),
         hl7_port=hl7_port or chosen.hl7_port,
         url=at,
         token=sys.stdin.readline().strip() if token == _STANDARD_INPUT else token,
         application=name,
-        receiver=titles,
-        results=(results_host, results_port),
-        timeout_s=timeout_s,
+        receiver=title,
+        results=results,
     )
     # Loaded when it is asked for: it needs what makes and reads images.
     playing: Any = importlib.import_module("isocenter.app.conformance.playing")
-    results: Iterator[Result] = playing.results(profile, installation, utc_now, begins=case)
-    raise typer.Exit(_code(_told(results, as_json=as_json)))
+    found: Iterator[Result] = playing.results(what, installation, utc_now)
+    raise typer.Exit(_code(_told(found, as_json=as_json)))
+
+
+def _bench(written: str) -> tuple[str, tuple[str, int]]:
+    """Name, host and port of ``NAME@HOST:PORT``."""
+    name, _, address = written.partition("@")
+    host, _, port = (address or "127.0.0.1:2599").rpartition(":")
+    if not name or not host or not port.isdecimal():
+        raise typer.BadParameter("write --as NAME@HOST:PORT")
+    return name, (host, int(port))
 
 
 def _told(results: Iterator[Result], *, as_json: bool) -> list[Result]:

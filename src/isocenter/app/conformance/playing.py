@@ -5,31 +5,28 @@ from typing import Final
 
 from isocenter.app.conformance import pir, swf_exams, swf_orders
 from isocenter.app.conformance.stage import Stage
-from isocenter.app.conformance.verdicts import (
-    Case,
-    Installation,
-    Profile,
-    Result,
-    Verdict,
-    played,
-)
+from isocenter.app.conformance.verdicts import Case, Installation, Result, Verdict, played
 from isocenter.infra.clock import Clock
 
-CASES: Final[Mapping[Profile, tuple[Case[Stage], ...]]] = {
-    Profile.SWF: (*swf_orders.CASES, *swf_exams.CASES),
-    Profile.PIR: pir.CASES,
+PROFILES: Final[Mapping[str, tuple[Case[Stage], ...]]] = {
+    "swf": (*swf_orders.CASES, *swf_exams.CASES),
+    "pir": pir.CASES,
 }
 
 
-def results(
-    profile: Profile, installation: Installation, clock: Clock, *, begins: str = ""
-) -> Iterator[Result]:
-    """What became of the cases whose names begin so; none is played where something is missing."""
-    wanted = [each for each in CASES[profile] if each.name.startswith(begins)]
+def wanted(what: str) -> list[Case[Stage]]:
+    """The cases of a profile, or those whose names begin so."""
+    every = [each for cases in PROFILES.values() for each in cases]
+    return [*PROFILES.get(what, ())] or [each for each in every if each.name.startswith(what)]
+
+
+def results(what: str, installation: Installation, clock: Clock) -> Iterator[Result]:
+    """What became of the wanted cases; none is played where something is missing."""
+    cases = wanted(what)
     with Stage(installation, clock) as stage:
         missing = "; ".join(stage.check())
         if missing:
-            for each in wanted:
+            for each in cases:
                 yield Result(each.name, each.title, Verdict.NOT_POSSIBLE, missing, 0.0)
             return
-        yield from played(wanted, stage)
+        yield from played(cases, stage)

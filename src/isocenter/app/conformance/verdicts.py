@@ -11,13 +11,6 @@ S = TypeVar("S")
 _POLL_S = 0.05
 
 
-class Profile(StrEnum):
-    """Which cases to play."""
-
-    SWF = "swf"
-    PIR = "pir"
-
-
 @dataclass(frozen=True, slots=True)
 class Called:
     """Whom the modality calls, and under which name."""
