@@ -97,6 +97,8 @@ def measure(run: ViewerRun, *, folder: Path) -> ViewerResult:
         study, cases = _fill(room, run)
         if peer is not None:
             peer.point_at(f"{room.url}/dicomweb", room.token)
+        # The server's first answer about a study is no viewer's: neither is to pay for it.
+        room.ask(f"/dicomweb/studies/{study}/metadata")
         for _ in range(run.repeats):
             result.cold_s.append(_cold(browser, room, study))
             if peer is not None:
