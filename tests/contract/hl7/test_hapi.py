@@ -39,7 +39,7 @@ class Hapi:
     def __init__(self, port: int, to: int) -> None:
         jars = [REPOSITORY / each for each in LIBRARIES]
         if shutil.which("javac") is None or not all(each.exists() for each in jars):
-            pytest.skip("HAPI is not here")
+            pytest.skip("HAPI could not be fetched")
         self.process = subprocess.Popen(
             ["java", "-cp", os.pathsep.join(map(str, jars)), PEER, str(port), str(to)],
             stdin=subprocess.PIPE,
