@@ -88,11 +88,12 @@ class ViewerSite:
             window.config = {json.dumps(config)};
             window.config.extensions = [{{
               id: "login",
-              preRegistration({{ servicesManager }}) {{
+              preRegistration({{ servicesManager, commandsManager }}) {{
                 servicesManager.services.userAuthenticationService.setServiceImplementation({{
                   getAuthorizationHeader: () => ({{ Authorization: "Bearer {token}" }}),
                 }});
                 window.services = servicesManager.services;
+                window.commands = commandsManager;
               }},
             }}];
         """

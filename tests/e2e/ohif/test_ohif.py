@@ -8,12 +8,13 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 import requests
 
 from tests.e2e.ohif.conftest import ViewerSite
-from tests.e2e.product import Product
+from tests.e2e.product import Product, until
 
 HEAD = "ct_head_philips_2mm_jpegls"
 SEGMENTED = "dcmqi_ct_seg_sr/data/segmentations"
@@ -254,4 +255,90 @@ def test_pet_and_ct_are_fused(reader: Reader) -> None:
     assert {each["Modality"] for each in reader.display_sets()} == {"CT", "PT"}
     # The standardised uptake value is known: dose, weight and times have come through.
     assert reader.page.get_by_text("54282").count() == 0
+    assert not reader.failures
+
+
+# Regions and two diameters are not taken over there: its adapter looks for coordinates below the
+# first number, where TID 1410 has them beside.
+EDITABLE_THERE = {"Length", "Angle", "CobbAngle", "ArrowAnnotate", "Probe"}
+
+
+def drawn_on(image: pydicom.Dataset) -> dict[str, dict]:
+    """One measurement of each kind that both viewers have, on places (column, row) of an image."""
+    origin = np.array(image.ImagePositionPatient, float)
+    row, column = np.array(image.ImageOrientationPatient, float).reshape(2, 3)
+    between, across = (float(each) for each in image.PixelSpacing)
+
+    def world(*places: tuple[float, float]) -> list[list[float]]:
+        return [list(origin + row * across * x + column * between * y) for x, y in places]
+
+    def content(points: list[list[float]], *statistics: tuple[str, float, str]) -> dict:
+        named = [{"name": name, "value": value, "unit": unit} for name, value, unit in statistics]
+        return {"points": points, "statistics": named}
+
+    region = [("Area", 1200.5, "mm²"), ("Mean", 41.5, "HU"), ("SD", 3.25, "HU"), ("Max", 90, "HU")]
+    square = [(150, 150), (250, 150), (150, 250), (250, 250)]
+    return {
+        "Length": content(world((100, 200), (300, 200)), ("", 200 * across, "mm")),
+        "Bidirectional": content(
+            world((100, 100), (200, 100), (150, 80), (150, 120)),
+            ("", 100 * across, "mm"), ("\u00d7", 40 * between, "mm"),
+        ),
+        "Angle": content(world((200, 100), (200, 200), (300, 200)), ("", 90.0, "°")),
+        "CobbAngle": content(
+            world((100, 100), (200, 100), (100, 200), (200, 300)), ("", 45.0, "°")
+        ),
+        "EllipticalROI": content(world((200, 150), (200, 250), (150, 200), (250, 200)), *region),
+        "RectangleROI": content(world(*square), *region),
+        "ArrowAnnotate": {**content(world((60, 60), (80, 80))), "text": "here"},
+        "Probe": content(world((256, 256)), ("", 42.0, "HU")),
+    }  # fmt: skip
+
+
+def test_what_was_measured_with_us_is_measured_there(reader: Reader, testdata: Path) -> None:
+    archive, study = reader.archive, study_of(testdata, HEAD)
+    image = pydicom.dcmread(sorted((testdata / "dicom" / HEAD).glob("*.dcm"))[30])
+    drawn = drawn_on(image)
+    ada = requests.Session()
+    ada.headers["Authorization"] = f"Bearer {archive.token('ada')}"
+    for number, (tool, content) in enumerate(drawn.items()):
+        answer = ada.put(
+            f"{archive.url}/api/studies/{study}/measurements/m{number}",
+            json={
+                "series_instance_uid": image.SeriesInstanceUID,
+                "sop_instance_uid": image.SOPInstanceUID,
+                "frame_number": 1,
+                "tool": tool,
+                "label": f"our {tool}",
+                "content": content,
+            },
+            timeout=30,
+        )
+        assert answer.status_code == 204, answer.text
+    path = f"{archive.url}/api/studies/{study}/archived-findings"
+    assert ada.post(path, timeout=30).status_code == 202
+    until(lambda: ada.get(path, timeout=30).json()["request"]["done_at"], what="the report")
+
+    reader.open(f"/viewer?StudyInstanceUIDs={study}")
+    reader.wait_for_images(1)
+    (report,) = [each for each in reader.display_sets() if each["Modality"] == "SR"]
+    found = reader.page.evaluate(
+        """async (displaySetInstanceUID) => {
+            const set = services.displaySetService.getDisplaySetByUID(displaySetInstanceUID);
+            await set.load();
+            commands.runCommand("hydrateStructuredReport", { displaySetInstanceUID });
+            return {
+              rehydratable: set.isRehydratable,
+              measurements: services.measurementService.getMeasurements().map((each) => ({
+                tool: each.toolName, label: each.label, image: each.SOPInstanceUID,
+                points: each.points, text: each.displayText,
+              })),
+            };
+        }""",
+        report["displaySetInstanceUID"],
+    )
+    reader.screenshot("sr")
+    assert found["rehydratable"]
+    assert sorted(each["tool"] for each in found["measurements"]) == sorted(EDITABLE_THERE)
+    assert {each["image"] for each in found["measurements"]} == {image.SOPInstanceUID}
     assert not reader.failures
