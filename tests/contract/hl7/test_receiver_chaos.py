@@ -112,6 +112,7 @@ def test_nothing_is_lost_repeated_or_credited_wrongly(database):
             each.close()  # killed, with what was under way
             receivers[ordering] = RawReceiver(chaos[ordering], port=each.port)
         eventually(lambda: set(states(database)) == {"acknowledged"}, timeout_s=40)
+    assert len(states(database)) == 2 * 2 * PATIENTS
     for each in receivers.values():
         each.close()
     for ordering, each in chaos.items():
