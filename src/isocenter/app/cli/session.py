@@ -30,6 +30,7 @@ R = TypeVar("R")
 
 out = Console(highlight=False, soft_wrap=True)
 _NARROW_COLUMNS = 3  # so few are not folded, however narrow the terminal
+_UNFOLDED_CHARACTERS = 1000
 
 err = Console(highlight=False, soft_wrap=True, stderr=True)
 
@@ -129,10 +130,9 @@ def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str) -> 
         err.print(empty)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
+    is_narrow = len(rows[0]) <= _NARROW_COLUMNS
     for name in rows[0]:
-        table.add_column(
-            name.replace("_", " "), overflow="fold", no_wrap=len(rows[0]) <= _NARROW_COLUMNS
-        )
+        table.add_column(name.replace("_", " "), overflow="fold", no_wrap=is_narrow)
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    out.print(table)
+    out.print(table, width=_UNFOLDED_CHARACTERS if is_narrow else None, crop=False)

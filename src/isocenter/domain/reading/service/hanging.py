@@ -24,6 +24,7 @@ class HangingProtocols:
 
 def hanging_protocols(tx: Tx, actor: Actor) -> HangingProtocols:
     """What the actor's workspace hangs by, before the protocols that it brings along."""
+    authorize(actor, Action.STUDY_READ)
     site = _store.site_preference(tx, PREFERENCE)
     mine = [each.value for each in preferences(tx, actor) if each.name == PREFERENCE]
     return HangingProtocols(mine[0] if mine else [], site.value if site is not None else [])
@@ -31,6 +32,7 @@ def hanging_protocols(tx: Tx, actor: Actor) -> HangingProtocols:
 
 def keep_own_protocols(tx: Tx, actor: Actor, value: object, *, now: datetime) -> None:
     """Keep the actor's protocols. Raises ``BadProtocol``, ``PreferenceTooLarge``."""
+    authorize(actor, Action.STUDY_READ)
     prefer(tx, actor, Preference(PREFERENCE, check_protocols(value)), now=now)
 
 
