@@ -30,7 +30,7 @@ R = TypeVar("R")
 
 out = Console(highlight=False, soft_wrap=True)
 _NARROW_COLUMNS = 3  # so few are not folded, however narrow the terminal
-_UNFOLDED_CHARACTERS = 1000
+_unfolded = Console(highlight=False, soft_wrap=True, width=1000)
 
 err = Console(highlight=False, soft_wrap=True, stderr=True)
 
@@ -135,4 +135,4 @@ def show(rows: Sequence[Mapping[str, object]], *, as_json: bool, empty: str) -> 
         table.add_column(name.replace("_", " "), overflow="fold", no_wrap=is_narrow)
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    out.print(table, width=_UNFOLDED_CHARACTERS if is_narrow else None, crop=False)
+    (_unfolded if is_narrow else out).print(table)
