@@ -86,6 +86,7 @@ def chromium():
     playwright = pytest.importorskip("playwright.sync_api")
     if not CHROMIUM.exists():
         pytest.skip("chromium is not installed")
+    playwright.expect.set_options(timeout=30_000)  # the software that draws may have little time
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=str(CHROMIUM), args=list(ARGUMENTS))
         yield browser
