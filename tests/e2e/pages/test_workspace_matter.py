@@ -147,7 +147,7 @@ def test_slides_and_maps_are_shown_as_they_are(ward, case, testdata):
 
 
 def test_a_tilted_series_is_cut_after_the_server_has_resampled_it(ward):
-    number, study_uid = ward.hospital.order(1), generate_uid()
+    number, study_uid = ward.hospital.order(2), generate_uid()
     slices = ct(study_uid, number, count=6, tilt_mm=1.0)
     ward.store([part10(each) for each in slices])
     page = ward.open(f"/exams/{number}/read")
