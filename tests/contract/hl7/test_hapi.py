@@ -36,7 +36,7 @@ LIBRARIES = (
 class Hapi:
     """The Java process; lines go in and come out."""
 
-    def __init__(self, port: int, to: int) -> None:
+    def __init__(self, port: int, to: int, folder: Path) -> None:
         jars = [REPOSITORY / each for each in LIBRARIES]
         if shutil.which("javac") is None or not all(each.exists() for each in jars):
             pytest.skip("HAPI could not be fetched")
@@ -45,6 +45,7 @@ class Hapi:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            cwd=folder,  # it counts its control ids in a file there
         )
         self._lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -70,13 +71,13 @@ class Hapi:
             self.process.wait()
 
 
-def test_hapi_sends_what_we_apply_and_files_what_we_send(database):
+def test_hapi_sends_what_we_apply_and_files_what_we_send(database, tmp_path):
     ehr = Hl7Peer("HAPI", "127.0.0.1", receive=frozenset({"adt", "orm"}))
     with database.transaction() as tx:
         peers.add_hl7_peer(tx, ACTOR, ehr, now=utc_now())
     port = free_port()
     with listening(database, ServerOptions(port=0)) as ours:
-        hapi = Hapi(port, ours)
+        hapi = Hapi(port, ours, tmp_path)
         try:
             assert hapi.next() == ["ready"]
             # It generates and parses 2.5.1 and 2.3.1.
