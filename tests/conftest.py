@@ -25,7 +25,7 @@ from psycopg.conninfo import make_conninfo
 from isocenter.infra import embedded_postgres
 from isocenter.infra.db import Database, Router, Tx
 from isocenter.infra.db.migrate import migrate
-from tests import system_postgres
+from tests import pynetdicom_pause, system_postgres
 
 # Tests are about what the server does, not about what survives a power cut.
 FAST_SETTINGS = {
@@ -43,6 +43,7 @@ hypothesis.settings.register_profile(
     "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("house")
+pynetdicom_pause.apply()
 
 
 @dataclass(frozen=True)
