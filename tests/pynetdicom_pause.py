@@ -1,10 +1,10 @@
 """pynetdicom's requestor and its reactor, kept from taking each other's answers.
 
-``send_*`` clears the reactor's checkpoint and waits until ``_is_paused``. The reactor says that it is
-paused before it waits at the checkpoint, and takes it back some time after it has passed: in
-between, which on a busy machine is long, ``send_*`` goes on, the reactor takes the response off the
-queue as "unexpected", and ``send_*`` waits for it until its timeout. Here the reactor takes it back
-in the moment in which it passes.
+``send_*`` clears the checkpoint and waits until ``_is_paused``. The reactor says that it is
+paused before it waits there, and takes it back some time after it has passed: in between,
+which on a busy machine is long, ``send_*`` goes on, the reactor takes the response off the
+queue as "unexpected", and ``send_*`` waits for it until its timeout. Here the reactor takes it
+back in the moment in which it passes.
 """
 
 import threading
@@ -23,7 +23,7 @@ class _Checkpoint(threading.Event):
         with self._cond:  # type: ignore[attr-defined]
             while not self.is_set():
                 self._cond.wait()  # type: ignore[attr-defined]
-            self._association._is_paused = False  # noqa: SLF001
+            self._association._is_paused = False
         return True
 
 
