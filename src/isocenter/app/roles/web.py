@@ -15,6 +15,7 @@ from isocenter.app.hl7_desk import Hl7Desk
 from isocenter.app.http.application import Backing, create_application
 from isocenter.app.http.options import HttpOptions
 from isocenter.app.runtime import Runtime, from_thread, listening, opened, say_ready
+from isocenter.app.setting_values import names_in
 from isocenter.app.settings import Settings
 from isocenter.domain.orders.model import AccessionFormat
 from isocenter.gateways.dicomweb.application import application as dicomweb
@@ -61,6 +62,7 @@ async def _serve(runtime: Runtime) -> None:
                 worklist_silence_s=settings.worklist_silence_s,
                 reconciliation_overdue_s=settings.reconciliation_overdue_s,
                 dicomweb_path=_DICOMWEB_PATH,
+                trusted_authorities=frozenset(names_in(settings.trusted_authorities)),
                 public_url=settings.public_url or "",
                 frame_origins=frozenset(settings.frame_ancestors.split()),
                 launch_keys=settings.launch_keys,

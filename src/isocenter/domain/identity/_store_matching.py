@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from isocenter.domain.identity.model import MatchPair
 from isocenter.infra.db import Tx, jsonb
@@ -34,24 +34,72 @@ class PersonRow:
     shared: int
 
 
+_PERSONS: Final = """
+select p.patient_key, p.survivor_key, p.person_name, p.aliases, p.birth_date, p.sex,
+       p.address, p.phone, p.mother_name, p.birth_order, p.vip, p.unidentified,
+       (select coalesce(jsonb_agg(jsonb_build_object(
+                   'assigning_authority', i.assigning_authority, 'value', i.value,
+                   'type_code', i.type_code) order by i.assigning_authority, i.value), '[]')
+          from identity.patient_identifier i where i.patient_key = p.patient_key)
+       as identifiers,
+       0 as shared
+  from identity.patient p
+"""
+
+
 def persons(tx: Tx, patient_keys: Sequence[int]) -> list[PersonRow]:
     """The records themselves, merges not followed."""
     return tx.all(
         PersonRow,
-        """
-        select p.patient_key, p.survivor_key, p.person_name, p.aliases, p.birth_date, p.sex,
-               p.address, p.phone, p.mother_name, p.birth_order, p.vip, p.unidentified,
-               (select coalesce(jsonb_agg(jsonb_build_object(
-                           'assigning_authority', i.assigning_authority, 'value', i.value,
-                           'type_code', i.type_code) order by i.assigning_authority, i.value), '[]')
-                  from identity.patient_identifier i where i.patient_key = p.patient_key)
-               as identifiers,
-               0 as shared
-          from identity.patient p
-         where p.patient_key = any(%s)
+        f"{_PERSONS} where p.patient_key = any(%s) order by p.patient_key",
+        (list(patient_keys),),
+    )
+
+
+def records_of(tx: Tx, current_keys: Sequence[int]) -> list[PersonRow]:
+    """The surviving records themselves, and those that were merged into them."""
+    return tx.all(
+        PersonRow,
+        f"""
+        {_PERSONS} where p.patient_key = any(%(keys)s) or p.survivor_key = any(%(keys)s)
          order by p.patient_key
         """,
-        (list(patient_keys),),
+        {"keys": list(current_keys)},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HolderRow:
+    """A number that a record has; ``current_key`` is the surviving row that it leads to."""
+
+    value: str
+    assigning_authority: str
+    current_key: int
+
+
+def holders(tx: Tx, values: Sequence[str], *, limit: int) -> list[HolderRow]:
+    """Who has numbers of these values, whoever issued them."""
+    return tx.all(
+        HolderRow,
+        """
+        select i.value, i.assigning_authority,
+               coalesce(p.survivor_key, p.patient_key) as current_key
+          from identity.patient_identifier i join identity.patient p using (patient_key)
+         where i.value = any(%s)
+         order by i.value, i.assigning_authority limit %s
+        """,
+        (list(values), limit),
+    )
+
+
+def known_authorities(tx: Tx, names: Sequence[str]) -> list[str]:
+    """Those of these issuers of whom somebody has a number."""
+    return tx.values(
+        """
+        select name from unnest(%s::text[]) name
+         where exists (select from identity.patient_identifier where assigning_authority = name)
+        """,
+        (list(names),),
     )
 
 

@@ -74,11 +74,13 @@ class Assessment:
         weight: binary logarithm of how much likelier this agreement is among records of one person.
         grounds: field by field; fields that one of the two says nothing about are left out.
         vetoes: why the records are not linked without a person, whatever the weight.
+        rule: that says who it is before anything is weighed; "" for none.
     """
 
     weight: float
     grounds: tuple[Ground, ...]
     vetoes: tuple[str, ...]
+    rule: str = ""
 
     @property
     def probability(self) -> float:
@@ -100,7 +102,8 @@ class Assessment:
     @property
     def is_certain(self) -> bool:
         """Whether they may be linked without a person."""
-        return self.weight >= LINK_MIN and self.is_candidate and not self.vetoes
+        enough = self.weight >= LINK_MIN and self.is_candidate
+        return (enough or bool(self.rule)) and not self.vetoes
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ class WebOptions:
     public_url: str = ""  # empty: as the browser addresses us
     frame_origins: frozenset[str] = frozenset()  # whose pages may show ours in a frame
     launch_keys: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    trusted_authorities: frozenset[str] = frozenset()  # issuers of patient ids; empty: all
     page_rows: int = 50
     expectations: Expectations = field(default_factory=lambda: EXPECTATIONS)
     accession_format: AccessionFormat = field(default_factory=AccessionFormat)

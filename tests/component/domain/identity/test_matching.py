@@ -7,7 +7,12 @@ import pytest
 from isocenter.domain.access.model import Actor, NotAuthorized
 from isocenter.domain.identity import handlers, service
 from isocenter.domain.identity.events import PatientRegistered, PatientUpdated
-from isocenter.domain.identity.model import PairDecided, PairUndecided
+from isocenter.domain.identity.model import (
+    PairDecided,
+    PairUndecided,
+    PatientFacts,
+    PatientIdentifier,
+)
 from isocenter.domain.identity.model_matching import Person
 from tests.builders import EHR, NOON, PERSON, a_patient, after_noon, an_identifier
 
@@ -144,6 +149,51 @@ def test_candidates_for_who_stands_at_the_desk(tx):
     scanner = Actor.dicom_peer("CT1", "192.0.2.20", ["store"])
     with pytest.raises(NotAuthorized):
         service.candidates(tx, scanner, asked, now=NOON)
+
+
+def asked(tx, value, authority="", type_code="MR", *, trusted=(), **facts):
+    """Who is found, by what rule, and how the number agrees."""
+    person = Person(identifiers=(PatientIdentifier(value, authority, type_code),), **facts)
+    found = service.candidates(tx, PERSON, person, trusted_authorities=trusted, now=NOON)
+    return [
+        (
+            each.patient.patient_key,
+            each.assessment.rule,
+            next((e.level for e in each.assessment.grounds if e.field == "identifier"), ""),
+        )
+        for each in found
+    ]
+
+
+def test_a_number_from_a_trusted_issuer_finds_its_patient_alone(tx):
+    a = known(tx, "A")
+    known(tx, "B", person_name="Kernel^Otto", birth_date=date(1951, 9, 9), sex="M")
+    issuer = an_identifier("A").assigning_authority
+    assert asked(tx, "A", issuer) == [(a, "identifier", "exact")]
+    assert asked(tx, "A", issuer, trusted={issuer}) == [(a, "identifier", "exact")]
+    assert asked(tx, "C", issuer) == []
+
+
+def test_a_number_without_or_of_a_doubtful_issuer_finds_all_who_have_it(tx):
+    a = known(tx, "A")
+    clinic = PatientFacts((PatientIdentifier("A", "CLINIC"),), NOON, person_name="Bell^Eve")
+    b = service.register(tx, EHR, clinic, now=NOON).patient_key
+    issuer = an_identifier("A").assigning_authority
+    assert asked(tx, "A") == [(a, "", "issuer_not_said"), (b, "", "issuer_not_said")]
+    doubtful = [(a, "", "issuer_not_trusted"), (b, "", "issuer_not_trusted")]
+    assert asked(tx, "A", "ELSEWHERE") == doubtful
+    assert asked(tx, "A", "CLINIC", trusted={issuer}) == doubtful
+    assert asked(tx, "A", "CLINIC") == [(b, "identifier", "exact")]
+
+
+def test_a_merged_number_leads_to_the_survivor_and_comes_before_who_is_alike(tx):
+    a, b = known(tx, "A"), known(tx, "B", person_name="Kernel^Otto", birth_date=date(1951, 9, 9))
+    service.merge(tx, EHR, a_patient("A", at=1), [an_identifier("B")], now=after_noon(1))
+    c = known(tx, "C", at=2)
+    issuer = an_identifier("B").assigning_authority
+    found = asked(tx, "B", issuer, names=("Phantom^Ada",), birth_date=date(1980, 3, 2))
+    assert found == [(a, "identifier", "exact"), (c, "", "")]
+    assert b != a
 
 
 def test_common_names_are_counted(tx):

@@ -109,6 +109,21 @@ def test_patients_are_found_however_they_are_spelt(hospital, pair):
     [first, *_] = desk.post("/api/patients/match", json=body).json()
     assert first["patient"]["patient_key"] in pair[:2]
     assert first["grounds"][0]["level"] == "swapped"
+    assert first["rule"] == ""
+
+
+def test_a_number_alone_finds_its_patient(hospital, pair):
+    desk = hospital.program("fay")
+    mine = desk.get(f"/api/patients/{pair[0]}").json()["patient"]["identifiers"][0]
+    number = [mine["value"], mine["assigning_authority"], mine["type_code"]]
+    [found] = desk.post("/api/patients/match", json={"identifiers": [number]}).json()
+    assert (found["patient"]["patient_key"], found["rule"]) == (pair[0], "identifier")
+    assert (found["grounds"][0]["level"], found["vetoes"]) == ("exact", [])
+    number[1] = ""
+    [found] = desk.post("/api/patients/match", json={"identifiers": [number]}).json()
+    assert (found["patient"]["patient_key"], found["rule"]) == (pair[0], "")
+    assert found["grounds"][0]["level"] == "issuer_not_said"
+    assert "who issued the number is not said" in found["vetoes"]
 
 
 def test_who_reads_only_is_offered_no_decision(hospital, pair):

@@ -1,5 +1,6 @@
 """The use cases of identity: register, merge, link, move identifiers, undo each, and find."""
 
+from isocenter.domain.identity.service.asking import Candidate, candidates
 from isocenter.domain.identity.service.deciding import (
     link_pair,
     merge_pair,
@@ -22,8 +23,6 @@ from isocenter.domain.identity.service.linking import (
     unlink_named,
 )
 from isocenter.domain.identity.service.matching import (
-    Candidate,
-    candidates,
     look_for_duplicates,
     refresh_name_frequencies,
 )

@@ -1,22 +1,20 @@
-"""Finding records of one person: looked for when facts change, and for whoever asks.
+"""Finding records of one person when facts change.
 
 Nothing is renamed here: a pair is linked, which says that two records are one person, or becomes a
 question for a person. What was decided once is not asked again.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, authorize
-from isocenter.domain.audit import service as audit
-from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.identity import _store as records
 from isocenter.domain.identity import _store_graph as graph
 from isocenter.domain.identity import _store_matching as store
 from isocenter.domain.identity.events import DuplicateSuspected
-from isocenter.domain.identity.model import LinkGround, Patient, PatientIdentifier
+from isocenter.domain.identity.model import LinkGround, PatientIdentifier
 from isocenter.domain.identity.model_matching import (
     Assessment,
     Frequencies,
@@ -25,7 +23,7 @@ from isocenter.domain.identity.model_matching import (
     search_keys,
 )
 from isocenter.domain.identity.model_names import name_parts
-from isocenter.domain.identity.service.finding import patient
+from isocenter.domain.identity.model_numbers import SOMEBODY_ELSE
 from isocenter.domain.identity.service.linking import link
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
@@ -33,38 +31,6 @@ from isocenter.infra.db import Tx
 COMPARED_MAX: Final = 60
 CANDIDATES_MAX: Final = 10
 NAMES_MAX: Final = 5_000
-# Below this, what a merged record is told by two messages is of two people.
-_SOMEBODY_ELSE: Final = -5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """Somebody who may be the person that was looked for; the best one comes first."""
-
-    patient: Patient
-    assessment: Assessment
-
-
-def candidates(
-    tx: Tx, actor: Actor, person: Person, *, limit: int = CANDIDATES_MAX, now: datetime
-) -> list[Candidate]:
-    """Who may be this person, best first, each surviving patient once.
-
-    Whoever agrees less than two people do by chance is left out.
-    """
-    authorize(actor, Action.PATIENT_READ)
-    found = [each for each in _compared(tx, person, without=[]) if each[1].weight > 0]
-    entry = AuditEntry(
-        action="patient.match",
-        actor=actor.name,
-        actor_kind=actor.kind,
-        source=actor.source,
-        object_type="patient",
-        object_id="",
-        detail={"found": len(found)},
-    )
-    audit.record(tx, entry, now=now)
-    return [Candidate(patient(tx, key), each) for key, each in found[:limit]]
 
 
 def look_for_duplicates(
@@ -88,7 +54,7 @@ def look_for_duplicates(
             news += _check_reuse(tx, row, now=now)
             continue
         key = row.patient_key
-        found = [e for e in _compared(tx, people[key], without=[key]) if e[1].is_candidate]
+        found = [e for e in compared(tx, people[key], without=[key]) if e[1].is_candidate]
         if found:
             news += _ask_about(tx, actor, key, found, link_certain=link_certain, now=now)
         else:
@@ -154,7 +120,7 @@ def _check_reuse(tx: Tx, row: store.PersonRow, *, now: datetime) -> int:
         return 0
     compared = assess(_person(row), _person(survivor))
     keys = (min(row.patient_key, survivor.patient_key), max(row.patient_key, survivor.patient_key))
-    if compared.weight >= _SOMEBODY_ELSE:
+    if compared.weight >= SOMEBODY_ELSE:
         store.pass_pairs(tx, [row.patient_key], still=[])
         return 0
     weighed = (compared.weight, [asdict(each) for each in compared.grounds])
@@ -164,12 +130,22 @@ def _check_reuse(tx: Tx, row: store.PersonRow, *, now: datetime) -> int:
     return int(pair is not None)
 
 
-def _compared(tx: Tx, person: Person, *, without: Sequence[int]) -> list[tuple[int, Assessment]]:
+def compared(tx: Tx, person: Person, *, without: Sequence[int]) -> list[tuple[int, Assessment]]:
     """Surviving row and assessment of each record worth comparing, best first."""
     keys = search_keys(person)
     if not keys:
         return []
     rows = store.candidates(tx, sorted(keys), without=without, compared_max=COMPARED_MAX)
+    best = _best(tx, person, rows)
+    return sorted(best.items(), key=lambda found: (-found[1].weight, found[0]))
+
+
+def assessed(tx: Tx, person: Person, current_keys: Sequence[int]) -> dict[int, Assessment]:
+    """Surviving row -> how the person compares with the record of it that agrees best."""
+    return _best(tx, person, store.records_of(tx, current_keys)) if current_keys else {}
+
+
+def _best(tx: Tx, person: Person, rows: Sequence[store.PersonRow]) -> dict[int, Assessment]:
     shares = _frequencies(tx, person) if rows else None
     best: dict[int, Assessment] = {}
     for row in rows:
@@ -177,7 +153,7 @@ def _compared(tx: Tx, person: Person, *, without: Sequence[int]) -> list[tuple[i
         each = assess(person, _person(row), shares)
         if key not in best or each.weight > best[key].weight:
             best[key] = each
-    return sorted(best.items(), key=lambda found: (-found[1].weight, found[0]))
+    return best
 
 
 def _frequencies(tx: Tx, person: Person) -> Frequencies:

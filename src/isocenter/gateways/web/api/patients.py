@@ -49,9 +49,15 @@ class GroundAnswer(Shape):
 
 
 class CandidateAnswer(Shape):
-    """Somebody who may be the person asked for."""
+    """Somebody who may be the person asked for.
+
+    ``rule`` is "identifier" for who has a number asked for from a trusted issuer: that is the
+    patient, unless ``vetoes`` says what contradicts it. ``vetoes`` are the reasons why a person
+    has to look.
+    """
 
     patient: PatientAnswer
+    rule: str
     probability: float
     weight: float
     grounds: list[GroundAnswer]
@@ -193,7 +199,11 @@ class MergeRequest(ReasonRequest):
 
 @router.post("/match", summary="Who may be this person")
 async def match(web: InWeb, actor: SignedIn, body: MatchRequest) -> list[CandidateAnswer]:
-    """Candidates, best first, each explained field by field."""
+    """Candidates, best first, each explained field by field.
+
+    Whoever has one of the numbers, from an issuer that is trusted here, comes first. A number
+    without its issuer, or of one that is not trusted, gives all who have the same.
+    """
     person = Person(
         names=tuple(body.names),
         birth_date=body.birth_date,
@@ -204,11 +214,17 @@ async def match(web: InWeb, actor: SignedIn, body: MatchRequest) -> list[Candida
         identifiers=tuple(PatientIdentifier(*each) for each in body.identifiers),
     )
     found = await web.pool.run(
-        identity.candidates, actor, person, limit=body.limit, now=web.clock()
+        identity.candidates,
+        actor,
+        person,
+        trusted_authorities=web.options.trusted_authorities,
+        limit=body.limit,
+        now=web.clock(),
     )
     return [
         CandidateAnswer(
             patient=PatientAnswer.model_validate(each.patient),
+            rule=each.assessment.rule,
             probability=each.assessment.probability,
             weight=each.assessment.weight,
             grounds=[GroundAnswer.model_validate(ground) for ground in each.assessment.grounds],
