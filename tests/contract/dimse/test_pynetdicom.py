@@ -130,6 +130,8 @@ def send_raw(association, sop_class_uid, sop_instance_uid, data: bytes):
     request.Priority = 2
     request.DataSet = BytesIO(data)
     association._reactor_checkpoint.clear()
+    while not association._is_paused:
+        time.sleep(0.001)
     context_id = association.accepted_contexts[0].context_id
     association.dimse.send_msg(request, context_id)
     _, response = association.dimse.get_msg(block=True)
@@ -143,6 +145,14 @@ def test_what_cannot_be_understood_is_refused_and_the_association_goes_on(runnin
     assert send_raw(association, CT, "1.2.3", data).Status in {0xC000, 0xA900}
     assert running.files() == []
     assert association.send_c_store(ct()).Status == 0x0000
+
+
+def test_what_ends_inside_its_pixels_is_refused_as_by_stow(running, connect):
+    association = connect(running, (CT, [ExplicitVRLittleEndian]))
+    data = dataset_bytes(CT_FILE.read_bytes())
+    answer = send_raw(association, CT, ct().SOPInstanceUID, data[: len(data) * 3 // 4])
+    assert (answer.Status, answer.ErrorComment[-17:]) == (0xC000, "inside its pixels")
+    assert running.files() == []
 
 
 def test_a_full_disk_is_out_of_resources(start, connect):

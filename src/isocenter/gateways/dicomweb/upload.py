@@ -27,9 +27,9 @@ from isocenter.domain.archive.model import (
     identify,
     text_of,
 )
+from isocenter.domain.archive.service.completeness import is_cut
 from isocenter.domain.archive.service.description import describe_file
 from isocenter.gateways.dicomweb.assembly import Assembly, BulkData, read_models, uids_of
-from isocenter.gateways.dicomweb.completeness import is_cut
 from isocenter.gateways.dicomweb.context import Dicomweb
 from isocenter.gateways.dicomweb.errors import TooLarge
 from isocenter.infra.blobs import BlobWriter, StorageFull, StoredBlob

@@ -5,6 +5,7 @@ Everything here concerns a single object and needs neither the database nor anot
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from isocenter.domain.archive.model import (
     SOP_CLASS_UID,
@@ -13,6 +14,7 @@ from isocenter.domain.archive.model import (
     ReceivedInstance,
     identify,
 )
+from isocenter.domain.archive.service.completeness import FRAGMENTS_END, is_cut
 from isocenter.domain.archive.service.description import (
     ObjectHeader,
     index_frames,
@@ -41,13 +43,16 @@ class Answer:
     comment: str = ""
 
 
+_CUT: Final = Answer(Status.CANNOT_UNDERSTAND, "the object ends inside its pixels")
+
+
 @dataclass(slots=True)
 class Finished:
     """An object whose last byte has arrived.
 
     Attributes:
         writer: holds all of its file, not durable yet.
-        header: the first bytes of its data set.
+        header: the first bytes of its data set; ``tail``: the last ones.
         answered: called on the event loop with the outcome, and whether ``admitted`` will follow.
         admitted: called there when an object that was answered before is visible.
     """
@@ -59,6 +64,7 @@ class Finished:
     transfer_syntax_uid: str
     writer: BlobWriter
     header: bytes | bytearray
+    tail: bytes
     dataset_offset: int
     dataset_bytes: int
     answered: Callable[[Answer, bool], None]
@@ -85,8 +91,14 @@ class Entry:
 
     @property
     def is_plain(self) -> bool:
-        """Whether nothing but its place in the index is left to be found out."""
-        return self.header is not None and self.finished.sop_class_uid != KEY_OBJECT_SELECTION
+        """Whether it is all there, and nothing but its place in the index is left to be found out.
+
+        What is answered on that ground is taken in after a crash: ``is_cut`` says the same of it.
+        """
+        header, finished = self.header, self.finished
+        if header is None or finished.sop_class_uid == KEY_OBJECT_SELECTION:
+            return False
+        return not header.needs_frame_index or finished.tail == FRAGMENTS_END
 
 
 def unanswered(entries: Sequence[Entry]) -> list[Entry]:
@@ -123,6 +135,9 @@ class Examiner:
 
     def _check(self, entry: Entry, header: ObjectHeader) -> None:
         finished, attributes = entry.finished, header.attributes
+        if (header.pixel_data_end or 0) > finished.dataset_offset + finished.dataset_bytes:
+            self.refuse(entry, _CUT)
+            return
         if attributes.get(SOP_CLASS_UID) != finished.sop_class_uid:
             comment = "SOP Class UID is not that of the request"
         elif attributes.get(SOP_INSTANCE_UID) != finished.sop_instance_uid:
@@ -147,8 +162,12 @@ class Examiner:
         header = entry.header
         if header is None or header.needs_frame_index:
             self._read_back(entry, entry.blob)
-        if finished.sop_class_uid == KEY_OBJECT_SELECTION and entry.answer is None:
+        if entry.answer is not None:
+            return
+        if finished.sop_class_uid == KEY_OBJECT_SELECTION:
             self._read_note(entry, entry.blob)
+        elif is_cut(self._store, self._received(entry)):
+            self.refuse(entry, _CUT)
 
     def _read_back(self, entry: Entry, blob: StoredBlob) -> None:
         finished, header = entry.finished, entry.header
@@ -186,10 +205,13 @@ class Examiner:
 
     def arrival(self, entry: Entry) -> Arrival:
         """The object as the archive takes it."""
+        return Arrival(entry.finished.caller, entry.finished.grant, self._received(entry))
+
+    def _received(self, entry: Entry) -> ReceivedInstance:
         finished, header, blob = entry.finished, entry.header, entry.blob
         if header is None or blob is None:
             raise RuntimeError("an object without header or blob reached admission")
-        instance = ReceivedInstance(
+        return ReceivedInstance(
             blob_key=blob.key,
             size_bytes=blob.size_bytes,
             sha256=blob.sha256,
@@ -202,7 +224,6 @@ class Examiner:
             frame_ranges=header.frame_ranges,
             note=entry.note,
         )
-        return Arrival(finished.caller, finished.grant, instance)
 
     def refuse(self, entry: Entry, answer: Answer) -> None:
         """Settle that the object is not taken; nothing of it stays."""

@@ -10,6 +10,7 @@ Standard: PS3.4 Annex B
 import asyncio
 from typing import Final
 
+from isocenter.domain.archive.service.completeness import FRAGMENTS_END
 from isocenter.errors import IsocenterError
 from isocenter.gateways.dimse import metrics
 from isocenter.gateways.dimse.admission import AdmissionQueue
@@ -31,6 +32,7 @@ from isocenter.standards.dicom.ul.syntax import is_ae_title
 
 _log = get_logger(__name__)
 _FREE_SPACE_AGE_S: Final = 1.0
+_TAIL_BYTES: Final = len(FRAGMENTS_END)
 
 
 class StoreService:
@@ -94,7 +96,7 @@ class _ObjectReceiver:
 
     __slots__ = (
         "_association", "_context", "_dataset_bytes", "_dataset_offset", "_failure", "_header",
-        "_header_room", "_request", "_service", "_writer",
+        "_header_room", "_request", "_service", "_tail", "_writer",
     )  # fmt: skip
 
     def __init__(
@@ -110,6 +112,7 @@ class _ObjectReceiver:
         self._request = request
         self._header = bytearray()
         self._header_room = service.limits.header_bytes
+        self._tail = b""
         self._dataset_bytes = 0
         self._failure: Answer | None = None
         title = association.caller.calling_ae_title
@@ -130,6 +133,8 @@ class _ObjectReceiver:
         if self._header_room > 0:
             self._header += data[: self._header_room]
             self._header_room -= size
+        last = bytes(data[-_TAIL_BYTES:])
+        self._tail = last if len(last) == _TAIL_BYTES else (self._tail + last)[-_TAIL_BYTES:]
         if self._failure is None:
             if self._dataset_bytes > self._service.limits.dataset_bytes_max:
                 self._fail(Answer(Status.OUT_OF_RESOURCES, "the object is too large"))
@@ -151,6 +156,7 @@ class _ObjectReceiver:
                 transfer_syntax_uid=self._context.transfer_syntax,
                 writer=self._writer,
                 header=self._header,
+                tail=self._tail,
                 dataset_offset=self._dataset_offset,
                 dataset_bytes=self._dataset_bytes,
                 answered=self._answer,

@@ -22,7 +22,7 @@ from isocenter.infra.blobs import BlobStore, StoredBlob, mapped
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom.key_object import KEY_OBJECT_SELECTION, Note, read_note
 from isocenter.standards.dicom.part10 import FileMeta, HeaderScan, parse_file_meta, scan_header
-from isocenter.standards.dicom.part10_elements import Buffer, TruncatedError, skip_items
+from isocenter.standards.dicom.part10_elements import Buffer, TruncatedError
 from isocenter.standards.dicom.part10_frames import frame_bits, frame_ranges
 from isocenter.standards.dicom.text_reading import AS_DECLARED, TextReading
 from isocenter.standards.dicom.values import decode_dataset
@@ -44,6 +44,7 @@ class ObjectHeader:
     Attributes:
         attributes: decoded text by tag.
         pixel_data_offset: of the Pixel Data element in the file; None without one or deflated.
+        pixel_data_end: where the native pixels end in the file; None for all others.
         frame_ranges: pairs of offset and length in the file, 64 bit little endian each; None when
             the frames are not plain ranges, or ``needs_frame_index``.
         needs_frame_index: the frames are encapsulated: ``index_frames`` finds them in the whole
@@ -52,6 +53,7 @@ class ObjectHeader:
 
     attributes: Mapping[int, str]
     pixel_data_offset: int | None
+    pixel_data_end: int | None
     frame_ranges: bytes | None
     needs_frame_index: bool
 
@@ -80,13 +82,15 @@ def read_header(
     attributes = {tag: _text(scan, tag) for tag in scan.elements if tag in INDEXED_TAGS}
     pixel_data = scan.pixel_data
     if pixel_data is None or scan.inflated is not None:
-        return ObjectHeader(attributes, None, None, needs_frame_index=False)
-    native = pixel_data.length is not None
+        return ObjectHeader(attributes, None, None, None, needs_frame_index=False)
+    length = pixel_data.length
+    end = None if length is None else dataset_offset + pixel_data.offset + length
     return ObjectHeader(
         attributes,
         pixel_data_offset=dataset_offset + scan.header_end,
-        frame_ranges=_native_ranges(scan, dataset_offset) if native else None,
-        needs_frame_index=not native,
+        pixel_data_end=end,
+        frame_ranges=None if end is None else _native_ranges(scan, dataset_offset),
+        needs_frame_index=end is None,
     )
 
 
@@ -158,31 +162,6 @@ def describe_file(
         if header.attributes.get(SOP_CLASS_UID) == KEY_OBJECT_SELECTION
         else None,
     )
-
-
-def check_whole(store: BlobStore, key: str) -> None:
-    """Look whether a stored Part 10 file goes on to the end of its pixels.
-
-    Raises:
-        NotAnInstance: it is no DICOM file, or cut short; the message says how.
-    """
-    data = mapped(store, key)
-    try:
-        meta = parse_file_meta(data)
-        scan = scan_header(
-            data,
-            frozenset[int](),
-            transfer_syntax_uid=meta.transfer_syntax_uid,
-            start=meta.dataset_offset,
-        )
-        pixels = scan.pixel_data
-        if pixels is not None and scan.inflated is None:
-            if pixels.length is None:
-                skip_items(data, pixels.offset, len(data), scan.encoding)
-            elif pixels.offset + pixels.length > len(data):
-                raise TruncatedError("the object ends inside its pixel data")
-    except RemoteProtocolError as error:
-        raise NotAnInstance(str(error)) from error
 
 
 def read_note_of(

@@ -12,7 +12,7 @@ from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.archive import _store_blobs, _store_shelves
 from isocenter.domain.archive.model import NotAnInstance, Outcome, ReceivedInstance
 from isocenter.domain.archive.service.admission import admit
-from isocenter.domain.archive.service.description import check_whole
+from isocenter.domain.archive.service.completeness import is_cut
 from isocenter.domain.archive.service.rebuilding import describe_stored
 from isocenter.infra.blobs import BlobMissing, BlobStore
 from isocenter.infra.blobs.store import Shelf
@@ -66,7 +66,8 @@ def describe_left(
     """
     try:
         received = describe_stored(blobs, key, readings, identifier=key.rpartition("/")[2])
-        check_whole(blobs, key)
+        if received is not None and is_cut(blobs, received):
+            raise NotAnInstance("ends inside its pixel data")
     except (NotAnInstance, BlobMissing) as error:
         _log.warning("shelf_object_passed_over", error_kind=error.kind.value)
         return None
