@@ -250,6 +250,10 @@ def test_regions_keep_their_outline_and_every_statistic(study, written):
         for each in ellipse.get_measurements()
     }
     assert told[("Area", "")] == STATISTICS[0]["value"]
+    # Once more below the first number, where viewers built on Cornerstone look for the place.
+    (below,) = (each for each in ellipse.get_measurements()[0][0].ContentSequence)
+    assert (below.ValueType, below.GraphicType) == ("SCOORD", "ELLIPSE")
+    assert np.array_equal(below.GraphicData, ellipse.roi.value.ravel())
     names = ("Mean", "Standard Deviation", "Minimum", "Maximum")
     for name, statistic in zip(names, STATISTICS[1:], strict=True):
         assert told[("Attenuation Coefficient", name)] == statistic["value"]

@@ -258,11 +258,6 @@ def test_pet_and_ct_are_fused(reader: Reader) -> None:
     assert not reader.failures
 
 
-# Regions and two diameters are not taken over there: its adapter looks for coordinates below the
-# first number, where TID 1410 has them beside.
-EDITABLE_THERE = {"Length", "Angle", "CobbAngle", "ArrowAnnotate", "Probe"}
-
-
 def drawn_on(image: pydicom.Dataset) -> dict[str, dict]:
     """One measurement of each kind that both viewers have, on places (column, row) of an image."""
     origin = np.array(image.ImagePositionPatient, float)
@@ -339,6 +334,11 @@ def test_what_was_measured_with_us_is_measured_there(reader: Reader, testdata: P
     )
     reader.screenshot("sr")
     assert found["rehydratable"]
-    assert sorted(each["tool"] for each in found["measurements"]) == sorted(EDITABLE_THERE)
+    assert sorted(each["tool"] for each in found["measurements"]) == sorted(drawn)
     assert {each["image"] for each in found["measurements"]} == {image.SOPInstanceUID}
+    for each in found["measurements"]:
+        assert np.abs(np.subtract(each["points"], drawn[each["tool"]]["points"])).max() < 0.01
+    told = {each["tool"]: each["text"]["primary"] for each in found["measurements"]}
+    assert told["Bidirectional"] == ["L: 45.1 mm", "W: 18.0 mm"]
+    assert told["RectangleROI"] == ["1201 mm²"]
     assert not reader.failures

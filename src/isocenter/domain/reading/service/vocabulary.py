@@ -52,8 +52,8 @@ _NAMES: Final[Mapping[tuple[str, str], Code]] = {
     ("Length", ""): Code("410668003", "SCT", "Length"),
     ("Angle", ""): Code("1483009", "SCT", "Angle"),
     ("CobbAngle", ""): Code("285285000", "SCT", "Cobb angle"),
-    ("Bidirectional", ""): Code("103339001", "SCT", "Long axis"),
-    ("Bidirectional", "×"): Code("103340004", "SCT", "Short axis"),  # noqa: RUF001 - as shown
+    ("Bidirectional", ""): Code("103339001", "SCT", "Long Axis"),
+    ("Bidirectional", "×"): Code("103340004", "SCT", "Short Axis"),  # noqa: RUF001 - as shown
     ("CardiothoracicRatio", "Ratio"): own_code("CTR", "Cardiothoracic ratio"),
 }
 _AREA: Final = Code("42798000", "SCT", "Area")

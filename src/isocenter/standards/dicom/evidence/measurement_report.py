@@ -127,7 +127,11 @@ def _group(finding: MeasuredFinding) -> DataSet:
     region = finding.region or not finding.quantities
     if region:
         children += [content.coordinates("CONTAINS", *each, _REGION) for each in draw]
-        children += [_quantity(each, ()) for each in finding.quantities]
+        # Viewers built on Cornerstone seek the place below the first number, where TID 300 has it.
+        inferred = [content.coordinates("INFERRED FROM", *each) for each in draw]
+        children += [
+            _quantity(each, () if at else inferred) for at, each in enumerate(finding.quantities)
+        ]
     else:
         children.append(content.image("CONTAINS", finding.image, _SOURCE))
         children += [
