@@ -25,10 +25,12 @@ export function the<T extends HTMLElement = HTMLElement>(id: string): T {
   return found as T;
 }
 
-/** Whether somebody is writing, so that keys are letters and not commands. */
+/** Whether somebody is writing, so that keys are letters and not commands.
+ * A dialog that was just closed keeps the focus until the page is drawn again: nobody writes there. */
 export function isWriting(target: EventTarget | null): boolean {
   return (
     target instanceof HTMLElement &&
-    target.matches("textarea, select, input:not([type=range]), [contenteditable]")
+    target.matches("textarea, select, input:not([type=range]), [contenteditable]") &&
+    !target.closest("dialog:not([open])")
   );
 }

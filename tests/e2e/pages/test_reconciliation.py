@@ -26,11 +26,9 @@ def test_the_queue_is_worked_by_keyboard(site, open_page):
     expect(page.get_by_role("dialog")).to_contain_text("Let these images rest")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
-    reason = page.locator("input:focus")
-    while not reason.count():  # a reason is asked for before anything happens
-        page.keyboard.press("m")
-        page.keyboard.press("1")
-        page.wait_for_timeout(300)
+    page.keyboard.press("m")
+    page.keyboard.press("1")
+    expect(page.locator("input:focus")).to_have_count(1)  # a reason is asked for first
     page.keyboard.type("called the scanner")
     page.keyboard.press("Enter")
     expect(page.get_by_role("status").filter(has_text="Matched")).to_be_visible()

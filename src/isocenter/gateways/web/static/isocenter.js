@@ -142,7 +142,9 @@ function move(step) {
 let chord = "";
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
-  if (event.target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
+  // A dialog that was just closed keeps the focus until the page is drawn again: nobody types there.
+  const typed = event.target.matches("input, select, textarea") && !event.target.closest("dialog:not([open])");
+  if (typed || document.querySelector("dialog[open]")) return;
   const key = chord + event.key;
   const begun = `${event.key} `; // "g" of "g e", "m" of "m 1"
   chord = !chord && document.querySelector(`[data-key^="${CSS.escape(begun)}"]`) ? begun : "";

@@ -102,7 +102,8 @@
 
   const steps = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -1e9, End: 1e9 };
   document.addEventListener("keydown", (event) => {
-    const written = event.target.matches("textarea, input:not([type=range]), select");
+    const written = event.target.matches("textarea, input:not([type=range]), select")
+      && !event.target.closest("dialog:not([open])"); // one just closed keeps the focus until the page is drawn again
     if (event.key === "Escape" && written && !document.querySelector("dialog[open]")) { view.focus(); event.preventDefault(); return; }
     if (written || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target === slider && event.key in steps) return; // the slider moves by itself
