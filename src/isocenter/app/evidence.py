@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from isocenter.app import region_volumes
 from isocenter.app.outlined_regions import segments_by_series
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
@@ -36,7 +37,8 @@ from isocenter.standards.dicom.evidence.content import ImageReference
 from isocenter.standards.dicom.evidence.key_objects import key_objects
 from isocenter.standards.dicom.evidence.measurement_report import measurement_report
 from isocenter.standards.dicom.evidence.presentation_state import presentation_state
-from isocenter.standards.dicom.evidence.segmentation import segmentation
+from isocenter.standards.dicom.evidence.segmentation import SEGMENTATION, Segments, segmentation
+from isocenter.standards.dicom.evidence.volume_report import volume_report
 from isocenter.standards.dicom.values import decode_dataset
 from isocenter.standards.dicom.values_model import DataSet
 
@@ -49,6 +51,7 @@ _MARKS: Final = frozenset({
 })
 _SOP_CLASS_UID: Final = 0x0008_0016
 _VERSION: Final = version("isocenter")
+_VOLUME_IMAGES_MAX: Final = 4096  # of a series whose headers are read for the distance of slices
 
 Build = Callable[[Making], DataSet]
 
@@ -100,10 +103,15 @@ class EvidenceWriter:
         request, found = asked
         headers = self._headers(study_instance_uid, found)
         usable = [each for each in found if _image_of(each) in headers]
+        outlined = list(segments_by_series(usable, headers, organization_uid=new_uid()))
         written = 0
-        for wanted in _wanted(study_instance_uid, usable, headers):
-            header = headers[_image_of(usable[0])]
-            written += self._write(study_instance_uid, wanted, header, request.author)
+        for objects in (
+            _wanted(study_instance_uid, usable, headers, outlined),
+            self._volumes(study_instance_uid, outlined),  # these name the segmentations above
+        ):
+            for wanted in objects:
+                header = headers[_image_of(usable[0])]
+                written += self._write(study_instance_uid, wanted, header, request.author)
         failure = _failure(found, usable, headers)
         with self.db.transaction() as tx:
             reading.finish_archiving(tx, self.actor, study_instance_uid, failure, now=self.clock())
@@ -120,6 +128,44 @@ class EvidenceWriter:
             for each in locations
             if each.sop_instance_uid in images and (header := self._header(each)) is not None
         }
+
+    def _volumes(
+        self, study_instance_uid: str, outlined: Sequence[tuple[str, Segments]]
+    ) -> Iterator[_Wanted]:
+        """The report of the volumes in each series of which a segmentation is in the archive."""
+        with self.db.read() as tx:
+            before = reading.written_before(tx, self.actor, study_instance_uid)
+        latest = {
+            each.subject: ImageReference(
+                each.series_instance_uid, SEGMENTATION, each.sop_instance_uid
+            )
+            for each in before
+            if each.kind == ArchivedKind.SEGMENTATION.value
+        }
+        for series, segments in outlined:
+            if series not in latest or not region_volumes.has_volume(segments):
+                continue
+            distance_mm = self._slice_distance_mm(study_instance_uid, series)
+            if distance_mm is None:
+                continue
+            found = region_volumes.volumes(segments, distance_mm, latest[series])
+            yield _Wanted(
+                ArchivedKind.MEASUREMENTS,
+                series,
+                found,
+                lambda making, given=found: volume_report(
+                    making, given, study_instance_uid=study_instance_uid
+                ),
+            )
+
+    def _slice_distance_mm(self, study_instance_uid: str, series: str) -> float | None:
+        viewer = Viewer.of(self.actor, Action.STUDY_READ)
+        with self.db.read() as tx:
+            locations = archive.locate(tx, viewer, study_instance_uid, series)
+        if len(locations) > _VOLUME_IMAGES_MAX:
+            return None
+        headers = [self._header(each) for each in locations]
+        return region_volumes.slice_distance_mm(each for each in headers if each is not None)
 
     def _header(self, location: InstanceLocation) -> DataSet | None:
         try:
@@ -215,7 +261,10 @@ def _person_name(author: str) -> str:
 
 
 def _wanted(
-    study_instance_uid: str, usable: Sequence[Measurement], headers: dict[str, DataSet]
+    study_instance_uid: str,
+    usable: Sequence[Measurement],
+    headers: dict[str, DataSet],
+    outlined: Sequence[tuple[str, Segments]],
 ) -> Iterator[_Wanted]:
     """The objects that these findings make."""
     header_of = {each.measurement_id: headers[_image_of(each)] for each in usable}
@@ -247,7 +296,7 @@ def _wanted(
             lambda making: key_objects(making, keys, study_instance_uid=study_instance_uid),
         )
     yield from _views(usable, drawn, header_of)
-    for series, segments in segments_by_series(usable, headers, organization_uid=new_uid()):
+    for series, segments in outlined:
         yield _Wanted(
             ArchivedKind.SEGMENTATION,
             series,

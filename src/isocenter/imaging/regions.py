@@ -109,3 +109,16 @@ def packed(masks: Iterable[Mask]) -> bytes:
         rest = bits[whole:]
     content += np.packbits(rest, bitorder="little").tobytes()
     return bytes(content) + b"\0" * (len(content) % 2)
+
+
+def counted(bits: bytes, frame_pixels: int, frames: int) -> list[int]:
+    """How many pixels are set in each frame of what ``packed`` made of masks of one size."""
+    values = np.frombuffer(bits, np.uint8)
+    found: list[int] = []
+    for number in range(frames):
+        start = number * frame_pixels
+        first, last = start // 8, -(-(start + frame_pixels) // 8)
+        unpacked = np.unpackbits(values[first:last], bitorder="little")
+        offset = start - first * 8
+        found.append(int(np.count_nonzero(unpacked[offset : offset + frame_pixels])))
+    return found

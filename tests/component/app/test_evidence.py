@@ -61,7 +61,10 @@ class Study:
                 headers={"accept": "application/dicom"},
             )
             assert answer.status_code == 200, answer.text
-            made.setdefault(each["kind"], []).append(pydicom.dcmread(io.BytesIO(answer.content)))
+            read = pydicom.dcmread(io.BytesIO(answer.content))
+            volumes = read.get("SeriesDescription") == "Volumes"
+            kind = "volumes" if volumes else each["kind"]
+            made.setdefault(kind, []).append(read)
         return made, told
 
 
@@ -202,7 +205,7 @@ def valid(dataset, tmp_path):
     return [line for line in said.splitlines() if line.startswith("Error")]
 
 
-KINDS = ("measurements", "key_images", "view", "segmentation")
+KINDS = ("measurements", "key_images", "view", "segmentation", "volumes")
 
 
 @pytest.mark.peer("dciodvfy")
@@ -318,6 +321,35 @@ def test_outlined_regions_are_segments_of_the_pixels_inside(study, written):
     assert np.array_equal(region, inside)
 
 
+def test_volumes_are_pixels_times_spacing_and_name_their_segments(study, written):
+    (dataset,) = written[0]["volumes"]
+    (seg,) = written[0]["segmentation"]
+    report = hd.sr.ComprehensiveSR.from_dataset(dataset)
+    groups = report.content.get_volumetric_roi_measurement_groups()
+    slice_mm = float(study.images[3].ImagePositionPatient[2]) - float(
+        study.images[2].ImagePositionPatient[2]
+    )
+    labels = {each.SegmentNumber: each.SegmentLabel for each in seg.SegmentSequence}
+    pixels = {label: 0 for label in labels.values()}
+    values = hd.seg.Segmentation.from_dataset(seg).pixel_array
+    for frame, facts in zip(values, seg.PerFrameFunctionalGroupsSequence, strict=True):
+        (identified,) = facts.SegmentIdentificationSequence
+        pixels[labels[identified.ReferencedSegmentNumber]] += int(frame.sum())
+    told = {}
+    for group in groups:
+        (volume,) = group.get_measurements()
+        segment = group.referenced_segment
+        (number,) = segment.referenced_segment_numbers or [0]
+        assert segment.referenced_sop_instance_uid == seg.SOPInstanceUID
+        assert group.tracking_uid == seg.SegmentSequence[number - 1].TrackingUID
+        assert (volume.name.meaning, volume.unit.value) == ("Volume", "cm3")
+        told[labels[number]] = volume.value
+    assert set(told) == {"Nodule", "Painted"}  # the region on one image is an area
+    for label, value in told.items():
+        wanted = pixels[label] * SPACING_MM**2 * slice_mm / 1000
+        assert value == pytest.approx(wanted, rel=1e-12)
+
+
 def test_the_same_is_not_written_again_and_a_change_names_what_it_replaces(study, written):
     before, _ = written
     again, _ = study.write()
@@ -331,6 +363,7 @@ def test_the_same_is_not_written_again_and_a_change_names_what_it_replaces(study
         "key_images": 1,
         "view": 2,
         "segmentation": 1,
+        "volumes": 1,
     }
     first, second = after["measurements"]
     assert first.SOPInstanceUID == before["measurements"][0].SOPInstanceUID

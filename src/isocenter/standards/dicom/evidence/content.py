@@ -128,10 +128,19 @@ def number(name: Code, value: float, unit: Code, children: Sequence[DataSet] = (
     return made
 
 
-def image(relationship: str, reference: ImageReference, name: Code | None = None) -> DataSet:
-    """An IMAGE item."""
+def image(
+    relationship: str,
+    reference: ImageReference,
+    name: Code | None = None,
+    *,
+    segment_number: int | None = None,
+) -> DataSet:
+    """An IMAGE item; of one segment (from 1) where a number is given."""
+    referenced = reference.item()
+    if segment_number is not None:
+        referenced.put("ReferencedSegmentNumber", segment_number)
     made = _item(relationship, "IMAGE", name)
-    made.put("ReferencedSOPSequence", reference.item())
+    made.put("ReferencedSOPSequence", referenced)
     return made
 
 

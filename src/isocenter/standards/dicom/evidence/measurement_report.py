@@ -27,7 +27,7 @@ _TRACKED_AS: Final = "Cornerstone3DTools@^0.1.0"
 
 _REPORT: Final = Code("126000", "DCM", "Imaging Measurement Report")
 _MEASUREMENTS: Final = Code("126010", "DCM", "Imaging Measurements")
-_GROUP: Final = Code("125007", "DCM", "Measurement Group")
+MEASUREMENT_GROUP: Final = Code("125007", "DCM", "Measurement Group")
 _TRACKING_IDENTIFIER: Final = Code("112039", "DCM", "Tracking Identifier")
 _TRACKING_UID: Final = Code("112040", "DCM", "Tracking Unique Identifier")
 _COMMENT: Final = Code("121106", "DCM", "Comment")
@@ -88,18 +88,33 @@ def measurement_report(
     earlier: Sequence[ImageReference] = (),
 ) -> DataSet:
     """The document. ``earlier`` are documents that this one replaces."""
-    made = begun(making, sop_class_uid=COMPREHENSIVE_SR, modality="SR", description="Measurements")
+    made = report_of(
+        making,
+        [_group(each) for each in findings],
+        [each.image for each in findings],
+        study_instance_uid=study_instance_uid,
+    )
+    if earlier:
+        made.put("PredecessorDocumentsSequence", *predecessors(study_instance_uid, earlier))
+    return made
+
+
+def report_of(
+    making: Making,
+    groups: Sequence[DataSet],
+    references: Sequence[ImageReference],
+    *,
+    study_instance_uid: str,
+    description: str = "Measurements",
+) -> DataSet:
+    """The document around measurement groups, which refer to these instances of the study."""
+    made = begun(making, sop_class_uid=COMPREHENSIVE_SR, modality="SR", description=description)
     put_content_time(made, making)
     made.put("CompletionFlag", "COMPLETE")
     made.put("VerificationFlag", "UNVERIFIED")
     made.put("PerformedProcedureCodeSequence")
     made.put("ReferencedPerformedProcedureStepSequence")
-    made.put(
-        "CurrentRequestedProcedureEvidenceSequence",
-        evidence(study_instance_uid, (each.image for each in findings)),
-    )
-    if earlier:
-        made.put("PredecessorDocumentsSequence", *predecessors(study_instance_uid, earlier))
+    made.put("CurrentRequestedProcedureEvidenceSequence", evidence(study_instance_uid, references))
     root = content.container(
         _REPORT,
         (
@@ -107,7 +122,7 @@ def measurement_report(
             content.coded("HAS OBS CONTEXT", _OBSERVER_TYPE, _PERSON),
             content.person("HAS OBS CONTEXT", _OBSERVER_NAME, making.author),
             content.coded("HAS CONCEPT MOD", _PROCEDURE_REPORTED, _IMAGING),
-            content.container(_MEASUREMENTS, [_group(each) for each in findings]),
+            content.container(_MEASUREMENTS, groups),
         ),
         template="1500",
         root=True,
@@ -116,11 +131,19 @@ def measurement_report(
     return made
 
 
+def tracked(identifier: str, tracking_uid: str) -> tuple[DataSet, DataSet]:
+    """What identifies a group's finding over time, first for people and then for machines.
+
+    Standard: PS3.16 TID 4108
+    """
+    return (
+        content.text("HAS OBS CONTEXT", _TRACKING_IDENTIFIER, identifier),
+        content.uid_reference("HAS OBS CONTEXT", _TRACKING_UID, tracking_uid),
+    )
+
+
 def _group(finding: MeasuredFinding) -> DataSet:
-    children = [
-        content.text("HAS OBS CONTEXT", _TRACKING_IDENTIFIER, f"{_TRACKED_AS}:{finding.tool}"),
-        content.uid_reference("HAS OBS CONTEXT", _TRACKING_UID, finding.tracking_uid),
-    ]
+    children = [*tracked(f"{_TRACKED_AS}:{finding.tool}", finding.tracking_uid)]
     draw = [(finding.graphic_type, points, finding.image) for points in finding.graphics]
     # A mark has no number that its place could stand beside. Viewers built on Cornerstone read none
     # of the measurements of a document in which they find a group without a place.
@@ -140,7 +163,7 @@ def _group(finding: MeasuredFinding) -> DataSet:
         ]
     words = [each for each in (finding.label, finding.comment) if each]
     children += [content.text("CONTAINS", _COMMENT, each) for each in words]
-    return content.container(_GROUP, children, template="1410" if region else "1501")
+    return content.container(MEASUREMENT_GROUP, children, template="1410" if region else "1501")
 
 
 def _quantity(quantity: Quantity, drawn: Sequence[DataSet]) -> DataSet:

@@ -15,7 +15,7 @@ from isocenter.standards.dicom.values_model import DataSet
 
 SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"
 _CATEGORY: Final = Code("309825002", "SCT", "Spatial and Relational Concept")
-_TYPE: Final = own_code("REGION", "Region of interest")
+REGION: Final = own_code("REGION", "Region of interest")
 _DERIVED_BY: Final = Code("113076", "DCM", "Segmentation")
 _PURPOSE: Final = Code("121322", "DCM", "Source image for image processing operation")
 _COLOURS: Final = (  # unsigned CIELab values of well distinguishable colours. PS3.3 C.10.7.1.1
@@ -98,7 +98,7 @@ def _segment(number: int, segment: Segment) -> DataSet:
     made.put("SegmentLabel", segment.label[:64])
     made.put("SegmentAlgorithmType", "MANUAL")
     made.put("SegmentedPropertyCategoryCodeSequence", _CATEGORY.item())
-    made.put("SegmentedPropertyTypeCodeSequence", _TYPE.item())
+    made.put("SegmentedPropertyTypeCodeSequence", REGION.item())
     made.put("RecommendedDisplayCIELabValue", *_COLOURS[(number - 1) % len(_COLOURS)])
     made.put("TrackingID", segment.label[:64])
     made.put("TrackingUID", segment.tracking_uid)
