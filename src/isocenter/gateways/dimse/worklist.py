@@ -7,9 +7,8 @@ VR is cut rather than sent, because one bad item would hide the whole worklist.
 Standard: PS3.4 K.6.1.2, Table K.6-1
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, time
 from typing import Final
 
 from isocenter.domain.access.model import Action, Actor, Viewer
@@ -20,31 +19,16 @@ from isocenter.infra.db import Tx
 from isocenter.infra.pools import Pool
 from isocenter.readmodels.modality_worklist import LIMIT_MAX, WorklistItem, search
 from isocenter.standards.dicom import character_sets
-from isocenter.standards.dicom.dictionary import vr_of
 from isocenter.standards.dicom.matching import Condition
 from isocenter.standards.dicom.matching_keys import NOT_KEYS, parse_identifier
 from isocenter.standards.dicom.values import DataSet, Element
-from isocenter.standards.dicom.values_temporal import format_date, format_time
+from isocenter.standards.dicom.values_fitted import code_items, data_set_of, fitted
 
 SPECIFIC_CHARACTER_SET: Final = 0x00080005
 _SCHEDULED_PROCEDURE_STEP_SEQUENCE: Final = 0x00400100
 _STATION_AE_TITLE: Final = 0x00400001
-# PS3.5 6.2: the most characters that a value of a VR has.
-_LENGTHS_MAX: Final[Mapping[str, int]] = {
-    "AE": 16,
-    "CS": 16,
-    "SH": 16,
-    "LO": 64,
-    "PN": 64,
-    "UI": 64,
-    "ST": 1024,
-    "LT": 10240,
-}
-_TEXTS_OF_SEVERAL_LINES: Final = frozenset({"ST", "LT"})
 _UNKNOWN_MODALITY: Final = "OT"  # PS3.3 C.7.3.1.1.1: Other
 _DECIMAL_DIGITS: Final = 6
-
-_Value = str | int | DataSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +124,7 @@ def asked_of(known: DataSet, identifier: DataSet) -> DataSet:
 def _attributes(item: WorklistItem, calling_ae_title: str) -> DataSet:
     """Everything that Table K.6-1 asks for and an item has, types 2 without value included."""
     procedure = item.procedure_description or item.code_meaning or item.code_value
-    found = _data_set({
+    found = data_set_of({
         0x00080050: item.accession_number,
         0x00080090: item.referring_physician_name,
         0x00081110: None,  # Referenced Study Sequence, type 2
@@ -171,7 +155,7 @@ def _attributes(item: WorklistItem, calling_ae_title: str) -> DataSet:
         0x00403001: None,  # Confidentiality Constraint on Patient Data, type 2
     })
     if item.code_value:
-        found[0x00321064] = _codes([
+        found[0x00321064] = code_items([
             {
                 "value": item.code_value,
                 "scheme": item.code_scheme or "",
@@ -187,7 +171,7 @@ def _step(item: WorklistItem, calling_ae_title: str) -> DataSet:
     description = item.step_description or next(
         (each["meaning"] for each in item.protocol_codes if each.get("meaning")), None
     )
-    found = _data_set({
+    found = data_set_of({
         0x00080060: item.modality or _UNKNOWN_MODALITY,
         0x00321070: item.requested_contrast_agent,
         0x00400002: item.start_date,
@@ -201,65 +185,10 @@ def _step(item: WorklistItem, calling_ae_title: str) -> DataSet:
         0x00400020: item.status,
     })
     titles = item.station_ae_titles or [calling_ae_title]
-    found.put(_STATION_AE_TITLE, *[_fitted("AE", title) for title in titles if title])
+    found.put(_STATION_AE_TITLE, *[fitted("AE", title) for title in titles if title])
     if item.protocol_codes:
-        found[0x00400008] = _codes(item.protocol_codes)
+        found[0x00400008] = code_items(item.protocol_codes)
     return found
-
-
-def _codes(codes: list[dict[str, str]]) -> Element:
-    """Items of a code sequence.
-
-    Standard: PS3.3 Table 8.8-1a
-    """
-    items: list[DataSet] = []
-    for each in codes:
-        values: dict[int, str | int | date | time | None] = {
-            0x00080100: each["value"],
-            0x00080102: each["scheme"],
-            0x00080104: each.get("meaning") or each["value"],
-        }
-        if each.get("version"):
-            values[0x00080103] = each["version"]
-        items.append(_data_set(values))
-    return Element("SQ", tuple(items))
-
-
-def _data_set(values: Mapping[int, str | int | date | time | None]) -> DataSet:
-    found = DataSet()
-    for tag, value in values.items():
-        found.put(tag, *_encodable(vr_of(tag), value))
-    return found
-
-
-def _encodable(vr: str, value: str | int | date | time | None) -> tuple[_Value, ...]:
-    if value is None or value == "":
-        return ()
-    if isinstance(value, date):
-        return (format_date(value),)
-    if isinstance(value, time):
-        return (format_time(value),)
-    if isinstance(value, int):
-        return (value,)
-    fitted = _fitted(vr, value)
-    return (fitted,) if fitted else ()
-
-
-def _fitted(vr: str, text: str) -> str:
-    """``text`` as a value of ``vr`` may be: without controls and backslashes, not too long.
-
-    Standard: PS3.5 6.2
-    """
-    kept = "\r\n\f\t" if vr in _TEXTS_OF_SEVERAL_LINES else ""
-    clean = "".join(each if each.isprintable() or each in kept else " " for each in text)
-    if vr not in _TEXTS_OF_SEVERAL_LINES:
-        clean = clean.replace("\\", "/")
-    if vr == "CS":
-        clean = clean.upper()
-    length = _LENGTHS_MAX.get(vr)
-    if vr == "PN":
-        return "=".join(group[:length].strip() for group in clean.split("=")[:3])
-    return clean[:length].strip()
 
 
 def _decimal(number: float | None) -> str | None:
