@@ -1,6 +1,7 @@
 """Everything that messages about an exam say: order, patient, procedures, steps, appointment."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -112,7 +113,21 @@ class ExamContent:
         return [each for each in self.steps if each.procedure_key == procedure.procedure_key]
 
 
-_EXAM = """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step(ExamStep):
+    """A scheduled procedure step with the exam that it is of."""
+
+    accession_number: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Procedure(ExamProcedure):
+    """A requested procedure with the order that it is of."""
+
+    order_key: int
+
+
+_EXAMS = """
 select o.order_key, o.accession_number, o.accession_issuer, o.placer_order_number,
        o.placer_namespace, o.filler_order_number, o.filler_namespace, o.state, o.state_reason,
        o.state_changed_at, o.priority, o.ordering_provider_name, o.referring_physician_name,
@@ -132,43 +147,63 @@ select o.order_key, o.accession_number, o.accession_issuer, o.placer_order_numbe
        select v.signed_at, v.signed_by, v.signer_name
          from reporting.report join reporting.report_version v using (report_id)
         where report.order_key = o.order_key order by v.version limit 1) signed on true
- where o.accession_number = %s
+ where o.accession_number = any(%s)
 """
 _PROCEDURES = """
-select procedure_key, requested_procedure_id, study_instance_uid, code_value, code_scheme,
-       code_meaning, description, laterality, state
-  from orders.requested_procedure where order_key = %s order by procedure_key
+select order_key, procedure_key, requested_procedure_id, study_instance_uid, code_value,
+       code_scheme, code_meaning, description, laterality, state
+  from orders.requested_procedure where order_key = any(%s) order by procedure_key
 """
 _STEPS = """
-select procedure_key, scheduled_procedure_step_id, modality, station_ae_titles, station_name,
-       location, start_at, said_at ? 'start_at' as is_timed, performing_physician_name,
-       description, protocol_codes, status
-  from scheduling.scheduled_procedure_step where accession_number = %s order by step_key
+select accession_number, procedure_key, scheduled_procedure_step_id, modality, station_ae_titles,
+       station_name, location, start_at, said_at ? 'start_at' as is_timed,
+       performing_physician_name, description, protocol_codes, status
+  from scheduling.scheduled_procedure_step where accession_number = any(%s) order by step_key
 """
-_APPOINTMENT = """
+_APPOINTMENTS = """
 select appointment_key, source_peer, placer_appointment_id, filler_appointment_id,
        accession_numbers, patient_key, status, reason, description, start_at, duration_min,
        location
-  from scheduling.appointment where appointment_key = %s
+  from scheduling.appointment where appointment_key = any(%s)
 """
 
 
 def exam(tx: Tx, viewer: Viewer, accession_number: str) -> ExamContent | None:
     """The exam with this accession number."""
-    viewer.require(Action.EXAM_READ)
-    found = tx.maybe(ExamContent, _EXAM, (accession_number,))
-    if found is None:
-        return None
-    people = patient_content.records(tx, viewer, [found.patient_key])
-    return replace(
-        found,
-        patient=people.get(found.patient_key),
-        procedures=tuple(tx.all(ExamProcedure, _PROCEDURES, (found.order_key,))),
-        steps=tuple(tx.all(ExamStep, _STEPS, (accession_number,))),
-    )
+    return exams(tx, viewer, [accession_number]).get(accession_number)
 
 
-def appointment(tx: Tx, viewer: Viewer, appointment_key: int) -> ExamAppointment | None:
-    """An appointment that another scheduler makes."""
+def exams(tx: Tx, viewer: Viewer, accession_numbers: Collection[str]) -> dict[str, ExamContent]:
+    """The exams with these accession numbers, in four statements for all of them."""
     viewer.require(Action.EXAM_READ)
-    return tx.maybe(ExamAppointment, _APPOINTMENT, (appointment_key,))
+    found = tx.all(ExamContent, _EXAMS, (list(accession_numbers),)) if accession_numbers else []
+    if not found:
+        return {}
+    people = patient_content.records(tx, viewer, [each.patient_key for each in found])
+    order_keys = [each.order_key for each in found]
+    procedures: defaultdict[int, list[ExamProcedure]] = defaultdict(list)
+    for procedure in tx.all(_Procedure, _PROCEDURES, (order_keys,)):
+        procedures[procedure.order_key].append(procedure)
+    steps: defaultdict[str, list[ExamStep]] = defaultdict(list)
+    for step in tx.all(_Step, _STEPS, (list(accession_numbers),)):
+        steps[step.accession_number].append(step)
+    return {
+        each.accession_number: replace(
+            each,
+            patient=people.get(each.patient_key),
+            procedures=tuple(procedures[each.order_key]),
+            steps=tuple(steps[each.accession_number]),
+        )
+        for each in found
+    }
+
+
+def appointments(
+    tx: Tx, viewer: Viewer, appointment_keys: Collection[int]
+) -> dict[int, ExamAppointment]:
+    """Appointments that other schedulers make, by key."""
+    viewer.require(Action.EXAM_READ)
+    if not appointment_keys:
+        return {}
+    found = tx.all(ExamAppointment, _APPOINTMENTS, (list(appointment_keys),))
+    return {each.appointment_key: each for each in found}

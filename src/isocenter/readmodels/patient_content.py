@@ -1,6 +1,6 @@
 """What messages about a patient say of who that is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -47,8 +47,13 @@ class PatientContent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitContent:
-    """A visit, as far as messages tell it."""
+    """A visit, as far as messages tell it.
 
+    Attributes:
+        patient_key: who was asked about; of a visit asked for by its number, whose it is.
+    """
+
+    patient_key: int
     visit_number: str
     assigning_authority: str
     patient_class: str | None
@@ -70,36 +75,49 @@ select patient.patient_key, coalesce(survivor_key, patient.patient_key) as curre
          where i.patient_key = patient.patient_key and retired_at is null) as identifiers
   from identity.patient where patient.patient_key = any(%s)
 """
-_VISIT = """
-select visit_number, assigning_authority, patient_class, location, attending_doctor_name,
-       admitted_at
-  from identity.visit
- where patient_key in (select patient_key from identity.patient
-                        where patient_key = %(key)s or survivor_key = %(key)s)
-   and state in ('expected', 'present', 'on_leave')
- order by state = 'present' desc, asserted_at desc limit 1
+_VISITS = """
+select wanted.patient_key, visit_number, assigning_authority, patient_class, location,
+       attending_doctor_name, admitted_at
+  from unnest(%s::bigint[]) as wanted (patient_key)
+ cross join lateral (
+       select * from identity.visit
+        where visit.patient_key in (
+              select p.patient_key from identity.patient p
+               where p.patient_key = wanted.patient_key or p.survivor_key = wanted.patient_key)
+          and state in ('expected', 'present', 'on_leave')
+        order by state = 'present' desc, asserted_at desc limit 1) visit
 """
-_NUMBERED_VISIT = """
-select visit_number, assigning_authority, patient_class, location, attending_doctor_name,
-       admitted_at
-  from identity.visit where visit_number = %s order by asserted_at desc limit 1
+_NUMBERED_VISITS = """
+select distinct on (visit_number) patient_key, visit_number, assigning_authority, patient_class,
+       location, attending_doctor_name, admitted_at
+  from identity.visit where visit_number = any(%s) order by visit_number, asserted_at desc
 """
 
 
-def records(tx: Tx, viewer: Viewer, patient_keys: Sequence[int]) -> dict[int, PatientContent]:
+def records(tx: Tx, viewer: Viewer, patient_keys: Collection[int]) -> dict[int, PatientContent]:
     """These records by key, merges not followed."""
     viewer.require(Action.PATIENT_READ)
+    if not patient_keys:
+        return {}
     found = tx.all(PatientContent, _RECORDS, (list(patient_keys),))
     return {each.patient_key: each for each in found}
 
 
-def open_visit(tx: Tx, viewer: Viewer, patient_key: int) -> VisitContent | None:
-    """The visit that the patient is here for, or is expected for; None: there is none."""
+def open_visits(tx: Tx, viewer: Viewer, patient_keys: Collection[int]) -> dict[int, VisitContent]:
+    """The visits that patients are here for, or expected for, by patient; who has none is out."""
     viewer.require(Action.PATIENT_READ)
-    return tx.maybe(VisitContent, _VISIT, {"key": patient_key})
+    if not patient_keys:
+        return {}
+    found = tx.all(VisitContent, _VISITS, (list(patient_keys),))
+    return {each.patient_key: each for each in found}
 
 
-def numbered_visit(tx: Tx, viewer: Viewer, visit_number: str) -> VisitContent | None:
-    """The visit of that number."""
+def numbered_visits(
+    tx: Tx, viewer: Viewer, visit_numbers: Sequence[str]
+) -> dict[str, VisitContent]:
+    """The visits of these numbers, by number."""
     viewer.require(Action.PATIENT_READ)
-    return tx.maybe(VisitContent, _NUMBERED_VISIT, (visit_number,))
+    if not visit_numbers:
+        return {}
+    found = tx.all(VisitContent, _NUMBERED_VISITS, (list(visit_numbers),))
+    return {each.visit_number: each for each in found}

@@ -1,7 +1,8 @@
 """Every kind of message that we send: of what it is made, and by which encoder.
 
-A kind is one function: it reads what is known now, as far as the delivery says what it is about,
-and hands it to a pure encoder. Lanes, leases, retries and replay know nothing of kinds.
+A kind is one function: of what is known now it picks what the delivery is about, and hands it to an
+encoder. None of them reads: a batch's content is read at once (``known``). Lanes, leases, retries
+and replay know nothing of kinds.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.distribution.model_messages import MessageKind, Telling
 from isocenter.domain.peers.model import Hl7Peer
 from isocenter.errors import IsocenterError, Kind
@@ -19,13 +19,11 @@ from isocenter.gateways.hl7.encode_order import encode_order, encode_procedure
 from isocenter.gateways.hl7.encode_oru import encode_oru
 from isocenter.gateways.hl7.encode_siu import AppointmentMessage, encode_siu
 from isocenter.gateways.hl7.envelope import Envelope
+from isocenter.gateways.hl7.known import Known, is_of_exam, known_of, visit_of
 from isocenter.infra.db import Tx
-from isocenter.readmodels import exam_content, patient_content, report_content
 from isocenter.readmodels.exam_content import ExamContent
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.hl7v2.er7 import parse
-
-_READER: Final = Actor.system("hl7.sender")
 
 
 class NothingToTell(IsocenterError):
@@ -72,7 +70,12 @@ def message_of(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
     Raises:
         IsocenterError: what it is about is not there, or the receiver takes no such message.
     """
-    return MAKERS[telling.kind](tx, telling, envelope)
+    return made_of(known_of(tx, [telling]), telling, envelope)
+
+
+def made_of(known: Known, telling: Telling, envelope: Envelope) -> bytes:
+    """As ``message_of``, of what was read for it and others."""
+    return MAKERS[telling.kind](known, telling, envelope)
 
 
 def facts_of(message: bytes) -> Facts:
@@ -93,73 +96,62 @@ def effect_of(telling: Telling) -> str:
     return f"{telling.kind.value} {telling.occasion}"
 
 
-def _report(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
-    viewer = Viewer.of(_READER, Action.REPORT_READ)
-    content = report_content.for_delivery(tx, viewer, telling.report_id or "", telling.version or 0)
+def _report(known: Known, telling: Telling, envelope: Envelope) -> bytes:
+    content = known.reports.get((telling.report_id or "", telling.version or 0))
     if content is None:
         raise NothingToTell("there is no such signed report")
     return encode_oru(content, envelope)
 
 
-def _order(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
-    return encode_order(_exam(tx, telling.accession_number), telling.told, envelope)
+def _order(known: Known, telling: Telling, envelope: Envelope) -> bytes:
+    return encode_order(_exam(known, telling.accession_number), telling.told, envelope)
 
 
-def _procedure(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
-    return encode_procedure(_exam(tx, telling.accession_number), telling.told, envelope)
+def _procedure(known: Known, telling: Telling, envelope: Envelope) -> bytes:
+    return encode_procedure(_exam(known, telling.accession_number), telling.told, envelope)
 
 
-def _charge(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
-    return encode_dft(_exam(tx, telling.accession_number), telling.told, envelope)
+def _charge(known: Known, telling: Telling, envelope: Envelope) -> bytes:
+    return encode_dft(_exam(known, telling.accession_number), telling.told, envelope)
 
 
-def _exam(tx: Tx, accession_number: str) -> ExamContent:
-    viewer = Viewer.of(_READER, Action.EXAM_READ)
-    content = exam_content.exam(tx, viewer, accession_number)
+def _exam(known: Known, accession_number: str) -> ExamContent:
+    content = known.exams.get(accession_number)
     if content is None:
         raise NothingToTell("there is no such exam")
     return content
 
 
-def _patient(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
-    viewer = Viewer.of(_READER, Action.PATIENT_READ)
+def _patient(known: Known, telling: Telling, envelope: Envelope) -> bytes:
     key, other_key = telling.subject_key, telling.told.get("other_key")
     # Of a merge the record that remains is the one that the message is about.
     first, second = (other_key, key) if telling.occasion in {"A40", "A37"} else (key, other_key)
-    keys = [each for each in (first, second) if each is not None]
-    known = patient_content.records(tx, viewer, keys)
-    if first not in known:
+    if first is None or first not in known.patients:
         raise NothingToTell("there is no such patient")
-    number = telling.told.get("visit_number")
-    visit = (
-        patient_content.numbered_visit(tx, viewer, number)
-        if number
-        else patient_content.open_visit(tx, viewer, key)
-    )
-    other = known.get(second) if second is not None else None
-    content = PatientMessage(telling.occasion, known[first], telling.told, other, visit)
+    number = visit_of(telling)
+    visit = known.numbered_visits.get(number) if number else known.open_visits.get(key)
+    other = known.patients.get(second) if second is not None else None
+    content = PatientMessage(telling.occasion, known.patients[first], telling.told, other, visit)
     return encode_adt(content, envelope)
 
 
-def _appointment(tx: Tx, telling: Telling, envelope: Envelope) -> bytes:
-    viewer = Viewer.of(_READER, Action.EXAM_READ)
-    if telling.subject.startswith("exam/"):
-        exam = _exam(tx, telling.accession_number)
+def _appointment(known: Known, telling: Telling, envelope: Envelope) -> bytes:
+    if is_of_exam(telling):
+        exam = _exam(known, telling.accession_number)
         content = AppointmentMessage(telling.occasion, telling.told, (exam,), None, exam.patient)
         return encode_siu(content, envelope)
-    appointment = exam_content.appointment(tx, viewer, telling.subject_key)
+    appointment = known.appointments.get(telling.subject_key)
     if appointment is None:
         raise NothingToTell("there is no such appointment")
-    exams = tuple(_exam(tx, number) for number in appointment.accession_numbers)
+    exams = tuple(_exam(known, number) for number in appointment.accession_numbers)
     patient = next((each.patient for each in exams), None)
     if patient is None and appointment.patient_key is not None:
-        people = patient_content.records(tx, viewer, [appointment.patient_key])
-        patient = people.get(appointment.patient_key)
+        patient = known.patients.get(appointment.patient_key)
     message = AppointmentMessage(telling.occasion, telling.told, exams, appointment, patient)
     return encode_siu(message, envelope)
 
 
-MAKERS: Final[Mapping[MessageKind, Callable[[Tx, Telling, Envelope], bytes]]] = {
+MAKERS: Final[Mapping[MessageKind, Callable[[Known, Telling, Envelope], bytes]]] = {
     MessageKind.REPORT: _report,
     MessageKind.ORDER: _order,
     MessageKind.PROCEDURE: _procedure,

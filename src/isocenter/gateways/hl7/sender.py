@@ -8,19 +8,21 @@ Standard: HL7 v2.5.1 2.9.2; IHE RAD TF-3 4.28.
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.distribution.model import Claimed
-from isocenter.domain.distribution.model_messages import MessageKind
+from isocenter.domain.distribution.model_messages import MessageKind, Telling
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import Hl7Message, Hl7Peer, PeerUnknown
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.hl7 import outbound
 from isocenter.gateways.hl7.delivering import Batch, Means, Pace
+from isocenter.gateways.hl7.known import Known, known_of
 from isocenter.gateways.hl7.link import Address, Answer, Link
 from isocenter.gateways.hl7.receive import new_control_id
 from isocenter.infra.clock import Clock
@@ -32,7 +34,7 @@ from isocenter.standards.hl7v2.er7 import body_digest
 from isocenter.standards.hl7v2.mllp import is_sendable
 
 _log = get_logger(__name__)
-_AWAY = frozenset({Kind.UNAVAILABLE, Kind.BUSY})
+_NOT_A_RECIPIENT: Final = "the recipient is not an enabled peer that gets these"
 _REASON_LENGTH_MAX: Final = 500
 
 
@@ -140,14 +142,20 @@ class Hl7Sender:
 
     async def _deliver_next(self, recipient: str) -> bool:
         """Whether there was something to deliver."""
-        peer = await self._peer(recipient)
-        if peer is None:
-            return await self._pool.run(self._postpone, recipient)
-        found, claims = await self._pool.run(self._claim, peer)
-        if claims:
+        taken = await self._pool.run(self._take, recipient)
+        if taken.peer is not None and taken.claims:
             pace = self._paces.setdefault(recipient, Pace())
-            await Batch(peer, self._link(peer), pace, self._means).send(claims, self._stopping)
-        return found
+            batch = Batch(taken.peer, self._link(taken.peer), pace, self._means)
+            await batch.send(taken.claims, self._stopping)
+        return taken.found
+
+    def _take(self, tx: Tx, recipient: str) -> "_Taken":
+        """What is to be sent to the recipient now, leased to us, each with its message."""
+        peer = _reachable(tx, recipient)
+        if peer is None:
+            return _Taken(None, self._postpone(tx, recipient), [])
+        found = self._claim(tx, peer)
+        return _Taken(peer, bool(found), self._with_messages(tx, found, peer))
 
     def _postpone(self, tx: Tx, recipient: str) -> bool:
         """Leave a recipient alone that gets nothing as it is set up."""
@@ -155,18 +163,16 @@ class Hl7Sender:
         claimed = distribution.claim(tx, recipient, lease_s=self._means.lease_s, now=now)
         if claimed is None:
             return False
-        reason = "the recipient is not an enabled peer that gets these"
         due_at = distribution.note_away(tx, recipient, wait_s=wait_s, now=now)
-        distribution.retry_later(tx, claimed, reason=reason, due_at=due_at, now=now)
+        distribution.retry_later(tx, claimed, reason=_NOT_A_RECIPIENT, due_at=due_at, now=now)
         return True
 
-    def _claim(self, tx: Tx, peer: Hl7Peer) -> tuple[bool, list[Claimed]]:
-        """Whether anything was due, and what of it has a message to be sent."""
+    def _claim(self, tx: Tx, peer: Hl7Peer) -> list[Claimed]:
         now, most = self._clock(), self._options.batch_max
         if peer.rate_per_s_max or peer.gap_s:
             each_s = max(peer.gap_s, 1 / peer.rate_per_s_max if peer.rate_per_s_max else 0.0)
             most = max(1, min(most, int(self._means.batch_s / each_s)))
-        found = distribution.claim_batch(
+        return distribution.claim_batch(
             tx,
             peer.name,
             most=most,
@@ -174,29 +180,35 @@ class Hl7Sender:
             strict=peer.ordering == "all",
             now=now,
         )
-        ready: list[Claimed] = []
-        for each in found:
-            if MessageKind(each.kind).permission not in peer.send:
-                due_at = now + timedelta(seconds=self._means.wait_s(each.attempt))
-                reason = "the recipient is not an enabled peer that gets these"
-                distribution.retry_later(tx, each, reason=reason, due_at=due_at, now=now)
+
+    def _with_messages(self, tx: Tx, claims: Sequence[Claimed], peer: Hl7Peer) -> list[Claimed]:
+        """What can be sent of them: with the message made now, or by an earlier attempt.
+
+        All that their messages are about is read at once, and the messages are kept at once.
+        """
+        now = self._clock()
+        wanted, unwanted = _parted(claims, peer)
+        for each in unwanted:
+            due_at = now + timedelta(seconds=self._means.wait_s(each.attempt))
+            distribution.retry_later(tx, each, reason=_NOT_A_RECIPIENT, due_at=due_at, now=now)
+        new = {
+            each.delivery_key: distribution.telling_of(each)
+            for each in wanted
+            if each.message is None
+        }
+        known = known_of(tx, new.values())
+        made: list[Claimed] = []
+        for each in wanted:
+            if each.message is not None:
                 continue
             try:
-                with tx.savepoint():
-                    ready.append(prepare(tx, each, peer, self._options, now=now))
+                made.append(_made(known, (each, new[each.delivery_key]), peer, self._options, now))
             except IsocenterError as error:
-                if error.kind in _AWAY:
-                    raise
                 reason = f"the message cannot be made: {error.message}"[:_REASON_LENGTH_MAX]
                 distribution.refuse(tx, each, reason=reason, acknowledgement=None, now=now)
-        return bool(found), ready
-
-    async def _peer(self, recipient: str) -> Hl7Peer | None:
-        try:
-            peer = await self._pool.read(peers.hl7_peer, recipient)
-        except PeerUnknown:
-            return None
-        return peer if peer.enabled and peer.port else None
+        kept = {each.delivery_key: each for each in distribution.set_messages(tx, made)}
+        ready = (each if each.message else kept.get(each.delivery_key) for each in wanted)
+        return [each for each in ready if each is not None]
 
     def _link(self, peer: Hl7Peer) -> Link:
         address = Address(peer.host, peer.port or 0, self._tls if peer.tls else None)
@@ -213,23 +225,57 @@ class Hl7Sender:
             link.close()
 
 
-def prepare(
-    tx: Tx, claimed: Claimed, peer: Hl7Peer, options: SenderOptions, *, now: datetime
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What was taken to be sent.
+
+    Attributes:
+        peer: to whom; None when it gets nothing as it is set up.
+        found: whether anything was due.
+    """
+
+    peer: Hl7Peer | None
+    found: bool
+    claims: list[Claimed]
+
+
+def _reachable(tx: Tx, recipient: str) -> Hl7Peer | None:
+    """The peer, if it may get anything."""
+    try:
+        peer = peers.hl7_peer(tx, recipient)
+    except PeerUnknown:
+        return None
+    return peer if peer.enabled and peer.port else None
+
+
+def _parted(claims: Sequence[Claimed], peer: Hl7Peer) -> tuple[list[Claimed], list[Claimed]]:
+    """What the peer gets, and what it does not get any more."""
+    parted: tuple[list[Claimed], list[Claimed]] = ([], [])
+    for each in claims:
+        parted[MessageKind(each.kind).permission not in peer.send].append(each)
+    return parted
+
+
+def _made(
+    known: Known,
+    what: tuple[Claimed, Telling],
+    peer: Hl7Peer,
+    options: SenderOptions,
+    now: datetime,
 ) -> Claimed:
-    """Return the claim with its message: made now, or the one that an earlier attempt made.
+    """Return the claim with its message.
 
     Raises:
-        IsocenterError: what it is about cannot be read, or the peer takes no such message.
+        IsocenterError: what it is about is not there, or the peer takes no such message.
     """
-    if claimed.message is not None:
-        return claimed
+    claimed, telling = what
     control_id = new_control_id()
     sending = (options.application, options.facility)
-    telling = distribution.telling_of(claimed)
-    message = outbound.message_of(tx, telling, outbound.envelope_of(peer, sending, control_id, now))
+    envelope = outbound.envelope_of(peer, sending, control_id, now)
+    message = outbound.made_of(known, telling, envelope)
     if not is_sendable(message):
         raise NotSendable("it holds characters that end a block")
-    return distribution.set_message(tx, claimed, control_id=control_id, message=message)
+    return replace(claimed, control_id=control_id, message=message)
 
 
 def recorded(claimed: Claimed, answer: Answer, error: str | None) -> Hl7Message:

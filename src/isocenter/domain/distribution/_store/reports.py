@@ -222,11 +222,16 @@ def lock_many(tx: Tx, delivery_keys: Sequence[int]) -> list[Current]:
     return tx.all(Current, _LOCK_MANY, (list(delivery_keys),))
 
 
-_SET_MESSAGE = """
+_SET_MESSAGES = """
 update distribution.delivery
-   set control_id = coalesce(control_id, %(control_id)s), message = coalesce(message, %(message)b)
- where delivery_key = %(key)s and attempts = %(attempt)s and state in ('queued', 'sent')
-returning control_id, case when control_id <> %(control_id)s then message end as message
+   set control_id = coalesce(delivery.control_id, made.control_id),
+       message = coalesce(delivery.message, made.message)
+  from unnest(%(keys)s::bigint[], %(attempts)s::int[], %(control_ids)s::text[],
+              %(messages)b::bytea[]) as made (delivery_key, attempt, control_id, message)
+ where delivery.delivery_key = made.delivery_key and delivery.attempts = made.attempt
+   and state in ('queued', 'sent')
+returning delivery.delivery_key, delivery.control_id,
+          case when delivery.control_id <> made.control_id then delivery.message end as message
 """
 
 
@@ -234,19 +239,20 @@ returning control_id, case when control_id <> %(control_id)s then message end as
 class Kept:
     """Which message is sent; ``message`` is None when it is the one that was given."""
 
+    delivery_key: int
     control_id: str
     message: bytes | None
 
 
-def set_message(tx: Tx, claimed: Claimed, control_id: str, message: bytes) -> Kept | None:
-    """Keep the bytes that every attempt sends; None when the claim is lost."""
+def set_messages(tx: Tx, made: Sequence[Claimed]) -> list[Kept]:
+    """Keep the bytes that every attempt sends; a claim that is lost is left out."""
     params = {
-        "key": claimed.delivery_key,
-        "attempt": claimed.attempt,
-        "control_id": control_id,
-        "message": message,
+        "keys": [each.delivery_key for each in made],
+        "attempts": [each.attempt for each in made],
+        "control_ids": [each.control_id for each in made],
+        "messages": [each.message for each in made],
     }
-    return tx.maybe(Kept, _SET_MESSAGE, params)
+    return tx.all(Kept, _SET_MESSAGES, params)
 
 
 _MARK_SENT = """

@@ -58,6 +58,7 @@ from isocenter.domain.distribution.service.reports import (
     retry_later,
     route,
     set_message,
+    set_messages,
 )
 from isocenter.domain.distribution.service.routes import (
     add_route,
@@ -143,6 +144,7 @@ __all__ = [
     "send_split",
     "send_study",
     "set_message",
+    "set_messages",
     "settle_commitment",
     "skip",
     "telling_of",

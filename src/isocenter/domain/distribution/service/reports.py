@@ -97,10 +97,26 @@ def give_back(tx: Tx, claims: Sequence[Claimed]) -> None:
 
 def set_message(tx: Tx, claimed: Claimed, *, control_id: str, message: bytes) -> Claimed:
     """The claim with the message to send: this one, or the one that an earlier attempt made."""
-    kept = _store.set_message(tx, claimed, control_id, message)
-    if kept is None:
-        raise ClaimLost("the lease ended and the delivery went on without this sender")
-    return replace(claimed, control_id=kept.control_id, message=kept.message or message)
+    made = replace(claimed, control_id=control_id, message=message)
+    for kept in set_messages(tx, [made]):
+        return kept
+    raise ClaimLost("the lease ended and the delivery went on without this sender")
+
+
+def set_messages(tx: Tx, made: Sequence[Claimed]) -> list[Claimed]:
+    """As ``set_message`` for claims with their messages in them; what is lost is left out."""
+    if not made:
+        return []
+    kept = {each.delivery_key: each for each in _store.set_messages(tx, made)}
+    return [
+        replace(
+            each,
+            control_id=kept[each.delivery_key].control_id,
+            message=kept[each.delivery_key].message or each.message,
+        )
+        for each in made
+        if each.delivery_key in kept
+    ]
 
 
 def mark_sent(tx: Tx, claimed: Claimed, *, now: datetime) -> None:
