@@ -53,6 +53,14 @@ _REQUEST_TAGS: Final = {
     "scheduled_procedure_step_id": 0x0040_0009,
     "requested_procedure_id": 0x0040_1001,
 }
+_INSTANCE_AVAILABILITY: Final = "00080056"
+_RETRIEVE_URL: Final = "00081190"
+_REQUEST_ATTRIBUTES: Final = "00400275"
+_PATH: Final = (
+    ("studies", "study_instance_uid"),
+    ("series", "series_instance_uid"),
+    ("instances", "sop_instance_uid"),
+)
 _NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 
 _MATCHED: Final[Mapping[Level, frozenset[int]]] = {
@@ -246,21 +254,43 @@ def _object(row: Any, root: str) -> dict[str, Any]:
 
     Standard: PS3.18 Annex F, Tables 10.6.3-3 to 10.6.3-5
     """
-    made = {
-        key: _attribute(tag, getattr(row, name)) for name, tag, key in _fields_of(row.__class__)
-    }
-    if hasattr(row, "request_attributes"):
-        made["00400275"] = _requests(row.request_attributes)
-    made["00080056"] = {"vr": "CS", "Value": ["ONLINE"]}
-    made["00081190"] = {"vr": "UR", "Value": [root + _path(row)]}
-    return dict(sorted(made.items()))
+    kind = _kind_of(row.__class__)
+    made: dict[str, Any] = dict.fromkeys(kind.keys)
+    for name, key, vr in kind.fields:
+        made[key] = _attribute(vr, getattr(row, name))
+    if _REQUEST_ATTRIBUTES in made:
+        made[_REQUEST_ATTRIBUTES] = _requests(row.request_attributes)
+    made[_INSTANCE_AVAILABILITY] = {"vr": "CS", "Value": ["ONLINE"]}
+    path = "".join([f"/{part}/{getattr(row, name)}" for part, name in kind.path])
+    made[_RETRIEVE_URL] = {"vr": "UR", "Value": [root + path]}
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How rows of one kind are written.
+
+    Attributes:
+        keys: of all attributes in DICOM JSON, in the order of their tags.
+        fields: field, key and VR of those that are a field of the row.
+        path: parts of the resource's path, and the fields that hold their UIDs.
+    """
+
+    keys: Sequence[str]
+    fields: Sequence[tuple[str, str, str]]
+    path: Sequence[tuple[str, str]]
 
 
 @cache
-def _fields_of(row: type[Any]) -> Sequence[tuple[str, int, str]]:
-    """Field, tag and key in DICOM JSON of what a row of this kind has."""
+def _kind_of(row: type[Any]) -> _Kind:
     has = {each.name for each in fields(row)}
-    return [(name, tag, f"{tag:08X}") for name, tag in TAGS.items() if name in has]
+    written = [
+        (name, f"{tag:08X}", dictionary.vr_of(tag)) for name, tag in TAGS.items() if name in has
+    ]
+    keys = {key for _, key, _ in written} | {_INSTANCE_AVAILABILITY, _RETRIEVE_URL}
+    if "request_attributes" in has:
+        keys.add(_REQUEST_ATTRIBUTES)
+    return _Kind(sorted(keys), written, [each for each in _PATH if each[1] in has])
 
 
 def _requests(requests: Sequence[Mapping[str, str]]) -> dict[str, Any]:
@@ -270,7 +300,7 @@ def _requests(requests: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """
     items = [
         {
-            f"{tag:08X}": _attribute(tag, each[name])
+            f"{tag:08X}": _attribute(dictionary.vr_of(tag), each[name])
             for name, tag in _REQUEST_TAGS.items()
             if name in each
         }
@@ -279,31 +309,28 @@ def _requests(requests: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     return {"vr": "SQ", "Value": items} if items else {"vr": "SQ"}
 
 
-def _attribute(tag: int, value: Any) -> dict[str, Any]:
-    vr = dictionary.vr_of(tag)
-    values = cast("list[Any]", value) if isinstance(value, list) else [value]
+def _attribute(vr: str, value: Any) -> dict[str, Any]:
+    if value is None or value == "":
+        return {"vr": vr}
+    if not isinstance(value, list):
+        return {"vr": vr, "Value": [_json_value(vr, value)]}
+    values = cast("list[Any]", value)
     present = [_json_value(vr, each) for each in values if each is not None and each != ""]
     return {"vr": vr, "Value": present} if present else {"vr": vr}
 
 
 def _json_value(vr: str, value: Any) -> Any:
-    if isinstance(value, date):
-        return f"{value:%Y%m%d}"
-    if isinstance(value, time):
-        return f"{value:%H%M%S.%f}" if value.microsecond else f"{value:%H%M%S}"
-    if vr == "PN":
-        groups = zip(_NAME_GROUPS, name_groups(value), strict=False)
-        return {group: text for group, text in groups if text}
-    return value
-
-
-def _path(row: Any) -> str:
-    path = f"/studies/{row.study_instance_uid}"
-    if hasattr(row, "series_instance_uid"):
-        path += f"/series/{row.series_instance_uid}"
-    if hasattr(row, "sop_instance_uid"):
-        path += f"/instances/{row.sop_instance_uid}"
-    return path
+    match vr:
+        case "DA" if isinstance(value, date):
+            return f"{value.year:04}{value.month:02}{value.day:02}"
+        case "TM" if isinstance(value, time):
+            whole = f"{value.hour:02}{value.minute:02}{value.second:02}"
+            return f"{whole}.{value.microsecond:06}" if value.microsecond else whole
+        case "PN":
+            groups = zip(_NAME_GROUPS, name_groups(value), strict=False)
+            return {group: text for group, text in groups if text}
+        case _:
+            return value
 
 
 # Field of a row -> tag. A row has those of its level and of the levels above it.
