@@ -35,6 +35,7 @@ const T = {
   referenced: "00081199",
   referencedUid: "00081155",
   referencedFrame: "00081160",
+  referencedSegment: "0062000B",
   graphicType: "00700023",
   graphicData: "00700022",
   temporalRange: "0040A130",
@@ -50,11 +51,11 @@ const clock = (value: string): string =>
   value.replace(/^(\d{2})(\d{2})(\d{2})?.*/, (_, h, m, s) => [h, m, s].filter(Boolean).join(":"));
 const person = (value: string): string => value.split("=")[0]?.split("^").filter(Boolean).join(", ") ?? "";
 
-/** The image that an item names. */
+/** The image that an item names; none for a segment, which is shown over others. */
 function imageOf(item: DicomJson): ImageLink | null {
   const found = items(item, T.referenced)[0];
   const uid = text(found, T.referencedUid);
-  return uid ? { sopInstanceUid: uid, frame: Number(text(found, T.referencedFrame)) || 1 } : null;
+  return uid && !text(found, T.referencedSegment) ? { sopInstanceUid: uid, frame: Number(text(found, T.referencedFrame)) || 1 } : null;
 }
 
 // What people write for units whose codes are made for machines. UCUM
@@ -88,6 +89,11 @@ function graphic(item: DicomJson): string {
   return `${kind}, ${count} ${count === 1 ? "point" : "points"}`;
 }
 
+function segments(item: DicomJson): string {
+  const numbers = items(item, T.referenced)[0]?.[T.referencedSegment]?.Value ?? [];
+  return numbers.length ? `segment ${numbers.join(", ")}` : "";
+}
+
 function valueOf(item: DicomJson): string {
   switch (text(item, T.valueType)) {
     case "TEXT":
@@ -114,7 +120,7 @@ function valueOf(item: DicomJson): string {
     case "TCOORD":
       return text(item, T.temporalRange).toLowerCase();
     case "IMAGE":
-      return "image";
+      return segments(item) || "image";
     case "COMPOSITE":
       return "object";
     case "WAVEFORM":

@@ -65,6 +65,26 @@ describe("structured reports", () => {
     ]);
     expect(reportLines(report)[3]?.image).toEqual({ sopInstanceUid: "1.2.3", frame: 4 });
   });
+  it("name a segment as what was measured, which is no image to jump to", () => {
+    const segment = { "00081155": cs("1.2.9"), "0062000B": cs(2) };
+    const group: DicomJson = {
+      "0040A040": cs("CONTAINER"),
+      "0040A043": code("Measurement Group"),
+      "0040A730": sq(
+        { "0040A040": cs("IMAGE"), "0040A043": code("Referenced Segment"), "00081199": sq(segment) },
+        {
+          "0040A040": cs("NUM"),
+          "0040A043": code("Volume"),
+          "0040A300": sq({ "0040A30A": cs("1.536"), "004008EA": code("cubic centimeter", "cm3") }),
+        },
+      ),
+    };
+    expect(reportLines(group).map((each) => [each.name, each.value, each.image])).toEqual([
+      ["Measurement Group", "", null],
+      ["Referenced Segment", "segment 2", null],
+      ["Volume", "1.536 cm³", null],
+    ]);
+  });
   it("select key images, each once", () => {
     const other = { ...image, "00081199": sq({ "00081155": cs("1.2.4") }) };
     expect(selectedImages({ "0040A730": sq(image, other, image) })).toEqual([

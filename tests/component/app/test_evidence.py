@@ -1,10 +1,13 @@
 """Objects written from what was measured, judged by readers that are not ours: highdicom, pydicom,
-dicom3tools and DCMTK."""
+dicom3tools, DCMTK and dcmqi."""
 
 import base64
+import gzip
 import io
+import json
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -330,7 +333,7 @@ def test_volumes_are_pixels_times_spacing_and_name_their_segments(study, written
         study.images[2].ImagePositionPatient[2]
     )
     labels = {each.SegmentNumber: each.SegmentLabel for each in seg.SegmentSequence}
-    pixels = {label: 0 for label in labels.values()}
+    pixels = dict.fromkeys(labels.values(), 0)
     values = hd.seg.Segmentation.from_dataset(seg).pixel_array
     for frame, facts in zip(values, seg.PerFrameFunctionalGroupsSequence, strict=True):
         (identified,) = facts.SegmentIdentificationSequence
@@ -348,6 +351,60 @@ def test_volumes_are_pixels_times_spacing_and_name_their_segments(study, written
     for label, value in told.items():
         wanted = pixels[label] * SPACING_MM**2 * slice_mm / 1000
         assert value == pytest.approx(wanted, rel=1e-12)
+
+
+def dcmqi(tool, *arguments):
+    """Run a program of dcmqi, which comes as a wheel."""
+    found = shutil.which(tool, path=Path(sys.executable).parent)
+    if found is None:
+        pytest.skip("dcmqi is not here")
+    done = subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.peer("dcmqi")
+def test_segments_are_the_same_voxels_for_dcmqi(written, tmp_path):
+    (dataset,) = written[0]["segmentation"]
+    dataset.save_as(tmp_path / "seg.dcm")
+    dcmqi(
+        "segimage2itkimage",
+        *("--inputDICOM", str(tmp_path / "seg.dcm"), "--outputDirectory", str(tmp_path)),
+    )
+    names = [each.SegmentLabel for each in dataset.SegmentSequence]
+    head, _, packed = (
+        (tmp_path / f"{names.index('Painted') + 1}.nrrd").read_bytes().partition(b"\n\n")
+    )
+    said = dict(each.split(": ", 1) for each in head.decode().splitlines() if ": " in each)
+    assert (said["type"], said["sizes"]) == ("short", f"{SIZE} {SIZE} 2")
+    assert said["space directions"] == f"({SPACING_MM:.17g},0,0) (0,{SPACING_MM:.17g},0) (0,0,2)"
+    voxels = np.frombuffer(gzip.decompress(packed), "<i2").reshape(2, SIZE, SIZE)
+    assert np.array_equal(voxels != 0, PAINTED)
+
+
+@pytest.mark.peer("dcmqi")
+@pytest.mark.parametrize("kind", ["volumes", "measurements"])
+def test_reports_say_the_same_for_dcmqi(written, tmp_path, kind):
+    (dataset,) = written[0][kind]
+    dataset.save_as(tmp_path / "report.dcm")
+    dcmqi(
+        "tid1500reader",
+        *("--inputDICOM", str(tmp_path / "report.dcm")),
+        *("--outputMetadata", str(tmp_path / "report.json")),
+    )
+    found = json.loads((tmp_path / "report.json").read_text())["Measurements"]
+    groups = dataset.ContentSequence[-1].ContentSequence
+    assert [each["TrackingUniqueIdentifier"] for each in found] == [
+        each.ContentSequence[1].UID for each in groups
+    ]
+    for each, group in zip(found, groups, strict=True):
+        numbers = [item for item in group.ContentSequence if item.ValueType == "NUM"]
+        assert [float(item["value"]) for item in each["measurementItems"]] == pytest.approx([
+            float(item.MeasuredValueSequence[0].FloatingPointValue) for item in numbers
+        ])
+    if kind == "volumes":
+        (seg,) = written[0]["segmentation"]
+        assert {each["segmentationSOPInstanceUID"] for each in found} == {seg.SOPInstanceUID}
+        assert [each["ReferencedSegment"] for each in found] == [2, 3]
 
 
 def test_the_same_is_not_written_again_and_a_change_names_what_it_replaces(study, written):
