@@ -3,6 +3,7 @@
 import { type DicomJson, functionalGroup, number, numbers, TAG, text } from "./dicom.ts";
 import { schemeOf } from "./maps.ts";
 import { isWholeSlide } from "./slide.ts";
+import { byView } from "./views.ts";
 import { dot, type Gate, gate, normalOf, type Plane, type Vec3 } from "./geometry.ts";
 
 export interface SeriesFacts {
@@ -139,6 +140,20 @@ const NO_PICTURES = new Set([
 // Films in a video's encoding are played by the browser, and are no stack of frames. PS3.5 8.2.5 to 8.2.10
 const VIDEO = /^1\.2\.840\.10008\.1\.2\.4\.10[0-8](\.1)?$/;
 
+/** The single images of a series in sets: together, but mammograms of several views each view for itself. */
+function singles(series: SeriesFacts, single: DicomJson[], root: string): DisplaySet[] {
+  const views = series.modality === "MG" ? byView(single, (each) => each) : new Map([["", single]]);
+  return [...views]
+    .filter(([, members]) => members.length)
+    .map(([name, members]) =>
+      displaySet(
+        series,
+        members.flatMap((each) => pictures(each, root)),
+        views.size > 1 && name ? ` ${name}` : "",
+      ),
+    );
+}
+
 /** The display sets of a series: its single images together, each multi-frame image on its own. */
 export function displaySets(series: SeriesFacts, metadata: DicomJson[], root: string): Contents {
   const shown = metadata.filter(
@@ -151,15 +166,7 @@ export function displaySets(series: SeriesFacts, metadata: DicomJson[], root: st
   const others = metadata.filter((each) => !shown.includes(each));
   const single = shown.filter((each) => (number(each, TAG.numberOfFrames) ?? 1) === 1);
   const many = shown.filter((each) => !single.includes(each));
-  const sets = single.length
-    ? [
-        displaySet(
-          series,
-          single.flatMap((each) => pictures(each, root)),
-          "",
-        ),
-      ]
-    : [];
+  const sets = singles(series, single, root);
   const several = many.length + sets.length > 1;
   many.forEach((each, index) => {
     sets.push(displaySet(series, pictures(each, root), several ? ` (${index + 1})` : ""));

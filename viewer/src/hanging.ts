@@ -2,6 +2,7 @@
 // last layout for the same modality comes before them.
 
 import type { SeriesFacts } from "./displaysets.ts";
+import type { View } from "./views.ts";
 import protocols from "./hanging.json" with { type: "json" };
 
 export interface Wish {
@@ -9,6 +10,7 @@ export interface Wish {
   modality?: string[];
   description?: string; // a regular expression, upper and lower case alike
   laterality?: string; // R or L
+  view?: string; // of images that state theirs (CC, MLO); where none does, description decides
   study?: "current" | "prior";
 }
 
@@ -30,12 +32,18 @@ export interface Protocol extends Stage {
   stages?: Stage[]; // that follow the first
 }
 
+/** A display set of a series, and the view that its images show. */
+export interface ViewedSet extends View {
+  id: string;
+}
+
 /** What is known of a study beyond its list of series, where protocols ask for it. */
 export interface Surroundings {
   priors: number; // how many there are
   prior: readonly SeriesFacts[]; // series of the most relevant one
   bodyParts: ReadonlyMap<string, string>; // by Series Instance UID
   lateralities: ReadonlyMap<string, string>;
+  views?: ReadonlyMap<string, readonly ViewedSet[]>; // of series of mammograms
 }
 
 export interface Hanging {
@@ -44,6 +52,7 @@ export interface Hanging {
   columns: number;
   link: boolean;
   series: (SeriesFacts | null)[];
+  sets?: (string | undefined)[]; // which display set of the series, where it is a particular one
   protocol: Protocol | null;
 }
 
@@ -97,33 +106,77 @@ export function placeStage(
   const shown = series.filter(hasImages);
   const { rows, columns } = stage;
   const placed = place(shown, stage, more);
-  return placed && { rows, columns, link: stage.link ?? false, series: placed };
+  if (!placed) return null;
+  const sets = placed.map((each) => each?.set);
+  return {
+    rows,
+    columns,
+    link: stage.link ?? false,
+    series: placed.map((each) => each?.series ?? null),
+    ...(sets.some(Boolean) ? { sets } : {}),
+  };
 }
 
-function place(
-  shown: readonly SeriesFacts[],
-  stage: Stage,
-  more: Surroundings,
-): (SeriesFacts | null)[] | null {
+interface Placed {
+  series: SeriesFacts;
+  set?: string;
+}
+
+function place(shown: readonly SeriesFacts[], stage: Stage, more: Surroundings): (Placed | null)[] | null {
   const cells = stage.rows * stage.columns;
-  if (!stage.series.length) return arrange(shown, cells);
+  if (!stage.series.length) return arrange(shown, cells).map((series) => series && { series });
   const left = { current: [...shown], prior: more.prior.filter(hasImages) };
-  const placed: (SeriesFacts | null)[] = [];
+  const taken = new Set<string>();
+  const placed: (Placed | null)[] = [];
   for (const wish of stage.series) {
     const from = left[wish.study ?? "current"];
-    const at = from.findIndex(
-      (each) =>
-        (!wish.modality?.length || wish.modality.includes(each.modality)) &&
-        fits(wish.description, each.label) &&
-        (!wish.laterality || more.lateralities.get(each.seriesInstanceUid) === wish.laterality),
-    );
-    const found = at < 0 ? null : (from.splice(at, 1)[0] ?? null);
-    const particular = Boolean(wish.modality?.length || wish.description || wish.laterality);
+    const viewed = wish.view ? byItsView(from, wish, more, taken) : null;
+    const at = viewed ? -1 : from.findIndex((each) => suits(each, wish, more));
+    const series = at < 0 ? undefined : from.splice(at, 1)[0];
+    const found = viewed ?? (series ? { series } : null);
+    const particular = Boolean(wish.modality?.length || wish.description || wish.laterality || wish.view);
     if (!found && wish.study !== "prior" && particular) return null;
     placed.push(found);
   }
   while (placed.length < cells) placed.push(null);
   return placed;
+}
+
+const known = (each: ViewedSet): boolean => Boolean(each.laterality && each.position);
+
+/** Whether a series as a whole is what a viewport asks for: one whose images say their view is judged by these. */
+function suits(each: SeriesFacts, wish: Wish, more: Surroundings): boolean {
+  if (wish.modality?.length && !wish.modality.includes(each.modality)) return false;
+  if (wish.view && (!wish.description || more.views?.get(each.seriesInstanceUid)?.some(known))) return false;
+  if (!fits(wish.description, each.label)) return false;
+  return (
+    !wish.laterality ||
+    Boolean(wish.view) ||
+    more.lateralities.get(each.seriesInstanceUid) === wish.laterality
+  );
+}
+
+/** The first display set of the wanted view that no other viewport has. */
+function byItsView(
+  from: readonly SeriesFacts[],
+  wish: Wish,
+  more: Surroundings,
+  taken: Set<string>,
+): Placed | null {
+  for (const series of from) {
+    const set = more.views
+      ?.get(series.seriesInstanceUid)
+      ?.find(
+        (each) =>
+          !taken.has(each.id) &&
+          each.position === wish.view &&
+          (!wish.laterality || each.laterality === wish.laterality),
+      );
+    if (!set) continue;
+    taken.add(set.id);
+    return { series, set: set.id };
+  }
+  return null;
 }
 
 /** Whether protocols ask for what takes another question to the server. */

@@ -52,7 +52,9 @@ export async function fetchAhead(next: Waiting, root: string): Promise<number> {
     const metadata = await ask<DicomJson[]>(metadataPath(root, each), {
       headers: { Accept: "application/dicom+json" },
     });
-    const pictures = displaySets(each, metadata, root).sets[0]?.pictures ?? [];
+    const { sets } = displaySets(each, metadata, root);
+    // A series of mammograms is a set for each view, which hang side by side.
+    const pictures = sets.slice(0, each.modality === "MG" ? undefined : 1).flatMap((set) => set.pictures);
     const middle = pictures.length >> 1;
     const order = pictures
       .map((picture, index) => ({ picture, away: Math.abs(index - middle) }))

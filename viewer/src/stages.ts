@@ -3,7 +3,7 @@
 
 import type { DicomJson } from "./dicom.ts";
 import type { SeriesFacts } from "./displaysets.ts";
-import { ask } from "./engine.ts";
+import { ask, contentsOf } from "./engine.ts";
 import {
   asksMore,
   type Hanging,
@@ -12,9 +12,13 @@ import {
   type Protocol,
   shipped,
   type Surroundings,
+  type ViewedSet,
 } from "./hanging.ts";
 import { seriesOfStudy } from "./nextcase.ts";
 import type { Prior } from "./side.ts";
+import { viewOf } from "./views.ts";
+
+const VIEWED_SERIES_MAX = 24; // of mammograms, whose images are asked for their views
 
 export interface Kept {
   mine: Protocol[];
@@ -41,6 +45,7 @@ export class Stages {
     const made = [...kept.mine, ...kept.site];
     this.series = series;
     if (asksMore(made)) this.more = await this.surroundings(series).catch(() => this.more);
+    else this.more = { ...this.more, views: await this.views(series) };
     return this.use(hang(series, [...made, ...shipped], this.more), made);
   }
 
@@ -55,6 +60,7 @@ export class Stages {
   async by(protocol: Protocol, series: readonly SeriesFacts[]): Promise<Hanging | null> {
     this.series = series;
     if (asksMore([protocol])) this.more = await this.surroundings(series);
+    else this.more = { ...this.more, views: await this.views(series) };
     const placed = placeStage(series, protocol, this.more);
     return placed && this.use({ ...placed, name: protocol.name, protocol }, [protocol]);
   }
@@ -79,7 +85,24 @@ export class Stages {
         lateralities.set(value("0020000E"), value("00200060"));
       }
     }
-    return { priors: priors.length, prior, bodyParts, lateralities };
+    const views = await this.views([...series, ...prior]);
+    return { priors: priors.length, prior, bodyParts, lateralities, views };
+  }
+
+  /** What the images of mammograms show; nothing of a series that cannot be read. */
+  private async views(series: readonly SeriesFacts[]): Promise<Map<string, ViewedSet[]>> {
+    const asked = series.filter((each) => each.modality === "MG").slice(0, VIEWED_SERIES_MAX);
+    const found = await Promise.all(
+      asked.map(async (each): Promise<[string, ViewedSet[]]> => {
+        const contents = await contentsOf(this.root, each).catch(() => null);
+        const sets = (contents?.sets ?? []).map(({ id, pictures }) => ({
+          id,
+          ...viewOf(pictures[0]?.data ?? {}),
+        }));
+        return [each.seriesInstanceUid, sets];
+      }),
+    );
+    return new Map(found);
   }
 
   get count(): number {

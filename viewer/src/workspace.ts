@@ -204,8 +204,9 @@ export class Workspace implements Commands, Host {
       chosen && chosen.rows * chosen.columns !== hanging.series.length
         ? fill(own, rows * columns)
         : hanging.series;
-    if (asked && !series.includes(asked)) series[0] = asked;
-    await this.hangSeries({ ...hanging, rows, columns, series });
+    const sets = series === hanging.series ? [...(hanging.sets ?? [])] : [];
+    if (asked && !series.includes(asked)) [series[0], sets[0]] = [asked, undefined];
+    await this.hangSeries({ ...hanging, rows, columns, series, sets });
     if (asked) this.grid.activate(Math.max(0, series.indexOf(asked)));
     this.refresh();
     await this.recall();
@@ -219,7 +220,9 @@ export class Workspace implements Commands, Host {
     this.grid.link(hanging.link);
     await Promise.all(
       hanging.series.map((each, index) =>
-        each ? this.open(each, this.grid.panes[index]) : this.grid.panes[index]?.clear(),
+        each
+          ? this.open(each, this.grid.panes[index], hanging.sets?.[index])
+          : this.grid.panes[index]?.clear(),
       ),
     );
     this.grid.link(hanging.link); // by what stands side by side now
@@ -302,7 +305,7 @@ export class Workspace implements Commands, Host {
         );
         return this.refresh();
       }
-      if (sets.length > 1)
+      if (sets.length > 1 && !setId)
         this.tell(`${sets.length} image sets in this series: choose it again for the next one.`);
       await this.grid.show(pane, set);
     } catch (error) {
@@ -383,6 +386,11 @@ export class Workspace implements Commands, Host {
     this.toolbar.set("link", this.grid.linked, this.grid.panes.length > 1);
     this.toolbar.set("together", this.inStep.on, this.grid.panes.length > 1);
     this.toolbar.set("lines", this.grid.lines, this.grid.panes.length > 1);
+  }
+
+  /** How much of an image is there, from 1 to 8; undefined: nothing. For diagnosis. */
+  qualityOf(imageId: string): number | undefined {
+    return core.cache.getImageQuality(imageId);
   }
 
   /** How many bytes of images are kept in memory, for diagnosis. */

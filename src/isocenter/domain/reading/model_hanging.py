@@ -21,7 +21,7 @@ _MODALITIES_MAX: Final = 20
 _PROTOCOL_TEXTS: Final = frozenset({"name", "description", "bodyPart"})
 _PROTOCOL_NUMBERS: Final = frozenset({"seriesAtLeast", "priorsAtLeast"})
 _STAGE_KEYS: Final = frozenset({"name", "rows", "columns", "series", "link"})
-_WISH_TEXTS: Final = frozenset({"label", "description", "laterality"})
+_WISH_TEXTS: Final = frozenset({"label", "description", "laterality", "view"})
 
 
 class BadProtocol(IsocenterError):
