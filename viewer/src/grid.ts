@@ -3,10 +3,13 @@
 import * as core from "@cornerstonejs/core";
 import type { DisplaySet } from "./displaysets.ts";
 import { h } from "./dom.ts";
-import { dot, type Vec3 } from "./geometry.ts";
+import { dot } from "./geometry.ts";
 import { Pane } from "./pane.ts";
 import { keepOnly, prefetch } from "./prefetch.ts";
+import { placed, Registrations } from "./registration.ts";
 import type { ToolGroups } from "./toolgroups.ts";
+
+const PARALLEL_MIN = 0.9; // cosine between planes that scroll together
 
 interface Offset {
   depth: number;
@@ -19,6 +22,7 @@ export class Grid extends EventTarget {
   columns = 0;
   linked = false;
   lines = true;
+  readonly registrations = new Registrations();
   private activeIndex = 0;
   private readonly offsets = new Map<string, Offset>();
   private following = false;
@@ -105,7 +109,7 @@ export class Grid extends EventTarget {
     this.dispatchEvent(new CustomEvent("shown", { detail: { pane } }));
   }
 
-  // --- Linked scrolling: by position in one frame of reference, else by what stood side by side ----
+  // --- Linked scrolling: by position in one frame of reference or registered ones, else by what stood side by side
 
   link(on: boolean): void {
     this.linked = on;
@@ -135,6 +139,7 @@ export class Grid extends EventTarget {
   }
 
   private follow(source: Pane, other: Pane): void {
+    if (this.align(source, other)) return;
     const here = source.depth();
     const there = other.depth();
     if (!here || !there) {
@@ -142,11 +147,27 @@ export class Grid extends EventTarget {
       return;
     }
     const parallel = dot(here.normal, there.normal);
-    if (Math.abs(parallel) < 0.9) return; // planes that cross have no common place: reference lines show it
-    const same =
-      source.set?.frameOfReferenceUid && source.set.frameOfReferenceUid === other.set?.frameOfReferenceUid;
-    const depth = same ? here.at : here.at + (this.offsets.get(other.id)?.depth ?? 0);
-    other.goToDepth(depth * Math.sign(parallel), there.normal as Vec3);
+    if (Math.abs(parallel) < PARALLEL_MIN) return;
+    const depth = here.at + (this.offsets.get(other.id)?.depth ?? 0);
+    other.goToDepth(depth * Math.sign(parallel), there.normal);
+  }
+
+  /**
+   * Show the place of one viewport in another, where both lie in one frame of reference or in registered ones.
+   * Whether they do: planes that cross have no common place, reference lines show it.
+   */
+  align(source: Pane, other: Pane): boolean {
+    const plane = source.kind === "stack" ? source.picture?.plane : null;
+    const there = other.depth();
+    const matrix = this.registrations.between(
+      source.set?.frameOfReferenceUid ?? "",
+      other.set?.frameOfReferenceUid ?? "",
+    );
+    if (!plane || !there || !matrix) return false;
+    const { centre, normal } = placed(matrix, plane);
+    if (Math.abs(dot(normal, there.normal)) >= PARALLEL_MIN)
+      other.goToDepth(dot(centre, there.normal), there.normal);
+    return true;
   }
 
   message(what: string): void {

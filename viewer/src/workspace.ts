@@ -27,6 +27,7 @@ import { names, type State } from "./presentation.ts";
 import type { ImageLink } from "./srtree.ts";
 import { seriesOfStudy } from "./nextcase.ts";
 import type { Look, Pane } from "./pane.ts";
+import { learn } from "./registered.ts";
 import { loadResampled, mending, resampledSet } from "./resampled.ts";
 import { isWholeSlide } from "./slide.ts";
 import { brushControls, segmentRows } from "./segmentlist.ts";
@@ -277,6 +278,8 @@ export class Workspace implements Commands, Host {
     const own = new Set(this.facts.studies.map((each) => each.study_instance_uid));
     this.priors = this.priors.filter((each) => !own.has(each.study_instance_uid));
     showPriors(this.priors, (prior) => void this.compare(prior));
+    const studies = [...own, ...this.priors.map((each) => each.study_instance_uid)];
+    await learn(this.grid.registrations, this.root, studies).catch((error) => this.tell(error));
     this.lesions.load(this.priors).catch((error) => this.tell(error));
     const asked = this.facts.compare[0];
     if (asked) await this.compareStudy(asked);
@@ -931,9 +934,7 @@ export class Workspace implements Commands, Host {
     await this.open(like, right);
     this.grid.activate(0);
     this.grid.link(true);
-    const here = left.depth();
-    if (here && right.set?.frameOfReferenceUid === left.set?.frameOfReferenceUid)
-      right.goToDepth(here.at, here.normal);
+    this.grid.align(left, right);
     this.grid.link(true);
     this.refresh();
   }
