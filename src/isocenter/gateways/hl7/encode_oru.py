@@ -232,17 +232,16 @@ def _texts(content: ReportContent, status: str) -> Iterator[dict[int, writer.Fie
     for text in content.versions:
         # A text that the receiver has stays final; what is new to it makes the correction.
         is_new = status == "C" and text.version == content.version
+        of_all_lines: dict[int, writer.Field] = {
+            2: "TX",
+            3: ADDENDUM if _is_addendum(text) else REPORT,
+            11: "C" if is_new else "F",
+            14: format_dtm(text.signed_at),
+            16: _xcn(text.signed_by, text.signer_name),
+        }
         for line_number, line in enumerate(_lines(text.text), 1):
-            yield {
-                2: "TX",
-                3: ADDENDUM if _is_addendum(text) else REPORT,
-                # OBX-4 tells observations of one code apart: version and line.
-                4: f"{text.version}.{line_number}",
-                5: line,
-                11: "C" if is_new else "F",
-                14: format_dtm(text.signed_at),
-                16: _xcn(text.signed_by, text.signer_name),
-            }
+            # OBX-4 tells observations of one code apart: version and line.
+            yield {**of_all_lines, 4: f"{text.version}.{line_number}", 5: line}
 
 
 def _lines(text: str) -> list[str]:

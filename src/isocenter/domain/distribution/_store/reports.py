@@ -63,25 +63,28 @@ def queue(
     return tx.all(Queued, _QUEUE, params)
 
 
+# Whether anything is due is all that is asked: the first head that is found ends the search, and a
+# long queue at one recipient costs the others nothing. The head of a lane is looked up by the lane
+# (a join may be planned, while the table is small, to visit the whole queue for each head).
 _DUE = """
 select destination.recipient
   from distribution.destination
-  cross join lateral (
-       select due_at from distribution.delivery as head
-        where head.recipient = destination.recipient and state in ('queued', 'sent')
-          and due_at <= %(now)s
-          and not exists (
-              select from distribution.delivery as before
-               where before.recipient = head.recipient and before.lane = head.lane
-                 and before.delivery_key < head.delivery_key
-                 and (before.state in ('queued', 'sent') or before.quarantined_at is not null))
-        order by urgency, due_at, delivery_key limit 1) head
  where paused_at is null and (destination.due_at is null or destination.due_at <= %(now)s)
    and not exists (
        select from distribution.delivery as leased
         where leased.recipient = destination.recipient and leased.state in ('queued', 'sent')
           and leased.claimed_until > %(now)s)
- order by head.due_at, recipient
+   and (select true
+          from distribution.delivery as head
+         where head.recipient = destination.recipient and state in ('queued', 'sent')
+           and due_at <= %(now)s
+           and delivery_key = (
+               select first.delivery_key from distribution.delivery as first
+                where first.recipient = head.recipient and first.lane = head.lane
+                  and (first.state in ('queued', 'sent') or first.quarantined_at is not null)
+                order by first.delivery_key limit 1)
+         limit 1)
+ order by recipient
 """
 
 
@@ -110,11 +113,11 @@ update distribution.delivery
  where delivery_key in (
        select delivery_key from distribution.delivery as head
         where head.recipient = %(recipient)s and state in ('queued', 'sent') and due_at <= %(now)s
-          and not exists (
-              select from distribution.delivery as before
-               where before.recipient = head.recipient and before.lane = head.lane
-                 and before.delivery_key < head.delivery_key
-                 and (before.state in ('queued', 'sent') or before.quarantined_at is not null))
+          and delivery_key = (
+              select first.delivery_key from distribution.delivery as first
+               where first.recipient = head.recipient and first.lane = head.lane
+                 and (first.state in ('queued', 'sent') or first.quarantined_at is not null)
+               order by first.delivery_key limit 1)
         order by urgency, due_at, delivery_key limit %(most)s)
 """
 _CLAIM_FIRST = """
@@ -126,12 +129,11 @@ update distribution.delivery
                       bool_and(due_at <= %(now)s) over (order by delivery_key) as is_due
                  from (select delivery_key, due_at from distribution.delivery as waiting
                         where waiting.recipient = %(recipient)s and state in ('queued', 'sent')
-                          and not exists (
-                              select from distribution.delivery as before
-                               where before.recipient = waiting.recipient
-                                 and before.lane = waiting.lane
-                                 and before.delivery_key < waiting.delivery_key
-                                 and before.quarantined_at is not null)
+                          and (select true from distribution.delivery as before
+                                where before.recipient = waiting.recipient
+                                  and before.lane = waiting.lane
+                                  and before.delivery_key < waiting.delivery_key
+                                  and before.quarantined_at is not null limit 1) is not true
                         order by delivery_key limit %(most)s) as first) as counted
         where is_due)
 """
@@ -269,24 +271,37 @@ def mark_sent(tx: Tx, delivery_key: int, *, now: datetime) -> None:
 _ACKNOWLEDGE = """
 update distribution.delivery
    set state = 'acknowledged', acknowledged_at = %(now)s,
-       sent_at = coalesce(delivery.sent_at, said.sent_at),
-       acknowledgement = said.acknowledgement, claimed_until = null, failing_since = null,
+       sent_at = coalesce(delivery.sent_at, held.said_sent_at),
+       acknowledgement = held.said_acknowledgement, claimed_until = null, failing_since = null,
        last_error = null, refused_at = null, quarantined_at = null
-  from unnest(%(keys)s::bigint[], %(acknowledgements)b::bytea[], %(sent)s::timestamptz[])
-       as said (delivery_key, acknowledgement, sent_at)
- where delivery.delivery_key = said.delivery_key
+  from (select before.*, said.control_id as said_control_id, said.sent_at as said_sent_at,
+               said.acknowledgement as said_acknowledgement
+          from distribution.delivery as before
+          join unnest(%(keys)s::bigint[], %(control_ids)s::text[],
+                      %(acknowledgements)b::bytea[], %(sent)s::timestamptz[])
+               as said (delivery_key, control_id, acknowledgement, sent_at) using (delivery_key)
+         order by before.delivery_key for update of before) as held
+ where delivery.delivery_key = held.delivery_key and held.state <> 'acknowledged'
+   and held.control_id is not distinct from held.said_control_id
+returning held.delivery_key, held.kind, held.subject, held.occasion, held.report_id, held.version,
+          held.accession_number, held.recipient, held.state, held.attempts, held.sent_at,
+          held.control_id, null::bytea as message, held.claimed_until, held.quarantined_at
 """
 
 
-def acknowledge(tx: Tx, arrivals: Sequence[Arrival], *, now: datetime) -> None:
-    """Note that the recipients have them."""
+def acknowledge(tx: Tx, arrivals: Sequence[Arrival], *, now: datetime) -> list[Current]:
+    """What recipients have now, as it was before, without its message.
+
+    What was acknowledged before, or is another message by now, is left out and as it was.
+    """
     params = {
         "keys": [each.claimed.delivery_key for each in arrivals],
+        "control_ids": [each.claimed.control_id for each in arrivals],
         "acknowledgements": [each.acknowledgement for each in arrivals],
         "sent": [each.sent_at for each in arrivals],
         "now": now,
     }
-    tx.run(_ACKNOWLEDGE, params)
+    return sorted(tx.all(Current, _ACKNOWLEDGE, params), key=lambda each: each.delivery_key)
 
 
 _REFUSE = """

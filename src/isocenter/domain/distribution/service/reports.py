@@ -61,7 +61,7 @@ def route(
 
 
 def recipients_due(tx: Tx, *, now: datetime) -> list[str]:
-    """Recipients with something to be sent now, the longest due first."""
+    """Recipients with something to be sent now, by name."""
     return _store.recipients_due(tx, now=now)
 
 
@@ -142,23 +142,21 @@ def acknowledge_all(tx: Tx, arrivals: Sequence[Arrival], *, now: datetime) -> li
     As ``acknowledge``, in few statements for many.
     """
     by_key = {each.claimed.delivery_key: each for each in arrivals}
-    lost: list[Arrival] = []
-    news: list[tuple[Arrival, _store.Current]] = []
-    for current in _store.lock_many(tx, list(by_key)):
-        arrival = by_key[current.delivery_key]
-        if current.state == DeliveryState.ACKNOWLEDGED.value:
-            continue
-        if current.control_id != arrival.claimed.control_id:
-            lost.append(arrival)
-            continue
-        news.append((arrival, current))
-    _store.acknowledge(tx, [arrival for arrival, _ in news], now=now)
+    news = _store.acknowledge(tx, list(by_key.values()), now=now)
     with tx.gathered():
-        for arrival, current in news:
+        for current in news:
             if current.sent_at is None:
-                outbox.append(tx, DeliverySent(*facts_of(current)), now=arrival.sent_at)
+                sent_at = by_key[current.delivery_key].sent_at
+                outbox.append(tx, DeliverySent(*facts_of(current)), now=sent_at)
             outbox.append(tx, DeliveryAcknowledged(*facts_of(current)), now=now)
-    return lost
+    unknown = by_key.keys() - {current.delivery_key for current in news}
+    if not unknown:
+        return []
+    return [
+        by_key[current.delivery_key]
+        for current in _store.lock_many(tx, sorted(unknown))
+        if current.state != DeliveryState.ACKNOWLEDGED.value
+    ]
 
 
 def refuse(
