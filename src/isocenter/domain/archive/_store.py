@@ -15,6 +15,7 @@ from isocenter.domain.archive.model import (
     KeptConflict,
     Series,
     SeriesMetadata,
+    ShownSeries,
     Study,
 )
 from isocenter.infra.db import Tx, jsonb
@@ -325,6 +326,23 @@ select study_instance_uid, series_instance_uid, modality, series_number, series_
 def series_of(tx: Tx, study_instance_uid: str) -> list[Series]:
     """The study's series by number."""
     return tx.all(Series, _SERIES, (study_instance_uid,))
+
+
+_SHOWN_SERIES = """
+select study_instance_uid, series_instance_uid, modality, series_number, series_description,
+       series.number_of_instances, series.last_received_at, metadata_blob_key, metadata_instances,
+       study.corrected_at is not null
+           or exists (select from archive.split
+                       where to_study_instance_uid = study.study_instance_uid) as says_otherwise
+  from archive.series join archive.study using (study_key)
+ where study_instance_uid = %s
+ order by series_number nulls last, series_key
+"""
+
+
+def shown_series_of(tx: Tx, study_instance_uid: str) -> list[ShownSeries]:
+    """The study's series by number, and whether its images may have to say something else."""
+    return tx.all(ShownSeries, _SHOWN_SERIES, (study_instance_uid,))
 
 
 _LOCATIONS = """

@@ -389,6 +389,13 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShownSeries(Series):
+    """A series, and whether images of its study may have to say something else on their way out."""
+
+    says_otherwise: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InstanceLocation:
     """Where an instance's bytes are, and what is needed to serve parts of them."""
 

@@ -10,6 +10,7 @@ Standard: RFC 9110 8.8, 9.3.2, 13, 14
 import gzip
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
@@ -17,7 +18,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from isocenter.gateways.dicomweb.context import context_of
+from isocenter.gateways.dicomweb.kept_bodies import Coded
 from isocenter.gateways.dicomweb.pieces import Piece, chunks, cut, joined, length
+from isocenter.infra.blobs import BlobStore
 from isocenter.standards.dicom.json_model import JsonObject
 from isocenter.standards.dicom.xml_model import to_xml
 from isocenter.standards.dicomweb import multipart, params
@@ -59,6 +62,25 @@ def _tags(header: str) -> set[str]:
     return {each.strip() for each in header.split(",")}
 
 
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A body as it will be sent."""
+
+    pieces: Sequence[Piece]
+    size_bytes: int
+    status: HTTPStatus
+    headers: Mapping[str, str]
+    media_type: str
+
+    def is_read_at_once(self, request: Request) -> bool:
+        """Whether one read and one answer do."""
+        return self.size_bytes <= _AT_ONCE_BYTES_MAX and request.method != "HEAD"
+
+    def whole(self, blobs: BlobStore) -> Response:
+        """The answer with all of the body."""
+        return Response(joined(blobs, self.pieces), self.status, self.headers, self.media_type)
+
+
 async def answer(
     request: Request, pieces: Sequence[Piece], media_type: str, *, tag: str, cache: str
 ) -> Response:
@@ -66,6 +88,30 @@ async def answer(
 
     Standard: RFC 9110 14.2, 14.6, 13.1.5
     """
+    planned = _planned(request, pieces, media_type, tag=tag, cache=cache)
+    if isinstance(planned, Response):
+        return planned
+    blobs = context_of(request).blobs
+    if planned.is_read_at_once(request):
+        return await context_of(request).pool.call(planned.whole, blobs)
+    content = chunks(blobs, planned.pieces)
+    return await stream(request, content, planned.status, planned.headers, planned.media_type)
+
+
+def answer_here(
+    request: Request, pieces: Sequence[Piece], media_type: str, *, tag: str, cache: str
+) -> Response | None:
+    """As ``answer``, for callers that are in a thread; None where it is more than one read."""
+    planned = _planned(request, pieces, media_type, tag=tag, cache=cache)
+    if isinstance(planned, Response):
+        return planned
+    return planned.whole(context_of(request).blobs) if planned.is_read_at_once(request) else None
+
+
+def _planned(
+    request: Request, pieces: Sequence[Piece], media_type: str, *, tag: str, cache: str
+) -> _Planned | Response:
+    """What is to be sent; the answer to ranges that there are not."""
     size = sum(map(length, pieces))
     headers = {"Accept-Ranges": "bytes", "Cache-Control": cache, "ETag": tag}
     wanted: list[params.ByteRange] = []
@@ -85,11 +131,7 @@ async def answer(
         media_type = f"multipart/byteranges; boundary={boundary}"
     size = sum(map(length, pieces))
     headers["Content-Length"] = str(size)
-    blobs = context_of(request).blobs
-    if size <= _AT_ONCE_BYTES_MAX and request.method != "HEAD":
-        content = await context_of(request).pool.call(joined, blobs, pieces)
-        return Response(content, status, headers, media_type)
-    return await stream(request, chunks(blobs, pieces), status, headers, media_type)
+    return _Planned(pieces, size, status, headers, media_type)
 
 
 def _content_range(wanted: params.ByteRange, size: int) -> str:
@@ -138,18 +180,32 @@ def _resumed(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     yield from rest
 
 
-async def json_answer(
+def json_answer(
     request: Request, content: bytes, media_type: str, headers: Mapping[str, str]
 ) -> Response:
-    """JSON text, compressed for clients that take it: it shrinks to a tenth.
+    """JSON text, compressed for clients that take it. That takes a while: call it in a thread."""
+    return coded_answer(coded(content, is_gzip_taken=takes_gzip(request)), media_type, headers)
+
+
+def coded(content: bytes, *, is_gzip_taken: bool) -> Coded:
+    """JSON text as it is sent, compressed where that is worth it: it shrinks to a tenth.
+
+    Standard: RFC 9110 8.4.1.3
+    """
+    if is_gzip_taken and len(content) >= _COMPRESSED_BYTES_MIN:
+        return Coded(gzip.compress(content, compresslevel=1, mtime=0), "gzip")
+    return Coded(content)
+
+
+def coded_answer(body: Coded, media_type: str, headers: Mapping[str, str]) -> Response:
+    """JSON text that is coded already.
 
     Standard: RFC 9110 12.5.3
     """
     sent = {**headers, "Vary": "Accept, Accept-Encoding"}
-    if len(content) >= _COMPRESSED_BYTES_MIN and _takes_gzip(request):
-        content = await context_of(request).pool.call(_compressed, content)
-        sent["Content-Encoding"] = "gzip"
-    return Response(content, HTTPStatus.OK, sent, media_type)
+    if body.coding:
+        sent["Content-Encoding"] = body.coding
+    return Response(body.content, HTTPStatus.OK, sent, media_type)
 
 
 def xml_parts(objects: Sequence[JsonObject], boundary: str, locations: Sequence[str] = ()) -> bytes:
@@ -166,11 +222,8 @@ def xml_parts(objects: Sequence[JsonObject], boundary: str, locations: Sequence[
     return b"".join([*pieces, multipart.closing(boundary)])
 
 
-def _compressed(content: bytes) -> bytes:
-    return gzip.compress(content, compresslevel=1, mtime=0)
-
-
-def _takes_gzip(request: Request) -> bool:
+def takes_gzip(request: Request) -> bool:
+    """Whether the client takes gzip as the coding of a body."""
     for each in request.headers.get("accept-encoding", "").lower().split(","):
         name, _, weight = each.partition(";")
         if name.strip() in {"gzip", "*"}:

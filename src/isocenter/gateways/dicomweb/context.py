@@ -9,6 +9,7 @@ from starlette.requests import Request
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.gateways.dicomweb.errors import NobodyAsks
+from isocenter.gateways.dicomweb.kept_bodies import KeptBodies
 from isocenter.gateways.dicomweb.options import DicomwebOptions
 from isocenter.gateways.dicomweb.pictures import FrameIndex
 from isocenter.gateways.dicomweb.single_flight import SingleFlight
@@ -36,6 +37,7 @@ class Dicomweb:
         self.clock = clock
         self.frame_index = FrameIndex(blobs)
         self.metadata = SingleFlight[bytes]()
+        self.kept_bodies = KeptBodies(options.kept_bodies_bytes_max)
         self.channels = EventChannels(pool, options=options, clock=clock)
         self._openings: OrderedDict[_Opening, datetime] = OrderedDict()
         self._recording = SingleFlight[None]()
@@ -45,11 +47,15 @@ class Dicomweb:
 
         Nothing is shown before it is on record: requests that come together wait for one record.
         """
-        now = self.clock()
-        key = (actor.name, actor.source, study_instance_uid)
-        before = self._openings.get(key)
-        if before is None or now - before >= _OPENING:
+        if not self.is_on_record(actor, study_instance_uid):
+            now = self.clock()
+            key = (actor.name, actor.source, study_instance_uid)
             await self._recording.run(key, lambda: self._record(actor, key, now))
+
+    def is_on_record(self, actor: Actor, study_instance_uid: str) -> bool:
+        """Whether ``record_opening`` has nothing to do; also from other threads."""
+        before = self._openings.get((actor.name, actor.source, study_instance_uid))
+        return before is not None and self.clock() - before < _OPENING
 
     async def record_export(self, actor: Actor, study_instance_uid: str) -> None:
         """Put on record that ``actor`` takes the study away."""

@@ -10,7 +10,9 @@ Standard: PS3.18 10.4.1.1.6, 10.4.1.1.7
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -21,6 +23,7 @@ from isocenter.gateways.dicomweb.bodies import IMMUTABLE
 from isocenter.gateways.dicomweb.context import (
     Dicomweb,
     actor_of,
+    context_of,
     service_root,
 )
 from isocenter.gateways.dicomweb.errors import NotAcceptable, NothingThere
@@ -28,7 +31,7 @@ from isocenter.gateways.dicomweb.metadata import instance_path
 from isocenter.gateways.dicomweb.pictures import decoded_frame, open_picture
 from isocenter.gateways.dicomweb.pieces import Piece
 from isocenter.gateways.dicomweb.renditions import frame_pieces, rendition_of_frames
-from isocenter.gateways.dicomweb.retrieve import accepted, found
+from isocenter.gateways.dicomweb.retrieve import accepted, found, found_here
 from isocenter.imaging.codecs import can_decode
 from isocenter.imaging.encoders import can_encode, encode_frame
 from isocenter.imaging.frames import Pixels
@@ -36,6 +39,8 @@ from isocenter.standards import RemoteProtocolError
 from isocenter.standards.dicom import uids
 from isocenter.standards.dicomweb import media_types, multipart, params
 from isocenter.standards.dicomweb.media_types import OCTET_STREAM, Offer
+
+_ACCEPT_REMEMBERED_LENGTH_MAX: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +68,32 @@ class _Wish:
 async def frames(request: Request) -> Response:
     """The frames that the path lists, in its order."""
     numbers = params.parse_frames(request.path_params["frames"])
-    context, locations = await found(request)
-    count = locations[0].number_of_frames or 1
+    context = context_of(request)
+    location, answer = await context.pool.call(_at_once, request, context, numbers)
+    return answer or await send_frames(request, context, location, numbers)
+
+
+def _at_once(
+    request: Request, context: Dicomweb, numbers: Sequence[int]
+) -> tuple[InstanceLocation, Response | None]:
+    """Where the instance is, and the answer where it only has to be read: one hop to a thread."""
+    location = found_here(request)[0]
+    count = location.number_of_frames or 1
     if max(numbers) > count:
         raise NothingThere(f"the instance has {count} frames")
-    return await send_frames(request, context, locations[0], numbers)
+    wish = _wish(request, location, numbers)
+    if (
+        _is_decoded(wish.offer, location)
+        or location.frame_ranges is None
+        or not context.is_on_record(actor_of(request), location.study_instance_uid)
+    ):
+        return location, None
+    tag = _tag(request, wish)
+    current = bodies.not_modified(request, tag, IMMUTABLE)
+    if current is not None:
+        return location, current
+    pieces, kind = _body(wish, context.frame_index.pieces(location, numbers))
+    return location, bodies.answer_here(request, pieces, kind, tag=tag, cache=IMMUTABLE)
 
 
 async def pixel_data(request: Request) -> Response:
@@ -90,23 +116,14 @@ async def send_frames(
     request: Request, context: Dicomweb, location: InstanceLocation, numbers: Sequence[int]
 ) -> Response:
     """The frames as the client accepts them; raises ``NotAcceptable``."""
-    accept = accepted(request)
-    chosen = media_types.select(accept, _offers(accept, location, single=len(numbers) == 1))
-    if chosen is None:
-        raise NotAcceptable(
-            f"the frames are stored in {location.transfer_syntax_uid}: "
-            "accept transfer-syntax=* to have them as they are"
-        )
+    wish = _wish(request, location, numbers)
     await context.record_opening(actor_of(request), location.study_instance_uid)
-    tag = bodies.entity_tag(request.url.path, location.sha256, chosen)
+    tag = _tag(request, wish)
     current = bodies.not_modified(request, tag, IMMUTABLE)
     if current is not None:
         return current
-    resource = service_root(request) + instance_path(location)
-    boundary = multipart.stable_boundary(request.url.path)
-    wish = _Wish(location, numbers, chosen, boundary, resource)
-    rendition = await rendition_of_frames(request, location, chosen.transfer_syntax_uid)
-    if rendition is None and _is_decoded(chosen, location):
+    rendition = await rendition_of_frames(request, location, wish.offer.transfer_syntax_uid)
+    if rendition is None and _is_decoded(wish.offer, location):
         return await _send_decoded(request, context, wish, tag)
     if rendition is not None:
         pieces = frame_pieces(rendition, numbers)
@@ -114,15 +131,46 @@ async def send_frames(
         pieces = await context.pool.call(context.frame_index.pieces, location, numbers)
     else:  # known since admission: nothing has to be read
         pieces = context.frame_index.pieces(location, numbers)
-    kind = wish.part_type
-    if chosen.multipart:
-        pieces = _with_heads(pieces, wish)
-        kind = multipart.content_type(chosen.name, boundary)
+    pieces, kind = _body(wish, pieces)
     return await bodies.answer(request, pieces, kind, tag=tag, cache=IMMUTABLE)
 
 
-def _offers(accept: str | None, location: InstanceLocation, *, single: bool) -> list[Offer]:
+def _wish(request: Request, location: InstanceLocation, numbers: Sequence[int]) -> _Wish:
+    """How the client is to have them; raises ``NotAcceptable``."""
     stored = location.transfer_syntax_uid
+    chosen = _chosen(accepted(request), stored, single=len(numbers) == 1)
+    if chosen is None:
+        raise NotAcceptable(
+            f"the frames are stored in {stored}: accept transfer-syntax=* to have them as they are"
+        )
+    resource = service_root(request) + instance_path(location)
+    return _Wish(location, numbers, chosen, multipart.stable_boundary(request.url.path), resource)
+
+
+def _tag(request: Request, wish: _Wish) -> str:
+    return bodies.entity_tag(request.url.path, wish.location.sha256, wish.offer)
+
+
+def _body(wish: _Wish, pieces: Sequence[Piece]) -> tuple[Sequence[Piece], str]:
+    """The body and its media type."""
+    if not wish.offer.multipart:
+        return pieces, wish.part_type
+    return _with_heads(pieces, wish), multipart.content_type(wish.offer.name, wish.boundary)
+
+
+def _chosen(accept: str | None, stored: str, *, single: bool) -> Offer | None:
+    """What is offered that the client accepts best; a client says the same for each frame."""
+    if accept is not None and len(accept) > _ACCEPT_REMEMBERED_LENGTH_MAX:
+        return media_types.select(accept, _offers(accept, stored, single=single))
+    return _remembered(accept, stored, single=single)
+
+
+@lru_cache(maxsize=256)
+def _remembered(accept: str | None, stored: str, *, single: bool) -> Offer | None:
+    return media_types.select(accept, _offers(accept, stored, single=single))
+
+
+def _offers(accept: str | None, stored: str, *, single: bool) -> list[Offer]:
     as_stored = _named(stored)
     kinds = [(media_types.frame_media_type(stored), as_stored), (OCTET_STREAM, as_stored)]
     if can_decode(stored):

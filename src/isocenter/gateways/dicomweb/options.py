@@ -17,6 +17,7 @@ class DicomwebOptions:
             every client can read, or 204 as PS3.18 Table 10.6.3-1 has it.
         object_bytes_max: largest object that STOW-RS takes.
         metadata_bytes_max: largest metadata part that STOW-RS takes.
+        kept_bodies_bytes_max: room in memory for finished metadata of series asked for last.
         objects_max: most objects in one STOW-RS request.
         free_bytes_min: objects are refused while the object store has less room.
         rendered_pixels_max: most pixels of an image that is rendered, and of its picture.
@@ -34,6 +35,7 @@ class DicomwebOptions:
     empty_search_status: HTTPStatus = HTTPStatus.OK
     object_bytes_max: int = 4 << 30
     metadata_bytes_max: int = 64 << 20
+    kept_bodies_bytes_max: int = 32 << 20
     objects_max: int = 10_000
     free_bytes_min: int = 0
     rendered_pixels_max: int = 64 << 20

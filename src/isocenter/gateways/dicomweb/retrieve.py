@@ -189,17 +189,21 @@ async def modifications_for(
 
 async def found(request: Request) -> tuple[Dicomweb, list[InstanceLocation]]:
     """What the path names; raises ``NothingThere``."""
-    context, path = context_of(request), request.path_params
-    locations = await context.pool.each(
-        archive.locate,
-        viewer_of(request),
-        path["study"],
-        path.get("series"),
-        path.get("instance"),
+    context = context_of(request)
+    return context, await context.pool.call(found_here, request)
+
+
+def found_here(request: Request) -> list[InstanceLocation]:
+    """What the path names, for callers that are in a thread; raises ``NothingThere``."""
+    viewer, path = viewer_of(request), request.path_params
+    locations = context_of(request).pool.each_here(
+        lambda tx: archive.locate(
+            tx, viewer, path["study"], path.get("series"), path.get("instance")
+        )
     )
     if not locations:
         raise NothingThere("no instance has these UIDs")
-    return context, locations
+    return locations
 
 
 def accepted(request: Request) -> str | None:

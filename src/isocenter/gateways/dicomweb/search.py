@@ -78,7 +78,7 @@ async def studies(request: Request) -> Response:
 
     Standard: PS3.18 10.6.1.1, Table 10.6.3-3
     """
-    return await _answer(request, study_list.search_studies, "study")
+    return await context_of(request).pool.call(_answer, request, study_list.search_studies, "study")
 
 
 async def series(request: Request) -> Response:
@@ -86,7 +86,7 @@ async def series(request: Request) -> Response:
 
     Standard: PS3.18 10.6.1.2, Table 10.6.3-4
     """
-    return await _answer(request, study_list.search_series, "series")
+    return await context_of(request).pool.call(_answer, request, study_list.search_series, "series")
 
 
 async def instances(request: Request) -> Response:
@@ -94,10 +94,13 @@ async def instances(request: Request) -> Response:
 
     Standard: PS3.18 10.6.1.3, Table 10.6.3-5
     """
-    return await _answer(request, study_list.search_instances, "instance")
+    return await context_of(request).pool.call(
+        _answer, request, study_list.search_instances, "instance"
+    )
 
 
-async def _answer(request: Request, search: Search, level: Level) -> Response:
+def _answer(request: Request, search: Search, level: Level) -> Response:
+    """The answer: all in one hop to a thread."""
     chosen = media_types.select(accepted(request), _OFFERS)
     if chosen is None:
         raise NotAcceptable(f"search results are sent as {DICOM_JSON} or multipart {DICOM_XML}")
@@ -108,7 +111,7 @@ async def _answer(request: Request, search: Search, level: Level) -> Response:
     most = context.options.search_results_max
     limit = min(query.limit if query.limit is not None else most, most)
     asked = _Asked(query, level, limit, service_root(request))
-    found = await context.pool.call(_found, request, search, asked, viewer)
+    found = _found(request, search, asked, viewer)
     objects = found.objects
     truncated = found.has_more and query.limit != limit
     warnings = _warnings(found.ignored, truncated=truncated)
@@ -119,8 +122,8 @@ async def _answer(request: Request, search: Search, level: Level) -> Response:
     if not objects and empty is HTTPStatus.NO_CONTENT:
         return Response(None, empty, headers)
     if chosen.multipart:
-        return await _xml_answer(request, objects, headers)
-    return await json_answer(request, msgspec.json.encode(objects), chosen.name, headers)
+        return _xml_answer(request, objects, headers)
+    return json_answer(request, msgspec.json.encode(objects), chosen.name, headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ class _Rows:
 
 
 def _found(request: Request, search: Search, asked: _Asked, viewer: Viewer) -> _Found:
-    """The answers: all in one hop to a thread."""
+    """The answers."""
     context = context_of(request)
     searched = context.pool.each_here(lambda tx: _search(tx, request, search, asked))
     tags = tags_of(searched.beyond.conditions)
@@ -209,7 +212,7 @@ def _objects(context: Dicomweb, viewer: Viewer, searched: _Rows, asked: _Asked) 
     return objects
 
 
-async def _xml_answer(
+def _xml_answer(
     request: Request, objects: Sequence[JsonObject], headers: Mapping[str, str]
 ) -> Response:
     """Each result as a part.
@@ -217,7 +220,7 @@ async def _xml_answer(
     Standard: PS3.18 10.6.3.3.1
     """
     boundary = stable_boundary(request.url.path)
-    content = await context_of(request).pool.call(xml_parts, objects, boundary)
+    content = xml_parts(objects, boundary)
     return Response(content, HTTPStatus.OK, headers, content_type(DICOM_XML, boundary))
 
 

@@ -3,7 +3,7 @@
 Who decides what is right is reconciliation; the images stay as they came.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Final
@@ -11,6 +11,8 @@ from typing import Final
 from isocenter.domain.access.model import Action, Actor, Viewer, authorize
 from isocenter.domain.archive import _store_corrections as store
 from isocenter.domain.archive import _store_splits as splits
+from isocenter.domain.archive._store import shown_series_of
+from isocenter.domain.archive.model import Series
 from isocenter.domain.archive.model_corrections import Corrections
 from isocenter.domain.archive.model_splits import MODIFYING_SYSTEM, Modifications
 from isocenter.domain.audit.model import AuditEntry
@@ -95,3 +97,17 @@ def modifications(
         instances[each.sop_instance_uid] = made = each.modification()
         originals[each.original_sop_instance_uid] = made
     return Modifications(modifications_of(tx, viewer, uids), instances, originals)
+
+
+def series_and_modifications(
+    tx: Tx, viewer: Viewer, study_instance_uid: str
+) -> tuple[Sequence[Series], Modifications]:
+    """The study's series by number, and what its images must say on their way out.
+
+    One statement where they are right as they came. No series where there is no such study.
+    """
+    viewer.require(Action.STUDY_READ)
+    series = shown_series_of(tx, study_instance_uid)
+    if not any(each.says_otherwise for each in series):
+        return series, Modifications()
+    return series, modifications(tx, viewer, [study_instance_uid])
