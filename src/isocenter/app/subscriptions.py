@@ -47,7 +47,6 @@ from isocenter.domain.orders.events import (
     OrderRevised,
     OrderStarted,
 )
-from isocenter.domain.peers import service as peers
 from isocenter.domain.reading import handlers as reading
 from isocenter.domain.reading.events import ArchivingRequested
 from isocenter.domain.reconcile import handlers as reconcile
@@ -73,19 +72,6 @@ from isocenter.infra.db import Tx
 from isocenter.infra.outbox import BatchHandler, GiveUp, Handler, Router, Subscription
 
 _UTC = ZoneInfo("UTC")
-
-
-def route_report(tx: Tx, event: ReportSigned, *, now: datetime) -> None:
-    """Queue a signed report for every HL7 peer that gets results from us."""
-    recipients = [peer.name for peer in peers.hl7_recipients(tx, "oru")]
-    distribution.route(
-        tx,
-        recipients,
-        report_id=event.report_id,
-        version=event.version,
-        accession_number=event.accession_number,
-        now=now,
-    )
 
 
 def route_images(zone: ZoneInfo) -> Handler:
@@ -195,7 +181,7 @@ def _reactions(parts: WorkerParts) -> list[Subscription]:
         ("reading.signed", ReportSigned, reading.on_report_signed if archive_signed else _nothing),
         ("reporting.patient_merged", PatientMerged, reporting.on_identity_changed),
         ("reporting.patient_unmerged", PatientUnmerged, reporting.on_identity_changed),
-        ("distribution.route", ReportSigned, route_report),
+        ("distribution.route", ReportSigned, sending.on_report_signed),
         ("distribution.images", InstancesAdmitted, send_images),
         ("distribution.note", RejectionNoteKept, route_note),
         ("distribution.study", StudyCompleted, send_images),
@@ -244,6 +230,7 @@ def _telling() -> list[Subscription]:
     together: dict[Handler, BatchHandler] = {
         telling.on_order_placed: telling.on_orders_placed,
         telling.on_patient_known: telling.on_patients_known,
+        telling.on_report_signed: telling.on_reports_signed,
     }
     return [
         Subscription(

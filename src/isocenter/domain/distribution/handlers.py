@@ -1,5 +1,6 @@
 """Reactions of distribution: a signed report goes to everyone who gets reports."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from isocenter.domain.archive.events import InstancesSplit
@@ -14,12 +15,15 @@ from isocenter.infra.db import Tx
 
 def on_report_signed(tx: Tx, event: ReportSigned, *, now: datetime) -> None:
     """Queue the new version for every peer that gets results."""
-    service.route(
+    on_reports_signed(tx, [event], now=now)
+
+
+def on_reports_signed(tx: Tx, events: Sequence[ReportSigned], *, now: datetime) -> None:
+    """As ``on_report_signed`` for several versions."""
+    service.route_all(
         tx,
         [each.name for each in hl7_recipients(tx, "oru")],
-        report_id=event.report_id,
-        version=event.version,
-        accession_number=event.accession_number,
+        [(each.report_id, each.version, each.accession_number) for each in events],
         now=now,
     )
 

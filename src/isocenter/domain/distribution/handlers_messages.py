@@ -115,6 +115,13 @@ def on_report_signed(tx: Tx, event: ReportSigned, *, now: datetime) -> None:
     telling.tell_charges(tx, event.accession_number, now=now)
 
 
+def on_reports_signed(tx: Tx, events: Sequence[ReportSigned], *, now: datetime) -> None:
+    """As ``on_report_signed`` for several reports."""
+    if messages.is_wanted(tx, {"dft"}):
+        for each in events:
+            on_report_signed(tx, each, now=now)
+
+
 def on_step_moved(tx: Tx, event: StepMoved, *, now: datetime) -> None:
     """Tell when and where an exam is now, as an order and as an appointment."""
     telling.tell_order(

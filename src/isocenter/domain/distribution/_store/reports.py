@@ -5,7 +5,7 @@ refused and not released holds what is behind it. Only heads of lanes are claime
 nothing of the recipient has a living lease: one sender at a time serves it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,40 +24,48 @@ def ensure_destinations(tx: Tx, recipients: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Wanted:
+    """A report version for a recipient, in a lane."""
+
+    report_id: str
+    version: int
+    accession_number: str
+    recipient: str
+    lane: str
+
+
+@dataclass(frozen=True, slots=True)
 class Queued:
     """A delivery that has just been queued."""
 
     delivery_key: int
+    report_id: str
+    version: int
+    accession_number: str
     recipient: str
 
 
 _QUEUE = """
 insert into distribution.delivery
        (report_id, version, accession_number, recipient, lane, due_at, queued_at)
-select %(report_id)s, %(version)s, %(accession_number)s, recipient, lane, %(now)s, %(now)s
-  from unnest(%(recipients)s::text[], %(lanes)s::text[]) as wanted (recipient, lane)
- order by recipient
+select report_id, version, accession_number, recipient, lane, %(now)s, %(now)s
+  from unnest(%(report_ids)s::text[], %(versions)s::int[], %(numbers)s::text[],
+              %(recipients)s::text[], %(lanes)s::text[]) with ordinality
+       as wanted (report_id, version, accession_number, recipient, lane, position)
+ order by position
 on conflict on constraint delivery_once do nothing
-returning delivery_key, recipient
+returning delivery_key, report_id, version, accession_number, recipient
 """
 
 
-def queue(
-    tx: Tx,
-    lanes: Mapping[str, str],
-    *,
-    report_id: str,
-    version: int,
-    accession_number: str,
-    now: datetime,
-) -> list[Queued]:
-    """The deliveries that did not exist before; ``lanes`` by recipient."""
+def queue(tx: Tx, wanted: Sequence[Wanted], *, now: datetime) -> list[Queued]:
+    """The deliveries that did not exist before, queued in the order in which they are wanted."""
     params = {
-        "recipients": list(lanes),
-        "lanes": list(lanes.values()),
-        "report_id": report_id,
-        "version": version,
-        "accession_number": accession_number,
+        "report_ids": [each.report_id for each in wanted],
+        "versions": [each.version for each in wanted],
+        "numbers": [each.accession_number for each in wanted],
+        "recipients": [each.recipient for each in wanted],
+        "lanes": [each.lane for each in wanted],
         "now": now,
     }
     return tx.all(Queued, _QUEUE, params)

@@ -57,6 +57,7 @@ from isocenter.domain.distribution.service.reports import (
     refuse,
     retry_later,
     route,
+    route_all,
     set_message,
     set_messages,
 )
@@ -138,6 +139,7 @@ __all__ = [
     "retry_later",
     "retry_transfer_later",
     "route",
+    "route_all",
     "route_images",
     "route_note",
     "routes",

@@ -24,14 +24,24 @@ _REASON_LENGTH_MAX = 500
 
 def lanes_for(tx: Tx, recipients: Iterable[str], accession_number: str) -> dict[str, str]:
     """The lane of what is about an exam, for each recipient as it wants order kept."""
+    return lanes_for_all(tx, recipients, [accession_number])[accession_number]
+
+
+def lanes_for_all(
+    tx: Tx, recipients: Iterable[str], accession_numbers: Iterable[str]
+) -> dict[str, dict[str, str]]:
+    """As ``lanes_for`` by accession number."""
     by_recipient = peers.hl7_orderings(tx)
-    of_exam = f"exam/{accession_number}"
-    exam = orders.exam(tx, accession_number) if accession_number else None
-    of_patient = patient_lane(tx, exam.order.patient_key) if exam else of_exam
-    return {
-        each: of_exam if by_recipient.get(each) == "exam" else of_patient
-        for each in sorted(set(recipients))
-    }
+    wanted = sorted(set(recipients))
+    lanes: dict[str, dict[str, str]] = {}
+    for number in dict.fromkeys(accession_numbers):
+        of_exam = f"exam/{number}"
+        exam = orders.exam(tx, number) if number else None
+        of_patient = patient_lane(tx, exam.order.patient_key) if exam else of_exam
+        lanes[number] = {
+            each: of_exam if by_recipient.get(each) == "exam" else of_patient for each in wanted
+        }
+    return lanes
 
 
 def patient_lane(tx: Tx, patient_key: int) -> str:

@@ -28,7 +28,7 @@ from isocenter.domain.distribution.model import (
     UnknownDelivery,
 )
 from isocenter.domain.distribution.service.audited import audit
-from isocenter.domain.distribution.service.lanes import lanes_for
+from isocenter.domain.distribution.service.lanes import lanes_for_all
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
@@ -45,18 +45,33 @@ def route(
     now: datetime,
 ) -> int:
     """How many of ``recipients`` the report version is newly queued for. Repeating it adds none."""
-    if not recipients:
+    return route_all(tx, recipients, [(report_id, version, accession_number)], now=now)
+
+
+def route_all(
+    tx: Tx, recipients: Sequence[str], versions: Sequence[tuple[str, int, str]], *, now: datetime
+) -> int:
+    """As ``route`` for several versions: each is a report, its version and an accession number."""
+    if not recipients or not versions:
         return 0
-    lanes = lanes_for(tx, recipients, accession_number)
+    lanes = lanes_for_all(tx, recipients, [number for _, _, number in versions])
     _store.ensure_destinations(tx, recipients)
-    queued = _store.queue(
-        tx, lanes, report_id=report_id, version=version, accession_number=accession_number, now=now
-    )
-    for each in queued:
-        event = DeliveryQueued(
-            each.delivery_key, report_id, version, accession_number, each.recipient
-        )
-        outbox.append(tx, event, now=now)
+    wanted = [
+        _store.Wanted(report_id, version, number, recipient, lane)
+        for report_id, version, number in versions
+        for recipient, lane in lanes[number].items()
+    ]
+    queued = _store.queue(tx, wanted, now=now)
+    with tx.gathered():
+        for each in queued:
+            event = DeliveryQueued(
+                each.delivery_key,
+                each.report_id,
+                each.version,
+                each.accession_number,
+                each.recipient,
+            )
+            outbox.append(tx, event, now=now)
     return len(queued)
 
 
