@@ -10,6 +10,8 @@ from isocenter.domain.reconcile.service.correcting import correct_due_studies
 
 _ACTOR: Final = Actor.system("worker")
 _AWAITED_S: Final = 10.0
+_RECORDS_S: Final = 5.0
+_RECORDS_AT_ONCE: Final = 20
 # After an upgrade there may be many, later there are none.
 _CORRECTED_S: Final = 600.0
 _CORRECTED_AT_ONCE: Final = 20
@@ -22,6 +24,14 @@ def archive_jobs(runtime: Runtime) -> list[Job]:
         now = runtime.clock()
         return runtime.pool.run_here(lambda tx: archive.settle_awaited(tx, _ACTOR, now=now))
 
+    def write_records() -> int:
+        now = runtime.clock()
+        return runtime.pool.run_here(
+            lambda tx: archive.write_due_records(
+                tx, _ACTOR, runtime.blobs, limit=_RECORDS_AT_ONCE, now=now
+            )
+        )
+
     def correct() -> int:
         corrected = 0
         now = runtime.clock()
@@ -33,5 +43,6 @@ def archive_jobs(runtime: Runtime) -> list[Job]:
 
     return [
         Job("settle_awaited_rejections", _AWAITED_S, settle_awaited),
+        Job("write_split_records", _RECORDS_S, write_records),
         Job("correct_due_studies", _CORRECTED_S, correct),
     ]

@@ -3,19 +3,22 @@
 Nothing is copied and nothing removed: every blob keeps its key. Packs are taken apart where they
 lie, and their members come in the order in which they came once. Each batch is one transaction, and
 what is named already is passed over, so that a run that was ended in any way is simply repeated.
+Splits are done again at the end, when all that they split is there.
 It also takes in what a database that is older than its objects does not know.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from itertools import groupby, islice
 from typing import Any, Final
 
 from isocenter.domain.access.model import Actor
 from isocenter.domain.archive.model import Outcome, ReceivedInstance
-from isocenter.domain.archive.service import rebuilding
+from isocenter.domain.archive.model_split_records import SplitRecord
+from isocenter.domain.archive.service import rebuilding, split_records
 from isocenter.domain.peers import service as peers
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.blobs.packs import Member, PackDamaged, read_index
@@ -40,6 +43,7 @@ class RebuildReport:
         known: those that the archive named before.
         derived: those that were made from images, as the metadata of a series.
         duplicates: objects whose bytes the archive has already, in this store or as a copy.
+        splits: of studies, that were written down beside the objects and hold again.
         placed: studies all of whose objects lie in a store of their own: they belong there.
         refused: what could not be taken in: key and reason.
     """
@@ -50,6 +54,7 @@ class RebuildReport:
     stored: int = 0
     duplicates: int = 0
     conflicting: int = 0
+    splits: int = 0
     placed: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
@@ -62,6 +67,7 @@ class RebuildReport:
             "stored": self.stored,
             "duplicates": self.duplicates,
             "conflicting": self.conflicting,
+            "splits": self.splits,
             "placed": self.placed,
             "refused": [{"blob_key": key, "reason": reason} for key, reason in self.refused],
         }
@@ -97,6 +103,9 @@ class Rebuilder:
     last_store: str
     on_progress: Callable[[RebuildReport], None]
     on_refused: Callable[[str, str], None]
+    _records: dict[tuple[str, str, datetime], tuple[SplitRecord, str]] = field(
+        default_factory=dict[tuple[str, str, datetime], tuple[SplitRecord, str]], init=False
+    )
 
     def rebuild(self) -> RebuildReport:
         """Take in everything that the archive does not name.
@@ -110,6 +119,7 @@ class Rebuilder:
             while portion := list(islice(found, _BATCH)):
                 self._take_in(portion, readers, report)
                 self.on_progress(report)
+        self._split_again(report)
         usual = [self.blobs.current, self.last_store]
         with self.db.transaction() as tx:
             report.placed = rebuilding.restore_placements(tx, self.actor, usual, now=self.clock())
@@ -165,6 +175,8 @@ class Rebuilder:
         ):
             if isinstance(described, ReceivedInstance):
                 batch.append(described)
+            elif isinstance(described, SplitRecord):
+                self._keep(described, each.key)
             elif described is None:
                 report.derived += 1
             else:
@@ -175,18 +187,38 @@ class Rebuilder:
 
     def _described(
         self, readings: Mapping[str, TextReading], found: _Found
-    ) -> ReceivedInstance | str | None:
-        """The object; a text when it cannot be taken in; None for what is made from images."""
+    ) -> ReceivedInstance | SplitRecord | str | None:
+        """What it is; a text when it cannot be taken in; None for what is made from images."""
         try:
-            return rebuilding.describe_stored(
+            described = rebuilding.describe_stored(
                 self.blobs, found.key, readings, identifier=found.identifier
             )
+            return described or split_records.read_record(self.blobs, found.key)
         except IsocenterError as error:
             if error.kind in _AWAY:
                 raise
             return error.message
         except OSError as error:
             return error.strerror or "cannot be read"
+
+    def _keep(self, record: SplitRecord, key: str) -> None:
+        """Of several records of one split the last one counts."""
+        before = self._records.get(record.identity)
+        if before is None or before[0].recorded_at < record.recorded_at:
+            self._records[record.identity] = (record, key)
+
+    def _split_again(self, report: RebuildReport) -> None:
+        for record, key in sorted(self._records.values(), key=lambda each: each[0].split_at):
+            try:
+                with self.db.transaction() as tx:
+                    report.splits += split_records.restore_split(
+                        tx, self.actor, self.blobs, record, key, now=self.clock()
+                    )
+            except IsocenterError as error:
+                if error.kind in _AWAY:
+                    raise
+                report.refused.append((key, error.message))
+                self.on_refused(key, error.message)
 
     def _admit(self, batch: Sequence[ReceivedInstance], report: RebuildReport) -> None:
         with self.db.transaction() as tx:

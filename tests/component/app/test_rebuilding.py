@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -13,16 +14,22 @@ from typing import Any
 import pydicom.data
 import pytest
 
+from isocenter.app.following import SplitFollower
 from isocenter.app.noting import NoteWriter
 from isocenter.app.rebuilding import Rebuilder, RebuildReport
 from isocenter.app.subscriptions import router
-from isocenter.domain.access.model import Actor
+from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive.model import ReceivedInstance
+from isocenter.domain.archive.model_splits import Split
+from isocenter.domain.archive.service import undo_split, write_due_records
 from isocenter.domain.archive.service.admission import admit
+from isocenter.domain.archive.service.correction import modifications
 from isocenter.domain.archive.service.description import describe_file
 from isocenter.domain.archive.service.placing import place_study
 from isocenter.domain.archive.service.rejection import reject
 from isocenter.domain.archive.service.restoration import restore
+from isocenter.domain.reconcile import service as reconcile
+from isocenter.domain.reconcile.service import SplitWish
 from isocenter.infra.blobs import open_store
 from isocenter.infra.blobs.several import SeveralStores
 from isocenter.infra.clock import utc_now
@@ -246,6 +253,184 @@ def a_note(*objects: bytes) -> bytes:
         transfer_syntax_uid=EXPLICIT_VR_LITTLE_ENDIAN,
     )
     return head + encode_dataset(document, EXPLICIT_VR_LITTLE_ENDIAN)
+
+
+# What every way out shows, whatever of it is a correction and what the study's own.
+SERVED = """
+select study_instance_uid, series_instance_uid, sop_instance_uid, modality, blob_key,
+       study.number_of_series, study.number_of_instances, disagreements, study_description,
+       coalesce(corrected_patient_id, patient_id) as patient_id,
+       coalesce(corrected_patient_name, patient_name) as patient_name,
+       coalesce(corrected_patient_birth_date, patient_birth_date) as patient_birth_date,
+       coalesce(corrected_accession_number, accession_number) as accession_number
+  from archive.instance join archive.series using (series_key) join archive.study using (study_key)
+ order by sop_instance_uid
+"""
+SPLITS = """
+select study_instance_uid, to_study_instance_uid, joins, reason, split_by, split_at, undone_by,
+       undone_at,
+       (select jsonb_agg(to_jsonb(row) - 'split_key' order by series_instance_uid)
+          from archive.split_series row where row.split_key = split.split_key) as series,
+       (select jsonb_agg(to_jsonb(row) - 'split_key' order by sop_instance_uid)
+          from archive.split_instance row where row.split_key = split.split_key) as instances
+  from archive.split order by split_at
+"""
+
+
+def served(database: Database) -> dict[str, Any]:
+    """What is shown, what images are told to say, and which splits hold."""
+    viewer = Viewer.of(CONSOLE, Action.STUDY_READ)
+    with database.read() as tx:
+        shown = tx.values(f"select to_jsonb(row) from ({SERVED}) row")
+        studies = {each["study_instance_uid"] for each in shown}
+        said = modifications(tx, viewer, studies).instances
+        return {
+            "shown": shown,
+            "said": {uid: said[uid].values for uid in sorted(said)},
+            "splits": tx.values(f"select to_jsonb(row) from ({SPLITS}) row"),
+        }
+
+
+def another_series(content: bytes, number: int) -> bytes:
+    """The same images as of a second series of their study."""
+    dataset = pydicom.dcmread(BytesIO(content))
+    dataset.SeriesInstanceUID = f"{dataset.StudyInstanceUID}.{number}"
+    dataset.SOPInstanceUID = f"{dataset.SeriesInstanceUID}.{dataset.InstanceNumber}"
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    stream = BytesIO()
+    dataset.save_as(stream)
+    return stream.getvalue()
+
+
+@dataclass
+class Splitting:
+    """A department whose worker follows splits, and writes notes and records."""
+
+    department: Department
+    blobs: SeveralStores
+
+    def __post_init__(self) -> None:
+        table = router(
+            write_note=NoteWriter(self.blobs, CONSOLE, UTC),
+            follow_split=SplitFollower(self.blobs, CONSOLE),
+        )
+        self.database = self.department.database
+        self.department.router = self.database.router = table
+
+    def split(self, **wish: Any) -> Split:
+        """Split, and have everything happen that follows."""
+        with self.database.transaction() as tx:
+            made = reconcile.split(
+                tx, CONSOLE, self.blobs, SplitWish(**wish), reason="not changed", now=utc_now()
+            )
+        self.settle()
+        return made
+
+    def undo(self, split_key: int) -> None:
+        """Take a split back."""
+        with self.database.transaction() as tx:
+            reconcile.undo_split(
+                tx, CONSOLE, self.blobs, split_key, reason="it was right", now=utc_now()
+            )
+        self.settle()
+
+    def settle(self) -> None:
+        """What the worker does."""
+        Dispatcher(
+            self.database, self.department.router, clock=utc_now, workers=1, external_workers=1
+        ).run_once()
+        with self.database.transaction() as tx:
+            write_due_records(tx, CONSOLE, self.blobs, limit=20, now=utc_now())
+
+
+@pytest.fixture
+def splitting(lost_and_new: list[Database], tmp_path: Path) -> Splitting:
+    """Study 2.25.1 of PH0001 with three series, the second of which is of PH0009, for B9."""
+    made = Splitting(Department(lost_and_new[0]), open_stores(tmp_path))
+    eda = a_patient("PH0009", person_name="Phantom^Eda", birth_date=date(1988, 8, 8))
+    made.department.order(eda, an_order("B9"))
+    for index in range(1, 4):
+        content = slice_of(1, index)
+        receive(made.database, made.blobs, content)
+        receive(made.database, made.blobs, another_series(content, 2))
+        receive(made.database, made.blobs, another_series(content, 3))
+    made.settle()
+    return made
+
+
+def test_what_was_split_off_is_split_off_again(lost_and_new: list[Database], splitting: Splitting):
+    lost, new = lost_and_new
+    blobs = splitting.blobs
+    of_order = splitting.split(
+        study_instance_uid="2.25.1", series_instance_uids=["2.25.1.2"], accession_number="B9"
+    )
+    waiting = splitting.split(study_instance_uid="2.25.1", sop_instance_uids=["2.25.1.3.1"])
+    receive(lost, blobs, another_series(slice_of(1, 4), 2))  # follows its series
+    splitting.settle()
+    taken_back = splitting.split(study_instance_uid="2.25.1", sop_instance_uids=["2.25.1.3.2"])
+    splitting.undo(taken_back.split_key)
+    with lost.transaction() as tx:  # an image of a split that nobody is to see
+        uid = tx.value(
+            "select sop_instance_uid from archive.split_instance"
+            " where original_sop_instance_uid = '2.25.1.2.3'"
+        )
+        path = (of_order.to_study_instance_uid, of_order.series["2.25.1.2"], uid)
+        reject(tx, CONSOLE, path, reason="cut off", now=utc_now())
+    splitting.settle()
+    before = served(lost)
+
+    report = rebuilder(new, blobs).rebuild()
+
+    assert (report.refused, report.splits) == ([], 3)
+    assert served(new) == before
+    by_study: dict[str, set[str]] = {}
+    for each in before["shown"]:
+        by_study.setdefault(each["study_instance_uid"], set()).add(each["patient_id"])
+    assert by_study[of_order.to_study_instance_uid] == {"PH0009"}
+    assert by_study[waiting.to_study_instance_uid] == {"PH0001"}
+    assert rebuilder(new, blobs).rebuild().splits == 0
+    assert served(new) == before
+
+
+def test_a_split_that_holds_again_is_of_its_order_and_is_taken_back_like_any(
+    lost_and_new: list[Database], splitting: Splitting
+):
+    lost, new = lost_and_new
+    as_it_came = served(lost)["shown"]
+    split = splitting.split(
+        study_instance_uid="2.25.1", series_instance_uids=["2.25.1.2"], accession_number="B9"
+    )
+    after = Splitting(Department(new), splitting.blobs)
+    rebuilder(new, splitting.blobs).rebuild()
+    after.settle()
+    # The orders come anew, as from the placer.
+    eda = a_patient("PH0009", person_name="Phantom^Eda", birth_date=date(1988, 8, 8))
+    after.department.order(eda, an_order("B9"))
+    after.settle()
+    with new.read() as tx:
+        [linked] = tx.values("select study_instance_uid from reconcile.link")
+        key = tx.value("select split_key from archive.split")
+    assert linked == split.to_study_instance_uid
+    with new.transaction() as tx:
+        undo_split(tx, CONSOLE, splitting.blobs, key, reason="it was right", now=utc_now())
+    after.settle()
+    shown = served(new)["shown"]
+    notes = [each for each in shown if each["modality"] == "KO"]
+    assert len(shown) - len(notes) == len(as_it_came)
+    assert {e["sop_instance_uid"] for e in as_it_came} <= {e["sop_instance_uid"] for e in shown}
+
+
+def test_a_split_whose_note_was_never_written_holds_again_all_the_same(
+    lost_and_new: list[Database], splitting: Splitting
+):
+    lost, new = lost_and_new
+    with lost.transaction() as tx:
+        wish = SplitWish(study_instance_uid="2.25.1", series_instance_uids=["2.25.1.2"])
+        reconcile.split(tx, CONSOLE, splitting.blobs, wish, reason="not changed", now=utc_now())
+        write_due_records(tx, CONSOLE, splitting.blobs, limit=20, now=utc_now())
+    before = served(lost)
+    assert rebuilder(new, splitting.blobs).rebuild().splits == 1
+    assert served(new) == before
 
 
 def test_what_was_rejected_and_restored_stays_so(lost_and_new: list[Database], tmp_path: Path):

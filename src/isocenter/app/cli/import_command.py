@@ -122,7 +122,8 @@ def _rebuild(
         session.out.print(
             f"{report.seen} objects seen: {report.known} known, {report.stored} taken in,"
             f" {report.conflicting} kept beside others, {report.duplicates} copies,"
-            f" {report.derived} made from images, {len(report.refused)} refused"
+            f" {report.derived} made from images, {report.splits} splits done again,"
+            f" {len(report.refused)} refused"
         )
     return len(report.refused)
 

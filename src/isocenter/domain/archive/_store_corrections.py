@@ -1,4 +1,4 @@
-"""The SQL of what a study's images should say now. One function is one statement."""
+"""The SQL of what a study's images should say now. One function changes or tells one thing."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,9 +30,19 @@ update archive.study
 """
 
 
+# The record of a split tells what the study that it made says.
+_RECORD_DUE = """
+update archive.split set record_due = true
+ where to_study_instance_uid = %s and undone_at is null and not joins and not record_due
+"""
+
+
 def correct(tx: Tx, study: str, columns: Mapping[str, Any]) -> bool:
     """Whether the study's corrections are others than before."""
-    return tx.run(_CORRECTED, {"study": study, **columns}) > 0
+    changed = tx.run(_CORRECTED, {"study": study, **columns}) > 0
+    if changed:
+        tx.run(_RECORD_DUE, (study,))
+    return changed
 
 
 _CORRECTIONS = """

@@ -30,6 +30,7 @@ select %(key)s, uid, to_uid, is_whole
   from unnest(%(old)s::text[], %(new)s::text[], %(whole)s::bool[]) as given (uid, to_uid, is_whole)
 """
 _ADD_INSTANCES = """
+with due as (update archive.split set record_due = true where split_key = %(key)s)
 insert into archive.split_instance (sop_instance_uid, original_sop_instance_uid, split_key)
 select new_uid, old_uid, %(key)s
   from unnest(%(old)s::text[], %(new)s::text[]) as given (old_uid, new_uid)
@@ -242,6 +243,19 @@ def restate(tx: Tx, study_key: int, said: Mapping[str, Any], against: Mapping[st
     tx.run(_RESTATE, {**said, "disagreements": jsonb(dict(against)), "study_key": study_key})
 
 
+_STATED = """
+select stated from archive.split
+ where to_study_instance_uid = %s and undone_at is null and not joins and stated <> '{}'
+ order by split_key limit 1
+"""
+
+
+def stated_for(tx: Tx, study_instance_uid: str) -> dict[str, Any]:
+    """What a record stated of the study, by column; nothing of nearly all studies."""
+    found: dict[str, str] | None = tx.value(_STATED, (study_instance_uid,))
+    return dict(found or {})
+
+
 _SPLITS = """
 select split.split_key, split.study_instance_uid, to_study_instance_uid, joins, reason, split_by,
        split_at, undone_at, undone_by,
@@ -277,7 +291,8 @@ select split_key, series_instance_uid, to_series_instance_uid, is_whole
   from archive.split_series where split_key = %s order by series_instance_uid
 """
 _UNDO = """
-update archive.split set undone_at = %(now)s, undone_by = %(by)s, said = %(said)s
+update archive.split
+   set undone_at = %(now)s, undone_by = %(by)s, said = %(said)s, record_due = true
  where split_key = %(key)s
 """
 

@@ -22,6 +22,7 @@ from isocenter.domain.archive.service.notes import (
 from isocenter.domain.archive.service.rejection import reject, settle_awaited
 from isocenter.domain.archive.service.restoration import rejections, restore
 from isocenter.domain.archive.service.selection import growth, locate_between
+from isocenter.domain.archive.service.split_records import write_due_records
 from isocenter.domain.archive.service.splitting import (
     follow_splits,
     split,
@@ -69,4 +70,5 @@ __all__ = [
     "undo_split",
     "unreferenced",
     "write_due_note",
+    "write_due_records",
 ]

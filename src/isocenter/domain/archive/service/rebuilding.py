@@ -4,8 +4,9 @@ For a database that was lost: what the objects say is indexed as it was when the
 cannot say is lost with the database: who sent them, unless we wrote that into the file meta
 information ourselves; the hour of completion; which of two conflicting contents a person chose to
 show; and everything that is no image. When they came is taken from their keys, to the millisecond.
-What was rejected and restored is told by notes, which are objects; that a study belongs in another
-store, by all of its objects being there. Orders that are known already find their studies again.
+What was rejected and restored is told by notes, which are objects; what was split off its study by
+records beside them (``split_records``); that a study belongs in another store, by all of its
+objects being there. Orders that are known already find their studies again.
 
 Standard: PS3.10 7.1
 """

@@ -162,6 +162,8 @@ def restore_as_noted(
         for each in _store.held(tx, (study, None, None), limit=INSTANCES_MAX)
         if each.sop_instance_uid in named
     ]
+    # What is to be shown later, as the images of a split are, is not awaited as rejected any more.
+    _store.await_no_more(tx, sorted(named))
     if not held:
         return 0
     batch = [described(blobs, each) for each in held]

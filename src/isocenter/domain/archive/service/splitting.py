@@ -100,9 +100,9 @@ def split(
     if made is None:
         raise UnknownSplit("the split did not last")
     _move(tx, made, keys, found, by=actor.name, now=now)
-    _restate(tx, blobs, study, keys[study])
+    restate(tx, blobs, study, keys[study])
     if is_new:
-        _restate(tx, blobs, to_study, keys[to_study])
+        restate(tx, blobs, to_study, keys[to_study])
     detail = {
         "to": to_study,
         "series": [each.series_instance_uid for each in series],
@@ -141,7 +141,7 @@ def follow_splits(
         if not fresh:
             continue
         _move(tx, made, keys, fresh, by=made.split_by, now=now)
-        _restate(tx, blobs, study_instance_uid, keys[study_instance_uid])
+        restate(tx, blobs, study_instance_uid, keys[study_instance_uid])
         detail = {"to": made.to_study_instance_uid, "instances": len(fresh), "late": True}
         entry = audited(actor, "study.split", study_instance_uid, detail, patient_id=None)
         record(tx, entry, now=now)
@@ -169,12 +169,12 @@ def undo_split(
     first = _splits.instances(tx, [to_study], shown[:1]) if shown else []
     _splits.undo(tx, split_key, first[0].texts() if first else {}, by=actor.name, now=now)
     if shown:
-        _reject(tx, (to_study, keys[to_study]), shown, reason=reason, by=actor.name, now=now)
+        take_out(tx, (to_study, keys[to_study]), shown, reason=reason, by=actor.name, now=now)
         held = _splits.originals(tx, split_key, shown)
         known = [(each, described(blobs, each)) for each in held]
         readmit(tx, _SYSTEM, known, reason=reason, by=actor.name, now=now)
         again = _rejections.lock_studies(tx, [study])
-        _restate(tx, blobs, study, again[study])
+        restate(tx, blobs, study, again[study])
     detail = {"from": to_study, "instances": len(shown), "reason": reason}
     entry = audited(actor, "study.undo_split", study, detail, patient_id=None)
     record(tx, entry, now=now)
@@ -215,34 +215,54 @@ def _move(
 ) -> None:
     """Show the images in the other study, and no more in theirs."""
     study, to_study = made.study_instance_uid, made.to_study_instance_uid
+    _splits.add_instances(tx, made.split_key, {each.sop_instance_uid: new_uid() for each in found})
+    told = show(tx, made, keys, found, now=now)
+    uids = [each.sop_instance_uid for each in found]
+    take_out(tx, (study, keys[study]), uids, reason=made.reason, by=by, now=now)
+    for event in told:
+        outbox.append(tx, event, now=now)
+    series = sorted({each.series_instance_uid for each in found})
+    outbox.append(tx, InstancesSplit(study, to_study, series, len(found)), now=now)
+
+
+def show(
+    tx: Tx,
+    made: Split,
+    keys: Mapping[str, int],
+    found: Sequence[_splits.ChosenInstance],
+    *,
+    now: datetime,
+) -> list[InstancesAdmitted]:
+    """Show images that are still in their study in the other one too; what is to be told of that.
+
+    Both studies are locked; ``keys`` are theirs.
+    """
+    study, to_study = made.study_instance_uid, made.to_study_instance_uid
     key, to_key = keys[study], keys[to_study]
     before = _store.study(tx, to_study)
-    _splits.add_instances(tx, made.split_key, {each.sop_instance_uid: new_uid() for each in found})
     series = _splits.series_of(tx, made.split_key)
     _splits.copy_series(tx, (key, to_key), series, now=now)
     _splits.copy_instances(tx, to_key, made.split_key)
     _rejections.recount(tx, to_key, now=now)
     _splits.reopen(tx, to_key, now=now)
-    uids = [each.sop_instance_uid for each in found]
-    _reject(tx, (study, key), uids, reason=made.reason, by=by, now=now)
-    counts: dict[str, list[_splits.ChosenInstance]] = {}
+    images: dict[str, list[_splits.ChosenInstance]] = {}
     for each in found:
-        counts.setdefault(each.series_instance_uid, []).append(each)
-    for uid, images in counts.items():
-        event = InstancesAdmitted(
+        images.setdefault(each.series_instance_uid, []).append(each)
+    return [
+        InstancesAdmitted(
             study_instance_uid=to_study,
             series_instance_uid=made.series[uid],
-            modality=images[0].modality or "",
-            count=len(images),
+            modality=members[0].modality or "",
+            count=len(members),
             first=before is None or before.number_of_instances == 0,
             reopened=before is not None and before.completed_at is not None,
             disagreements=[],
         )
-        outbox.append(tx, event, now=now)
-    outbox.append(tx, InstancesSplit(study, to_study, sorted(counts), len(found)), now=now)
+        for uid, members in images.items()
+    ]
 
 
-def _reject(
+def take_out(
     tx: Tx, study: tuple[str, int], uids: Sequence[str], *, reason: str, by: str, now: datetime
 ) -> None:
     """Take images out of use as made for a wrong worklist entry; a worker writes the note."""
@@ -264,16 +284,18 @@ def _reject(
     outbox.append(tx, event, now=now)
 
 
-def _restate(tx: Tx, blobs: BlobStore, study_instance_uid: str, study_key: int) -> None:
+def restate(tx: Tx, blobs: BlobStore, study_instance_uid: str, study_key: int) -> None:
     """Have the study say what the images say that it has now: those that it got it from are gone.
 
     One image of each series is asked, as the makers of a series do not change their mind within it.
+    A study that a split made keeps what a record of it stated.
     """
     found = _splits.samples(tx, study_key, study_instance_uid, limit=_SAMPLES_MAX)
     said = [each for each in (_said_by(blobs, sample) for sample in found) if each is not None]
     if not said:
         return
     merged, against = combined(said)
+    merged |= _splits.stated_for(tx, study_instance_uid)
     name, physician = merged["patient_name"], merged["referring_physician_name"]
     columns: dict[str, Any] = {
         **merged,
