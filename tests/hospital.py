@@ -50,6 +50,7 @@ class Hospital:
 
     def __init__(self, database: Database, folder: Path, *, ehr: str = EHR) -> None:
         self.clock = FixedClock()
+        self.home = folder.with_name("home")
         self.database = database
         self.pool = Pool(database, threads=4)
         self.blobs = open_store(f"file://{folder}")
@@ -62,6 +63,7 @@ class Hospital:
                     page_rows=5,
                     frame_origins=frozenset({ehr}),
                     launch_keys={"ada": LAUNCH_KEY},
+                    second_viewer_home=self.home,
                 ),
                 frame_ancestors=frozenset({ehr}),
                 actor_kept_s=0,

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from isocenter.domain.monitoring.model import Expectations
+from isocenter.domain.monitoring.model import Hop as HopName
 from isocenter.readmodels.exam_ledger_facts import ExamFacts
 from isocenter.readmodels.exam_ledger_hops import ExamState, Hop, hops_of, needs_person, state_of
 
@@ -127,6 +128,11 @@ class ExamLedger:
     def late(self) -> bool:
         """Whether a hop is late or failed."""
         return self.stuck_at is not None
+
+    @property
+    def has_images(self) -> bool:
+        """Whether an image has arrived."""
+        return any(each.name is HopName.IMAGES_RECEIVED and each.at for each in self.hops)
 
     @property
     def last_at(self) -> datetime | None:

@@ -62,6 +62,7 @@ async def _serve(runtime: Runtime) -> None:
                 worklist_silence_s=settings.worklist_silence_s,
                 reconciliation_overdue_s=settings.reconciliation_overdue_s,
                 dicomweb_path=_DICOMWEB_PATH,
+                second_viewer_home=settings.home,
                 trusted_authorities=frozenset(names_in(settings.trusted_authorities)),
                 public_url=settings.public_url or "",
                 frame_origins=frozenset(settings.frame_ancestors.split()),

@@ -6,6 +6,7 @@ The settings themselves are read by ``app``; this is only the shape in which the
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from pathlib import Path
 
 from isocenter.domain.monitoring.model import EXPECTATIONS, Expectations
 from isocenter.domain.orders.model import AccessionFormat
@@ -29,6 +30,7 @@ class WebOptions:
     worklist_silence_s: float = 8 * 3_600.0  # images of a station that did not ask for so long
     reconciliation_overdue_s: float = 4 * 3_600.0  # a study that needs a person for longer alarms
     dicomweb_path: str = "/dicomweb"
+    second_viewer_home: Path | None = None  # below which a second viewer may be installed
     feed_poll_s: float = 0.4
     feed_heartbeat_s: float = 15.0
     feed_lifetime_s: float = 600.0  # then the browser reconnects and is authenticated anew

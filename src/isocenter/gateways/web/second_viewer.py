@@ -10,18 +10,27 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from isocenter.errors import IsocenterError, Kind
+
 PATH: Final = "/ohif"
 FOLDER: Final = "ohif"
 POLICY_FILE: Final = "policy.txt"
-_ABSENT: Final = "OHIF is not installed here: isocenter viewer install-ohif"
+_PAGE: Final = "index.html"
+ABSENT: Final = "OHIF is not installed here: isocenter viewer install-ohif"
 _NOT_FOUND: Final = 404
+
+
+class NotInstalled(IsocenterError):
+    """There is no second viewer here."""
+
+    kind: ClassVar[Kind] = Kind.NOT_FOUND
 
 
 def policy_for(scripts: Sequence[str]) -> str:
@@ -44,10 +53,16 @@ def policy_for(scripts: Sequence[str]) -> str:
     ))
 
 
+def is_installed(home: Path | None) -> bool:
+    """Whether there is a page below ``home`` to be opened."""
+    return home is not None and (home / FOLDER / _PAGE).is_file()
+
+
 class SecondViewer:
     """The ASGI application, to be mounted at ``PATH``; what is installed is there at once."""
 
     def __init__(self, home: Path) -> None:
+        self._home = home
         self._folder = home / FOLDER
         self._files = StaticFiles(directory=self._folder, check_dir=False)
 
@@ -59,14 +74,14 @@ class SecondViewer:
         await answer(scope, receive, send)
 
     async def _answer(self, scope: Scope) -> Response:
-        if not (self._folder / "index.html").is_file():
-            return PlainTextResponse(_ABSENT, _NOT_FOUND)
+        if not is_installed(self._home):
+            return PlainTextResponse(ABSENT, _NOT_FOUND)
         try:
             answer = await self._files.get_response(self._files.get_path(scope), scope)
         except HTTPException as error:
             if error.status_code != _NOT_FOUND:
                 raise
-            answer = FileResponse(self._folder / "index.html")
+            answer = FileResponse(self._folder / _PAGE)
         answer.headers["Content-Security-Policy"] = (self._folder / POLICY_FILE).read_text()
         answer.headers["Cache-Control"] = "private, no-cache"
         return answer

@@ -24,6 +24,7 @@ from isocenter.gateways.web.hl7_desk import Hl7Desk
 from isocenter.gateways.web.navigation import Permissions, items_for
 from isocenter.gateways.web.onrecord import Look, Readings
 from isocenter.gateways.web.options import WebOptions
+from isocenter.gateways.web.second_viewer import is_installed
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.clock import Clock
 from isocenter.infra.pools import Pool
@@ -169,6 +170,7 @@ class Web:
             "notice": NOTICES.get(request.query_params.get("done", "")),
             "trouble": None,
             "zone_name": now.astimezone(self.options.time_zone).tzname() or "UTC",
+            "second_viewer": is_installed(self.options.second_viewer_home),
             "now": now,
             "when": partial(formats.when, now=now, zone=self.options.time_zone),
             "age": partial(formats.age, now=now),

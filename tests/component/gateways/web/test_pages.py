@@ -213,3 +213,26 @@ def test_a_page_that_refreshes_itself_is_one_reading(hospital):
         ("fay", accession_number, "PH0001"),
         ("fay", accession_number, "PH0001"),
     ]
+
+
+def test_exams_open_in_the_second_viewer_where_it_is_installed(hospital):
+    accession_number = hospital.order(1)
+    study_uid = hospital.scan(accession_number, 1)
+    hospital.order(2)  # without images
+    hospital.quiet()
+    ada, fay = hospital.browser("ada"), hospital.browser("fay")
+    pages = ("/", f"/exams/{accession_number}")
+    way = f'href="/exams/{accession_number}/ohif"'
+    assert not any("OHIF" in ada.get(page).text for page in pages)
+    assert ada.get(f"/exams/{accession_number}/ohif").status_code == 404
+    (hospital.home / "ohif").mkdir(parents=True)
+    (hospital.home / "ohif/index.html").write_text("<html></html>")
+    for page in pages:
+        assert ada.get(page).text.count("/ohif") == 1
+        assert way in ada.get(page).text
+        assert "OHIF" not in fay.get(page).text  # the front desk sees no images
+    opened = ada.get(f"/exams/{accession_number}/ohif", follow_redirects=False)
+    assert opened.headers["location"] == f"/ohif/viewer?StudyInstanceUIDs={study_uid}"
+    assert ada.get(f"/studies/{study_uid}/ohif", follow_redirects=False).status_code == 307
+    assert fay.get(f"/exams/{accession_number}/ohif").status_code == 403
+    assert set(hospital.audited("study.view")) == {("ada", study_uid, "PH0001")}

@@ -24,6 +24,7 @@ from isocenter.gateways.web.pages import (
     reconciliation_split,
     rejections,
     routes,
+    second_viewer,
     sign_in,
     stations,
     storage,
@@ -35,6 +36,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     sign_in.router,
     launch.router,
     embedded.router,
+    second_viewer.router,
     reading.router,  # before the exam's own page: an accession number may hold a slash
     exam.router,
     exams.router,
