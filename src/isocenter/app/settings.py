@@ -97,6 +97,10 @@ class Settings:
         int, About(v.whole_number(1, 100), "share of one processor that makes renditions")
     ] = 25
 
+    order_workitems: Annotated[
+        str,
+        About(v.choice("off", "on"), "scheduled steps of orders are also workitems (UPS)"),
+    ] = "on"
     workitems_kept_days: Annotated[
         int, About(v.whole_number(1, 3650), "days that a workitem stays after it has ended")
     ] = 90

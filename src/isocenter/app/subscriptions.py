@@ -66,6 +66,7 @@ from isocenter.domain.worklist.events import (
     StepForwardDue,
     StepNotificationDue,
     StepPerformed,
+    WorkitemPerformed,
     WorkitemReportDue,
 )
 from isocenter.infra.db import Tx
@@ -116,6 +117,8 @@ class WorkerParts(TypedDict, total=False):
     Attributes:
         archive_signed: findings go into the archive when their report is signed.
         link_patients: records of surely one person are linked without asking.
+        order_workitems: steps of orders are workitems, too.
+        ae_title: ours.
         zone: where the department lives: routes know the time of day there.
     """
 
@@ -131,12 +134,67 @@ class WorkerParts(TypedDict, total=False):
     write_findings: Handler
     archive_signed: bool
     link_patients: bool
+    order_workitems: bool
+    ae_title: str
     zone: ZoneInfo
 
 
 def router(**parts: Unpack[WorkerParts]) -> Router:
     """The table; without a part, the reactions that need it are left to the worker."""
-    return Router([*_reactions(parts), *_telling(), *_matching(parts), *_outside(parts)])
+    return Router([
+        *_worklists(parts),
+        *_reactions(parts),
+        *_telling(),
+        *_matching(parts),
+        *_outside(parts),
+    ])
+
+
+def _worklists(parts: WorkerParts) -> list[Subscription]:
+    """The reactions by which worklists follow the schedule, and that the modalities."""
+    follower = worklist.WorkitemFollower(
+        create=parts.get("order_workitems", False), ae_title=parts.get("ae_title", "ISOCENTER")
+    )
+    table: tuple[tuple[str, type[Any], Handler], ...] = (
+        ("worklist.withdraw", StepCancelled, worklist.on_step_cancelled),
+        ("worklist.finish", StepStatusChanged, worklist.on_step_status_changed),
+        ("worklist.order_revised", OrderRevised, worklist.on_exam_renamed),
+        ("worklist.hold", OrderHeld, worklist.on_order_held),
+        ("worklist.release", OrderReleased, worklist.on_order_released),
+        ("worklist.step_moved", StepMoved, worklist.on_exam_renamed),
+    )
+    patients: tuple[tuple[str, type[Any]], ...] = (
+        ("worklist.patient_updated", PatientUpdated),
+        ("worklist.patient_merged", PatientMerged),
+        ("worklist.patient_unmerged", PatientUnmerged),
+        ("worklist.identifier_moved", IdentifierMoved),
+    )
+    return [
+        Subscription(
+            event=StepBooked,
+            subscriber="worklist.publish",
+            handler=follower.after(worklist.on_step_booked),
+            together=follower.after_several(worklist.on_steps_booked),
+        ),
+        *(
+            Subscription(event=event, subscriber=subscriber, handler=follower.after(handler))
+            for subscriber, event, handler in table
+        ),
+        *(
+            Subscription(
+                event=event,
+                subscriber=subscriber,
+                handler=worklist.on_patient_changed,
+                together=worklist.on_patients_changed,
+            )
+            for subscriber, event in patients
+        ),
+        Subscription(
+            event=WorkitemPerformed,
+            subscriber="worklist.workitem_performed",
+            handler=worklist.on_workitem_performed,
+        ),
+    ]
 
 
 def _reactions(parts: WorkerParts) -> list[Subscription]:
@@ -145,16 +203,9 @@ def _reactions(parts: WorkerParts) -> list[Subscription]:
     archive_signed = parts.get("archive_signed", True)
     want_renditions = parts.get("want_renditions", only_in_the_worker)
     table: tuple[tuple[str, type[Any], Handler], ...] = (
-        ("worklist.publish", StepBooked, worklist.on_step_booked),
-        ("worklist.withdraw", StepCancelled, worklist.on_step_cancelled),
-        ("worklist.finish", StepStatusChanged, worklist.on_step_status_changed),
-        ("worklist.order_revised", OrderRevised, worklist.on_exam_renamed),
         ("scheduling.order_placed", OrderPlaced, scheduling.on_order_placed),
         ("orders.visit_moved", VisitMoved, orders.on_visit_moved),
         ("orders.visit_renumbered", VisitRenumbered, orders.on_visit_renumbered),
-        ("worklist.hold", OrderHeld, worklist.on_order_held),
-        ("worklist.release", OrderReleased, worklist.on_order_released),
-        ("worklist.step_moved", StepMoved, worklist.on_exam_renamed),
         ("worklist.performed", StepPerformed, worklist.on_step_performed),
         ("worklist.route_step", StepPerformed, worklist.on_step_to_be_told),
         ("reconcile.performed", StepPerformed, reconcile.on_step_performed),
@@ -189,9 +240,9 @@ def _reactions(parts: WorkerParts) -> list[Subscription]:
         ("archive.packs", StudyCompleted, parts.get("want_packs", only_in_the_worker)),
     )
     together: dict[Handler, BatchHandler] = {
-        worklist.on_step_booked: worklist.on_steps_booked,
         reconcile.on_order_changed: reconcile.on_orders_changed,
         reconcile.on_patient_changed: reconcile.on_patients_changed,
+        sending.on_report_signed: sending.on_reports_signed,
     }
     return [
         Subscription(

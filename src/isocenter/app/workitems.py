@@ -10,10 +10,11 @@ from isocenter.domain.worklist import service as worklist
 
 _ACTOR: Final = Actor.system("worker")
 _REMOVE_S: Final = 3_600.0
+_PUBLISH_S: Final = 60.0
 
 
 def workitem_jobs(runtime: Runtime) -> list[Job]:
-    """Forgetting workitems that have ended long ago."""
+    """Forgetting workitems that have ended long ago, and making those of older orders."""
 
     def remove() -> int:
         now = runtime.clock()
@@ -23,7 +24,14 @@ def workitem_jobs(runtime: Runtime) -> list[Job]:
         )
         return len(gone)
 
-    return [Job("remove_workitems", _REMOVE_S, remove)]
+    def publish() -> int:
+        now = runtime.clock()
+        return runtime.pool.run_here(lambda tx: worklist.publish_workitems(tx, _ACTOR, now=now))
+
+    jobs = [Job("remove_workitems", _REMOVE_S, remove)]
+    if runtime.settings.order_workitems == "on":
+        jobs.append(Job("publish_workitems", _PUBLISH_S, publish))
+    return jobs
 
 
 def report_restart(runtime: Runtime) -> int:

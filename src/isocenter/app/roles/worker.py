@@ -58,6 +58,7 @@ def run(settings: Settings) -> None:
     with opened(settings, process="worker") as runtime:
         renderer = _rendition_maker(runtime, stop)
         packer = _packer(runtime, stop)
+        tls = dicom_client_context(settings)
         table = router(
             build_metadata=_MetadataBuilder(runtime),
             carry_objects=Keeper(
@@ -71,21 +72,17 @@ def run(settings: Settings) -> None:
             want_renditions=renderer.on_study_completed,
             want_packs=packer.on_study_completed,
             follow_split=SplitFollower(runtime.images, _ACTOR),
-            forward_step=StepForwarder(
-                ae_title=settings.ae_title, tls=dicom_client_context(settings)
-            ),
-            notify_step=StepNotifier(
-                ae_title=settings.ae_title, tls=dicom_client_context(settings)
-            ),
+            forward_step=StepForwarder(ae_title=settings.ae_title, tls=tls),
+            notify_step=StepNotifier(ae_title=settings.ae_title, tls=tls),
             write_findings=EvidenceWriter(
                 runtime.db, runtime.blobs, _ACTOR, runtime.clock, ZoneInfo(settings.time_zone)
             ),
             archive_signed=settings.findings_archived_when_signed == "on",
             link_patients=settings.patient_links == "automatic",
+            order_workitems=settings.order_workitems == "on",
+            ae_title=settings.ae_title,
             write_note=NoteWriter(runtime.images, _ACTOR, ZoneInfo(settings.time_zone)),
-            report_workitem=WorkitemReporter(
-                ae_title=settings.ae_title, tls=dicom_client_context(settings)
-            ),
+            report_workitem=WorkitemReporter(ae_title=settings.ae_title, tls=tls),
             zone=ZoneInfo(settings.time_zone),
         )
         reactions = Database(

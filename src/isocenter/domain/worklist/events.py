@@ -126,6 +126,21 @@ class StepPerformed:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkitemPerformed:
+    """Whoever claimed a scheduled step's workitem began, completed or canceled it."""
+
+    name: ClassVar[str] = "worklist.workitem_performed"
+
+    sop_instance_uid: str
+    state: str
+
+    @property
+    def subject(self) -> str:
+        """The workitem."""
+        return f"workitem/{self.sop_instance_uid}"
+
+
+@dataclass(frozen=True, slots=True)
 class WorkitemReportDue:
     """A DICOM peer is to be told of a workitem.
 

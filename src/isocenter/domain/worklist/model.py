@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from isocenter.domain.scheduling.model import StepStatus
 from isocenter.errors import IsocenterError, Kind
@@ -265,8 +265,27 @@ def _normalised(accession_number: str) -> str:
     return accession_number.strip(" ").upper()
 
 
-def status_of(performed: Iterable[Performed]) -> StepStatus | None:
-    """What the performed steps that mean a scheduled one say of it together; None: nothing.
+class SaysOfStep(Protocol):
+    """What somebody who performs a scheduled step says of it."""
+
+    @property
+    def status(self) -> str:
+        """In the words of performed procedure steps."""
+        ...
+
+    @property
+    def is_wrong_entry(self) -> bool:
+        """Whether it was taken back."""
+        ...
+
+    @property
+    def is_set_aside(self) -> bool:
+        """Whether a person had the exam booked again after it was discontinued."""
+        ...
+
+
+def status_of(performed: Iterable[SaysOfStep]) -> StepStatus | None:
+    """What those that perform a scheduled step say of it together; None: nothing.
 
     While one is in progress the step is, also when another was completed before; when all have
     ended, one that was completed counts more than others that were discontinued. One that took the

@@ -173,6 +173,9 @@ class Workitem:
     Attributes:
         transaction_uid: of whoever claimed it; for nobody else to know.
         attributes: all others, in the DICOM JSON model.
+        step_key: of the scheduled procedure step that it stands for; None: it stands for itself.
+        claimed_by: whose word on that step it carries; None: nobody's, it follows the step.
+        set_aside_at: since when its end counts no more for the step, which is booked again.
     """
 
     workitem_key: int
@@ -183,6 +186,9 @@ class Workitem:
     created_by: str
     updated_at: datetime
     removed_at: datetime | None
+    step_key: int | None
+    claimed_by: str | None
+    set_aside_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -325,9 +325,15 @@ def studies_in_progress(tx: Tx, since: datetime) -> list[str]:
         """
         select distinct study_instance_uid from worklist.performed_procedure_step
           join worklist.scheduled_reference using (performed_key)
-         where status = 'IN PROGRESS' and started_at > %s
+         where status = 'IN PROGRESS' and started_at > %(since)s
+         union
+        select study_instance_uid from worklist.workitem
+          join scheduling.scheduled_procedure_step using (step_key)
+          join orders.requested_procedure using (procedure_key)
+         where workitem.state = 'IN PROGRESS' and claimed_by is not null
+           and workitem.updated_at > %(since)s
         """,
-        (since,),
+        {"since": since},
     )
 
 

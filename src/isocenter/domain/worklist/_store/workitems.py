@@ -153,42 +153,51 @@ def lock_against_creators(tx: Tx) -> None:
 
 def insert(
     tx: Tx,
-    sop_instance_uid: str,
     attributes: dict[str, Any],
     matched: MatchedValues,
     *,
     created_by: str,
     now: datetime,
+    step_key: int | None = None,
 ) -> int | None:
-    """The key of a new workitem; None when there is one with its UID, or was."""
+    """The key of a new workitem; None when there is one with its UID, or was.
+
+    None also when it stands for a scheduled step and another that is open stands for it.
+    """
     return tx.value(
         """
         insert into worklist.workitem
                (sop_instance_uid, state, attributes, patient_name_normalised, patient_name_phonetic,
                 patient_birth_date, start_at, completion_expected_at, expires_at, created_by,
-                created_at, updated_at)
+                created_at, updated_at, step_key)
         values (%(sop_instance_uid)s, 'SCHEDULED', %(attributes)s, %(patient_name_normalised)s,
                 %(patient_name_phonetic)s, %(patient_birth_date)s, %(start_at)s,
-                %(completion_expected_at)s, %(expires_at)s, %(created_by)s, %(now)s, %(now)s)
-            on conflict (sop_instance_uid) do nothing
+                %(completion_expected_at)s, %(expires_at)s, %(created_by)s, %(now)s, %(now)s,
+                %(step_key)s)
+            on conflict do nothing
         returning workitem_key
         """,
         {
             **asdict(matched),
-            "sop_instance_uid": sop_instance_uid,
+            "sop_instance_uid": attributes["00080018"]["Value"][0],
             "attributes": jsonb(attributes),
             "created_by": created_by,
             "now": now,
+            "step_key": step_key,
         },
     )
 
 
-_WORKITEM: Final = """
+_WORKITEMS: Final = """
 select workitem_key, sop_instance_uid, state, transaction_uid, attributes, created_by, updated_at,
-       removed_at
-  from worklist.workitem where sop_instance_uid = %s
+       removed_at, step_key, claimed_by, set_aside_at
+  from worklist.workitem
 """
+_WORKITEM: Final = _WORKITEMS + " where sop_instance_uid = %s "
 _LOCKED_WORKITEM: Final = _WORKITEM + "for no key update"
+_LOCKED_OF_STEPS: Final = (
+    _WORKITEMS + " where step_key = any(%s) order by workitem_key for no key update"
+)
 
 
 def read(tx: Tx, sop_instance_uid: str) -> Workitem | None:
@@ -199,6 +208,11 @@ def read(tx: Tx, sop_instance_uid: str) -> Workitem | None:
 def lock(tx: Tx, sop_instance_uid: str) -> Workitem | None:
     """The workitem, locked; also one that is gone."""
     return tx.maybe(Workitem, _LOCKED_WORKITEM, (sop_instance_uid,))
+
+
+def lock_of_steps(tx: Tx, step_keys: Sequence[int]) -> list[Workitem]:
+    """All workitems that stand for scheduled steps, or stood, oldest first, locked."""
+    return tx.all(Workitem, _LOCKED_OF_STEPS, (list(step_keys),))
 
 
 def update(
@@ -230,6 +244,7 @@ def enter(tx: Tx, workitem: Workitem, *, now: datetime) -> None:
         """
         update worklist.workitem
            set state = %(state)s, transaction_uid = %(transaction_uid)s,
+               claimed_by = %(claimed_by)s,
                attributes = %(attributes)s, updated_at = %(now)s
          where workitem_key = %(workitem_key)s
         """,
@@ -237,6 +252,7 @@ def enter(tx: Tx, workitem: Workitem, *, now: datetime) -> None:
             "workitem_key": workitem.workitem_key,
             "state": workitem.state,
             "transaction_uid": workitem.transaction_uid,
+            "claimed_by": workitem.claimed_by,
             "attributes": jsonb(workitem.attributes),
             "now": now,
         },

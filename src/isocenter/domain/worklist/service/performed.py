@@ -18,6 +18,7 @@ from isocenter.domain.orders.model import Exam
 from isocenter.domain.scheduling import service as scheduling
 from isocenter.domain.scheduling.model import Step, StepStatus
 from isocenter.domain.worklist._store import performed as store
+from isocenter.domain.worklist._store import step_workitems
 from isocenter.domain.worklist.events import StepPerformed
 from isocenter.domain.worklist.model import (
     FinalAttributesMissing,
@@ -29,6 +30,7 @@ from isocenter.domain.worklist.model import (
     PerformedStepExists,
     PerformedStepFinal,
     PerformedStepUnknown,
+    SaysOfStep,
     StepStart,
     StepUpdate,
     status_of,
@@ -174,13 +176,25 @@ def settle_exams(tx: Tx, actor: Actor, accession_numbers: Sequence[str], *, now:
         _settle_exam(tx, actor, accession_number, now=now)
 
 
+def settle_workitem(tx: Tx, actor: Actor, sop_instance_uid: str, *, now: datetime) -> str | None:
+    """Have a scheduled step follow what whoever claimed its workitem says; gives the exam."""
+    authorize(actor, Action.SCHEDULE_WRITE)
+    accession_number = step_workitems.exam_of(tx, sop_instance_uid)
+    if accession_number is not None:
+        _settle_exam(tx, actor, accession_number, now=now)
+    return accession_number
+
+
 def _settle_exam(tx: Tx, actor: Actor, accession_number: str, *, now: datetime) -> None:
     def statuses(exam: Exam, steps: Sequence[Step]) -> Mapping[int, StepStatus]:
         del exam
         meant = _meant(tx, accession_number)
         pairs = {(key, each.performed_key) for key, found in meant.items() for each in found}
         store.set_performance(tx, [each.step_key for each in steps], pairs)
-        said = {key: status_of(found) for key, found in meant.items()}
+        says: dict[int, list[SaysOfStep]] = {key: [*found] for key, found in meant.items()}
+        for each in step_workitems.claimed(tx, [each.step_key for each in steps]):
+            says.setdefault(each.step_key, []).append(each)
+        said = {key: status_of(found) for key, found in says.items()}
         return {key: status for key, status in said.items() if status is not None}
 
     scheduling.perform(tx, actor, accession_number, statuses, now=now)
@@ -204,10 +218,13 @@ def book_again(tx: Tx, actor: Actor, accession_number: str, *, now: datetime) ->
     """
     authorize(actor, Action.SCHEDULE_WRITE)
     keys = store.set_aside(tx, accession_number, actor.name, now)
-    if not keys:
+    workitems = step_workitems.set_aside(tx, accession_number, now)
+    if not keys and not workitems:
         raise NothingDiscontinued("no scanner has discontinued this exam")
     for key in sorted(keys):
         _settle(tx, actor, key, now=now)
+    if workitems:
+        _settle_exam(tx, actor, accession_number, now=now)
     entry = AuditEntry(
         action="schedule.book_again",
         actor=actor.name,

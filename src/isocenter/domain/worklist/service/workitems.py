@@ -3,36 +3,39 @@
 Standard: PS3.4 CC.1.1, CC.2.1, CC.2.2, CC.2.5 to CC.2.8
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.worklist._store import subscriptions
 from isocenter.domain.worklist._store import workitems as store
 from isocenter.domain.worklist.model_workitems import (
     AttributesRefused,
-    Channel,
     FoundWorkitem,
-    MatchedValues,
     NotCreatedScheduled,
-    Origin,
     StateForbids,
-    Subscriber,
     Workitem,
     WorkitemExists,
     WorkitemGone,
     WorkitemUidInvalid,
     WorkitemUnknown,
 )
+from isocenter.domain.worklist.service.workitem_changes import (
+    enter,
+    keep_new,
+    kept,
+    matched,
+    moment_of,
+    note_change,
+    subject_of,
+    tell_subscribers,
+)
 from isocenter.domain.worklist.service.workitem_reports import (
     Subject,
     audited,
-    filter_conditions,
     matchable,
     tell,
-    zone_of,
 )
 from isocenter.infra import ids
 from isocenter.infra.db import Tx
@@ -40,17 +43,10 @@ from isocenter.standards.dicom import uids
 from isocenter.standards.dicom import unified_procedure_step as ups
 from isocenter.standards.dicom import unified_procedure_step_events as reports
 from isocenter.standards.dicom.dimse.status import Status
-from isocenter.standards.dicom.json_model import from_json, to_json
-from isocenter.standards.dicom.matching import Query, person_name_key, phonetic_keys
-from isocenter.standards.dicom.performed_step import Fault
+from isocenter.standards.dicom.json_model import from_json
+from isocenter.standards.dicom.matching import Query
 from isocenter.standards.dicom.unified_procedure_step import State, UpsStatus
-from isocenter.standards.dicom.unified_procedure_step_events import Report
 from isocenter.standards.dicom.values import DataSet
-from isocenter.standards.dicom.values_temporal import (
-    format_date_time,
-    parse_date,
-    parse_date_time,
-)
 
 WORKLIST_LABEL: Final = "Worklist"
 """Of workitems that are created without one."""
@@ -102,38 +98,9 @@ def create_workitem(
     if attributes.text(ups.STATE) != State.SCHEDULED:
         raise NotCreatedScheduled("a workitem is created with the state SCHEDULED")
     step = ups.created(attributes, sop_instance_uid, WORKLIST_LABEL)
-    _modified(step, now)
-    store.lock_against_subscribers(tx)
-    key = store.insert(
-        tx, sop_instance_uid, _json(step), _matched(step, zone), created_by=actor.name, now=now
-    )
-    if key is None:
+    if not keep_new(tx, actor, step, zone=zone, now=now):
         raise WorkitemExists("a workitem with this UID was created before")
-    audited(tx, actor, "workitem.create", _subject(step), now=now)
-    _subscribe_to_new(tx, key, zone, now)
-    told = subscriptions.subscribers(tx, key)
-    tell(tx, told, sop_instance_uid, reports.of_creation(step), now=now)
     return any(tag not in attributes for tag in ups.ABSENT_IS_EMPTY)
-
-
-def _subscribe_to_new(tx: Tx, key: int, zone: tzinfo, now: datetime) -> None:
-    """Have those hear of a new workitem that hear of all, or of such as this one.
-
-    Standard: PS3.4 Table CC.2.3-2
-    """
-    for each in subscriptions.worklist_subscriptions(tx):
-        if each.filtered and not store.fits(
-            tx, key, filter_conditions(from_json(each.filter), zone)
-        ):
-            continue
-        subscriptions.subscribe(
-            tx,
-            [key],
-            Subscriber(each.ae_title, Channel(each.channel)),
-            origin=Origin.FILTER if each.filtered else Origin.WORKLIST,
-            deletion_lock=each.deletion_lock,
-            now=now,
-        )
 
 
 def read_workitem(tx: Tx, actor: Actor, sop_instance_uid: str, *, now: datetime) -> dict[str, Any]:
@@ -146,7 +113,7 @@ def read_workitem(tx: Tx, actor: Actor, sop_instance_uid: str, *, now: datetime)
     """
     authorize(actor, Action.WORKLIST_READ)
     found = _present(store.read(tx, sop_instance_uid))
-    audited(tx, actor, "workitem.read", _subject(from_json(found.attributes)), now=now)
+    audited(tx, actor, "workitem.read", subject_of(from_json(found.attributes)), now=now)
     return found.attributes
 
 
@@ -175,18 +142,18 @@ def update_workitem(
         raise StateForbids(UpsStatus(status))
     before = from_json(workitem.attributes)
     # In the form in which the attributes are kept, so that both can be compared.
-    changes = from_json(_json(changes))
+    changes = from_json(kept(changes))
     fault = ups.update_fault(changes, before)
     if fault is not None:
         raise AttributesRefused(fault)
     after = DataSet(before)
     ours = {ups.TRANSACTION_UID, *ups.NOT_ALLOWED_IN_SET}
     after.update({tag: element for tag, element in changes.items() if tag not in ours})
-    _modified(after, now)
-    model = _json(after.sorted())
-    store.update(tx, workitem.workitem_key, model, _matched(after, zone), now=now)
-    audited(tx, actor, "workitem.update", _subject(after), now=now)
-    _tell(tx, workitem, reports.of_change(before, after), now)
+    note_change(after, now)
+    model = kept(after.sorted())
+    store.update(tx, workitem.workitem_key, model, matched(after, zone), now=now)
+    audited(tx, actor, "workitem.update", subject_of(after), now=now)
+    tell_subscribers(tx, workitem, reports.of_change(before, after), now)
 
 
 def change_workitem_state(
@@ -216,12 +183,13 @@ def change_workitem_state(
         raise StateForbids(UpsStatus(status))
     after = from_json(workitem.attributes)
     if state is State.CANCELED:
-        after = ups.with_cancellation(after, DataSet(), _moment(now))
+        after = ups.with_cancellation(after, DataSet(), moment_of(now))
     missing = ups.missing_at_end(after, state) if state.is_final else ()
     if missing:
         raise StateForbids(UpsStatus.FINAL_STATE_REQUIREMENTS_NOT_MET, missing)
-    claimed = replace(workitem, transaction_uid=transaction_uid)
-    _enter(tx, actor, claimed, after, state, now=now)
+    claimed_by = actor.name if state is State.IN_PROGRESS else workitem.claimed_by
+    claimed = replace(workitem, transaction_uid=transaction_uid, claimed_by=claimed_by)
+    enter(tx, actor, claimed, after, state, now=now)
     return Status.SUCCESS
 
 
@@ -257,17 +225,17 @@ def request_cancellation(
             raise StateForbids(UpsStatus.PERFORMER_CANNOT_BE_CONTACTED)
         asked = reports.cancel_requested(request, requesting_ae_title)
         tell(tx, told, sop_instance_uid, [asked], now=now)
-        subject = _subject(from_json(workitem.attributes))
+        subject = subject_of(from_json(workitem.attributes))
         audited(tx, actor, "workitem.request_cancellation", subject, now=now)
         return Status.SUCCESS
     said = DataSet(request)
     if not ups.has_value(said, ups.DISCONTINUATION_REASON):
         said.put(ups.DISCONTINUATION_REASON, ups.unspecified_reason())
     step = from_json(workitem.attributes)
-    ours = replace(workitem, transaction_uid=ids.new_uid())
-    _enter(tx, actor, ours, step, State.IN_PROGRESS, now=now)
-    canceled = ups.with_cancellation(step, said, _moment(now))
-    _enter(tx, actor, ours, canceled, State.CANCELED, now=now)
+    ours = replace(workitem, transaction_uid=ids.new_uid(), claimed_by=actor.name)
+    enter(tx, actor, ours, step, State.IN_PROGRESS, now=now)
+    canceled = ups.with_cancellation(step, said, moment_of(now))
+    enter(tx, actor, ours, canceled, State.CANCELED, now=now)
     return Status.SUCCESS
 
 
@@ -300,30 +268,6 @@ def remove_ended_workitems(
     return gone
 
 
-def _enter(
-    tx: Tx, actor: Actor, workitem: Workitem, step: DataSet, state: State, *, now: datetime
-) -> None:
-    """Have the workitem be in a state, tell it and put it on record."""
-    step.put(ups.STATE, state.value)
-    _modified(step, now)
-    after = replace(workitem, state=state.value, attributes=_json(step.sorted()))
-    store.enter(tx, after, now=now)
-    audited(tx, actor, f"workitem.{_VERBS[state]}", _subject(step), now=now)
-    _tell(tx, workitem, [reports.state_report(step)], now)
-
-
-_VERBS: Final = {
-    State.IN_PROGRESS: "claim",
-    State.COMPLETED: "complete",
-    State.CANCELED: "cancel",
-}
-
-
-def _tell(tx: Tx, workitem: Workitem, told: Iterable[Report], now: datetime) -> None:
-    listening = subscriptions.subscribers(tx, workitem.workitem_key)
-    tell(tx, listening, workitem.sop_instance_uid, told, now=now)
-
-
 def _locked(tx: Tx, sop_instance_uid: str) -> Workitem:
     return _present(store.lock(tx, sop_instance_uid))
 
@@ -334,51 +278,3 @@ def _present(found: Workitem | None) -> Workitem:
     if found.removed_at is not None:
         raise WorkitemGone("the workitem has ended and was removed")
     return found
-
-
-def _modified(step: DataSet, now: datetime) -> None:
-    step.put(ups.MODIFICATION, _moment(now))
-
-
-def _moment(now: datetime) -> str:
-    return format_date_time(now)
-
-
-def _subject(step: DataSet) -> Subject:
-    return Subject(step.text(ups.SOP_INSTANCE_UID), step.text(ups.PATIENT_ID) or None)
-
-
-def _json(step: DataSet) -> dict[str, Any]:
-    """The attributes as they are kept; the database has no text with a NUL in it."""
-    model = to_json(step)
-    if _has_nul(model):
-        raise AttributesRefused(Fault(Status.INVALID_ATTRIBUTE_VALUE, (), "a text holds a NUL"))
-    return model
-
-
-def _has_nul(value: object) -> bool:
-    if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(map(_has_nul, cast("dict[str, object]", value).values()))
-    return isinstance(value, list) and any(map(_has_nul, cast("list[object]", value)))
-
-
-def _matched(step: DataSet, zone: tzinfo) -> MatchedValues:
-    name = step.text(ups.PATIENT_NAME)
-    house = zone_of(step, zone)
-    return MatchedValues(
-        patient_name_normalised=person_name_key(name),
-        patient_name_phonetic=" ".join(phonetic_keys(name)),
-        patient_birth_date=parse_date(step.text(ups.PATIENT_BIRTH_DATE)),
-        start_at=_at(step.text(ups.START), house),
-        completion_expected_at=_at(step.text(ups.EXPECTED_COMPLETION), house),
-        expires_at=_at(step.text(ups.EXPIRATION), house),
-    )
-
-
-def _at(text: str, zone: tzinfo) -> datetime | None:
-    span = parse_date_time(text)
-    if span is None:
-        return None
-    return span.earliest if span.earliest.tzinfo else span.earliest.replace(tzinfo=zone)

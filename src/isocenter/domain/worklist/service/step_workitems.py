@@ -1,0 +1,202 @@
+"""Scheduled procedure steps as workitems of a pull worklist, which follow them.
+
+What a workitem has to say is computed anew from what is known whenever the exam or its patient
+changes, so that it does not matter what was first. Locks are taken in the order scheduled step,
+workitem; whoever claims a workitem holds only the latter, and the step follows after the commit.
+
+Standard: PS3.4 CC.1.1, CC.2.5
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from isocenter.domain.access.model import Action, Actor, authorize
+from isocenter.domain.scheduling import service as scheduling
+from isocenter.domain.worklist._store import step_workitems as store
+from isocenter.domain.worklist._store import subscriptions, workitems
+from isocenter.domain.worklist.model_step_workitems import (
+    WORKLIST_LABEL,
+    Move,
+    Performance,
+    ScheduledFacts,
+    attributes_of,
+    cancellation,
+    moves,
+    with_performance,
+)
+from isocenter.domain.worklist.model_workitems import Workitem
+from isocenter.domain.worklist.service.workitem_changes import (
+    enter,
+    keep_new,
+    kept,
+    matched,
+    moment_of,
+    note_change,
+    tell_subscribers,
+)
+from isocenter.domain.worklist.service.workitem_reports import tell
+from isocenter.infra import ids
+from isocenter.infra.db import Tx
+from isocenter.standards.dicom import unified_procedure_step as ups
+from isocenter.standards.dicom import unified_procedure_step_events as reports
+from isocenter.standards.dicom.json_model import from_json
+from isocenter.standards.dicom.unified_procedure_step import State
+from isocenter.standards.dicom.values import DataSet
+
+_EXAMS_AT_ONCE: Final = 200
+
+
+def follow_exams(
+    tx: Tx, actor: Actor, accession_numbers: Iterable[str], *, create: bool, now: datetime
+) -> None:
+    """Have the workitems of exams say what their steps are.
+
+    Args:
+        tx: an open transaction.
+        actor: who is on record for it.
+        accession_numbers: of the exams.
+        create: whether steps that wait and have no workitem get one.
+        now: this moment.
+    """
+    authorize(actor, Action.WORKITEM_WRITE)
+    for accession_number in accession_numbers:
+        _follow(tx, actor, accession_number, create=create, now=now)
+
+
+def _follow(tx: Tx, actor: Actor, accession_number: str, *, create: bool, now: datetime) -> None:
+    steps = scheduling.steps_of(tx, accession_number)
+    newest = _newest(tx, [each.step_key for each in steps])
+    if not newest and not create:
+        return
+    facts = {each.step_key: each for each in store.facts(tx, accession_number)}
+    for step in steps:
+        known = facts[step.step_key]
+        workitem = newest.get(step.step_key)
+        due = moves(step, workitem, held=known.held)
+        if Move.CREATE in due and not create:
+            due = due[: due.index(Move.CREATE)]
+        if due:
+            _Follower(tx, actor, known, now).make(due, workitem)
+
+
+def _newest(tx: Tx, step_keys: Sequence[int]) -> dict[int, Workitem]:
+    """By key of the steps the newest workitem of each, locked."""
+    found = workitems.lock_of_steps(tx, step_keys)
+    return {each.step_key: each for each in found if each.step_key is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Follower:
+    """Makes the moves of one step's workitem."""
+
+    tx: Tx
+    actor: Actor
+    facts: ScheduledFacts
+    now: datetime
+
+    def make(self, due: Sequence[Move], workitem: Workitem | None) -> None:
+        for move in due:
+            if move is Move.CREATE:
+                workitem = self._create()
+            if workitem is None:
+                return
+            match move:
+                case Move.CREATE:
+                    pass
+                case Move.REVISE:
+                    self._revise(workitem)
+                case Move.BEGIN:
+                    workitem = self._begin(workitem)
+                case Move.COMPLETE:
+                    self._complete(workitem)
+                case Move.CANCEL:
+                    self._cancel(workitem)
+
+    def _create(self) -> Workitem | None:
+        uid = ids.new_uid()
+        step = ups.created(attributes_of(self.facts), uid, WORKLIST_LABEL)
+        key = self.facts.step_key
+        keep_new(self.tx, self.actor, step, zone=UTC, now=self.now, step_key=key)
+        return workitems.lock(self.tx, uid)
+
+    def _revise(self, workitem: Workitem) -> None:
+        """Have it say what the order says now, and leave what others added to it."""
+        before = from_json(workitem.attributes)
+        said = from_json(kept(attributes_of(self.facts)))
+        if all(before.get(tag) == element for tag, element in said.items()):
+            return
+        after = DataSet(before)
+        after.update(said)
+        note_change(after, self.now)
+        model = kept(after.sorted())
+        workitems.update(self.tx, workitem.workitem_key, model, matched(after, UTC), now=self.now)
+        tell_subscribers(self.tx, workitem, reports.of_change(before, after), self.now)
+
+    def _begin(self, workitem: Workitem) -> Workitem:
+        """Claim it for whoever performs the step and does not claim workitems."""
+        ours = replace(workitem, transaction_uid=ids.new_uid())
+        step = from_json(workitem.attributes)
+        enter(self.tx, self.actor, ours, step, State.IN_PROGRESS, now=self.now)
+        return replace(
+            ours, state=State.IN_PROGRESS.value, attributes=kept(step), updated_at=self.now
+        )
+
+    def _complete(self, workitem: Workitem) -> None:
+        step = with_performance(
+            from_json(workitem.attributes),
+            self.facts,
+            self._performance(),
+            begun_at=workitem.updated_at,
+            ended_at=self.now,
+        )
+        enter(self.tx, self.actor, workitem, step, State.COMPLETED, now=self.now)
+
+    def _cancel(self, workitem: Workitem) -> None:
+        if workitem.state == State.SCHEDULED:  # PS3.4 CC.2.2.3: it passes through IN PROGRESS
+            workitem = self._begin(workitem)
+        why = cancellation(self.facts.state_reason, self._performance())
+        step = ups.with_cancellation(from_json(workitem.attributes), why, moment_of(self.now))
+        enter(self.tx, self.actor, workitem, step, State.CANCELED, now=self.now)
+
+    def _performance(self) -> Performance | None:
+        """What a modality said last of the step."""
+        said = store.performances(self.tx, [self.facts.step_key])
+        return said[-1] if said else None
+
+
+def request_step_cancellation(
+    tx: Tx, actor: Actor, step_keys: Sequence[int], *, ae_title: str, now: datetime
+) -> None:
+    """Tell subscribers of workitems that somebody has claimed that the order is cancelled.
+
+    ``ae_title`` is ours, who ask for it.
+
+    Standard: PS3.4 CC.2.2.3
+    """
+    authorize(actor, Action.WORKITEM_WRITE)
+    for workitem in _newest(tx, step_keys).values():
+        if workitem.state != State.IN_PROGRESS or workitem.claimed_by is None:
+            continue
+        asked = reports.cancel_requested(cancellation(None, None), ae_title)
+        told = subscriptions.subscribers(tx, workitem.workitem_key)
+        tell(tx, told, workitem.sop_instance_uid, [asked], now=now)
+
+
+def follow_patients(tx: Tx, actor: Actor, patient_keys: Sequence[int], *, now: datetime) -> None:
+    """Have the workitems that wait name their patients as these are named now."""
+    authorize(actor, Action.WORKITEM_WRITE)
+    exams = store.exams_of_patients(tx, patient_keys)
+    follow_exams(tx, actor, exams, create=False, now=now)
+
+
+def publish_workitems(tx: Tx, actor: Actor, *, now: datetime) -> int:
+    """Give steps a workitem that wait and never had one; gives of how many exams, at most 200.
+
+    They were ordered before orders became workitems.
+    """
+    authorize(actor, Action.WORKITEM_WRITE)
+    exams = store.exams_without(tx, _EXAMS_AT_ONCE)
+    follow_exams(tx, actor, exams, create=True, now=now)
+    return len(exams)
