@@ -343,6 +343,43 @@ def test_what_waits_about_a_merged_patient_goes_before_the_merge(hospital):
     assert kinds == ["A28", "A28", "O23", "A40"]
 
 
+@pytest.mark.parametrize("ordering", ["patient", "all"])
+def test_a_refused_demographic_update_silences_no_result(hospital, ordering):
+    hospital.peer("EHR2", "adt", "oru", ordering=ordering)
+    hospital.order()  # its patient is new: A28
+    (new,) = hospital.deliveries("EHR2")
+    with hospital.database.transaction() as tx:
+        claimed = distribution.claim(tx, "EHR2", lease_s=30, now=hospital.now)
+        assert claimed.delivery_key == new.delivery_key
+        distribution.refuse(tx, claimed, reason="AE", acknowledgement=b"", now=hospital.now)
+    hospital.do(identity.register, EHR, a_patient("P1", person_name="Phantom^Ada Maria", at=1))
+    assert hospital.occasions("EHR2") == ["A28", "A31"]
+    for text in ("Normal.", "Later."):
+        sign(hospital, text)
+    assert [str(each.segment("MSH")[9][0][0]) for each in hospital.take("EHR2")] == ["ORU", "ORU"]
+    with hospital.database.read() as tx:
+        assert distribution.recipients_due(tx, now=hospital.now) == []
+        (held,) = distribution.quarantines(tx, Viewer.of(SYSTEM, Action.DELIVERY_READ))
+    # It waits for a person, and so does what else says who the patient is.
+    assert (held.delivery_key, held.waiting) == (new.delivery_key, 1)
+    # What nothing refuses is before results as ever.
+    hospital.do(distribution.skip, SYSTEM, new.delivery_key, reason="they know")
+    sign(hospital, "Even later.")
+    kinds = [str(each.segment("MSH")[9][0][0]) for each in hospital.take("EHR2")]
+    assert kinds == ["ADT", "ORU"]
+
+
+def sign(hospital: Hospital, text: str) -> None:
+    """Report A1, or add to its report."""
+    with hospital.database.read() as tx:
+        known = tx.values("select report_id from reporting.report")
+    if known:
+        hospital.do(reporting.addend, SYSTEM, known[0], text)
+    else:
+        report = hospital.do(reporting.draft, SYSTEM, "A1", text)
+        hospital.do(reporting.sign, SYSTEM, report.report_id)
+
+
 def test_no_kind_of_message_is_without_permission_and_encoder():
     assert {each.permission for each in MessageKind} == HL7_SENT
     assert set(outbound.MAKERS) == set(MessageKind)

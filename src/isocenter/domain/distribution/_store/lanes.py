@@ -11,7 +11,8 @@ select recipient, lane, delivery_key, accession_number, quarantined_at, last_err
        (select count(*) from distribution.delivery as behind
          where behind.recipient = refused.recipient and behind.lane = refused.lane
            and behind.delivery_key > refused.delivery_key
-           and behind.state in ('queued', 'sent')) as waiting
+           and behind.state in ('queued', 'sent')
+           and (refused.kind <> 'patient' or behind.kind = 'patient')) as waiting
   from distribution.delivery as refused
  where quarantined_at is not null
    and (%(recipient)s::text is null or recipient = %(recipient)s)

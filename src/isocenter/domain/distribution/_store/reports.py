@@ -1,8 +1,9 @@
 """The SQL of reports on their way.
 
 A lane of a recipient is its rows with one ``lane`` that are queued or sent, by key; what was
-refused and not released holds what is behind it. Only heads of lanes are claimed, and only while
-nothing of the recipient has a living lease: one sender at a time serves it.
+refused and not released holds what is behind it, but for results behind a message that says who
+their patient is. Only heads of lanes are claimed, and only while nothing of the recipient has a
+living lease: one sender at a time serves it.
 """
 
 from collections.abc import Sequence
@@ -71,10 +72,27 @@ def queue(tx: Tx, wanted: Sequence[Wanted], *, now: datetime) -> list[Queued]:
     return tx.all(Queued, _QUEUE, params)
 
 
+# Nothing of its lane is before it. What is before it is looked up by the lane: a join may be
+# planned, while the table is small, to visit the whole queue for each row. A patient's message that
+# was refused, and those that wait for it, are not before results.
+_IS_HEAD = """
+          and (select true from distribution.delivery as before
+                where before.recipient = head.recipient and before.lane = head.lane
+                  and before.delivery_key < head.delivery_key
+                  and (before.state in ('queued', 'sent') or before.quarantined_at is not null)
+                  and (before.kind <> 'patient' or head.kind = 'patient'
+                       or before.quarantined_at is null and not exists (
+                          select from distribution.delivery as refused
+                           where refused.recipient = before.recipient
+                             and refused.lane = before.lane and refused.kind = 'patient'
+                             and refused.delivery_key < before.delivery_key
+                             and refused.quarantined_at is not null))
+                limit 1) is not true
+"""
 # Whether anything is due is all that is asked: the first head that is found ends the search, and a
-# long queue at one recipient costs the others nothing. The head of a lane is looked up by the lane
-# (a join may be planned, while the table is small, to visit the whole queue for each head).
-_DUE = """
+# long queue at one recipient costs the others nothing.
+_DUE = "".join((
+    """
 select destination.recipient
   from distribution.destination
  where paused_at is null and (destination.due_at is null or destination.due_at <= %(now)s)
@@ -82,18 +100,13 @@ select destination.recipient
        select from distribution.delivery as leased
         where leased.recipient = destination.recipient and leased.state in ('queued', 'sent')
           and leased.claimed_until > %(now)s)
-   and (select true
-          from distribution.delivery as head
-         where head.recipient = destination.recipient and state in ('queued', 'sent')
-           and due_at <= %(now)s
-           and delivery_key = (
-               select first.delivery_key from distribution.delivery as first
-                where first.recipient = head.recipient and first.lane = head.lane
-                  and (first.state in ('queued', 'sent') or first.quarantined_at is not null)
-                order by first.delivery_key limit 1)
-         limit 1)
- order by recipient
-"""
+   and (select true from distribution.delivery as head
+         where head.recipient = destination.recipient and head.state in ('queued', 'sent')
+           and head.due_at <= %(now)s
+    """,
+    _IS_HEAD,
+    " limit 1) order by recipient",
+))
 
 
 def recipients_due(tx: Tx, *, now: datetime) -> list[str]:
@@ -115,19 +128,17 @@ _CLAIMED = """
 returning delivery_key, kind, report_id, version, accession_number, recipient, attempts as attempt,
           control_id, message, lane, subject, occasion, told
 """
-_CLAIM_HEADS = """
+_CLAIM_HEADS = "".join((
+    """
 update distribution.delivery
    set claimed_until = %(until)s, attempts = attempts + 1
  where delivery_key in (
        select delivery_key from distribution.delivery as head
         where head.recipient = %(recipient)s and state in ('queued', 'sent') and due_at <= %(now)s
-          and delivery_key = (
-              select first.delivery_key from distribution.delivery as first
-               where first.recipient = head.recipient and first.lane = head.lane
-                 and (first.state in ('queued', 'sent') or first.quarantined_at is not null)
-               order by first.delivery_key limit 1)
-        order by urgency, due_at, delivery_key limit %(most)s)
-"""
+    """,
+    _IS_HEAD,
+    " order by urgency, due_at, delivery_key limit %(most)s)",
+))
 _CLAIM_FIRST = """
 update distribution.delivery
    set claimed_until = %(until)s, attempts = attempts + 1
@@ -141,7 +152,9 @@ update distribution.delivery
                                 where before.recipient = waiting.recipient
                                   and before.lane = waiting.lane
                                   and before.delivery_key < waiting.delivery_key
-                                  and before.quarantined_at is not null limit 1) is not true
+                                  and before.quarantined_at is not null
+                                  and (before.kind <> 'patient' or waiting.kind = 'patient')
+                                limit 1) is not true
                         order by delivery_key limit %(most)s) as first) as counted
         where is_due)
 """

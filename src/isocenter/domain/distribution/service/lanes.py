@@ -1,8 +1,9 @@
 """Lanes of HL7 deliveries, and when a recipient gets nothing at all.
 
 A lane holds what is about one patient, or one exam, and goes to one recipient in its order. A
-delivery that is refused for good holds its lane and no other (see ``quarantine``); a recipient that
-cannot be reached is left alone as a whole, and one that takes no message of a kind is paused.
+delivery that is refused for good holds its lane and no other (see ``quarantine``); one that says
+who a patient is holds what else says so, never a result. A recipient that cannot be reached is
+left alone as a whole, and one that takes no message of a kind is paused.
 """
 
 from collections.abc import Callable, Iterable

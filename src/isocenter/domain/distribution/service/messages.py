@@ -59,7 +59,8 @@ def tell(
 def _lanes(tx: Tx, recipients: Sequence[str], notice: Notice) -> dict[str, str]:
     """The lane of a notice for each recipient.
 
-    Who a patient is goes in one lane with reports: it must be known before them. What is told of
+    Who a patient is goes in one lane with reports: it must be known before them, unless it is
+    refused: a result is worth more to the reader than its patient's new address. What is told of
     orders, appointments and charges has lanes of its own: a charge that is refused holds no result.
     """
     if notice.patient_key is None:
