@@ -300,6 +300,18 @@ export function scaleBar(mmPerPoint: number, most: number): { points: number; la
   return { points: um / 1000 / mmPerPoint, label };
 }
 
+/** How far apart two places of a level are, in words; pixels where their size is not stated. */
+export function told(
+  level: Pick<Level, "mm">,
+  from: readonly [number, number],
+  to: readonly [number, number],
+): string {
+  const [across, down] = [to[0] - from[0], to[1] - from[1]];
+  if (!level.mm) return `${Math.hypot(across, down).toFixed(0)} px`;
+  const mm = Math.hypot(across * level.mm[0], down * level.mm[1]);
+  return mm >= 1 ? `${mm.toFixed(2)} mm` : `${(mm * 1000).toFixed(1)} µm`;
+}
+
 /** The window that all tiles of a grey slide share: their own extremes differ from tile to tile. */
 export function windowOf(data: DicomJson): string {
   const group = functionalGroup(data, 0, TAG.frameVoiLut) ?? data;

@@ -18,6 +18,7 @@ import {
   windowOf,
   zoomed,
 } from "./slide.ts";
+import { Rulers } from "./sliderulers.ts";
 
 const REQUESTS_MAX = 6;
 const KEPT_PIXELS_MAX = 64 << 20; // four bytes each
@@ -48,6 +49,8 @@ class SlidePane {
   private readonly state = h("span", { class: "corner bottom-right" });
   private readonly glass: HTMLElement;
   private readonly tiles: Tiles;
+  private readonly rulers: Rulers;
+  private readonly measuring: HTMLElement;
   private view: View | null = null;
   private layer = 0;
   private waiting = false;
@@ -60,10 +63,16 @@ class SlidePane {
   ) {
     this.tiles = new Tiles(facts.root, () => this.redraw(), facts.tell);
     this.glass = this.glassImages(glass);
+    this.rulers = new Rulers(this.base);
+    this.measuring = button("Length", "Measure a length (l); Delete takes the latest away", () =>
+      this.measure(),
+    );
+    this.measuring.setAttribute("aria-pressed", "false");
     this.element = h(
       "div",
       { class: "document slide", tabindex: 0, role: "group", "aria-label": `Slide, ${facts.title}` },
       this.canvas,
+      this.rulers.element,
       h("span", { class: "corner top-left" }, facts.patient.join("\n")),
       h("span", { class: "corner top-right" }, this.title()),
       this.state,
@@ -103,8 +112,6 @@ class SlidePane {
   }
 
   private controls(hasGlass: boolean): HTMLElement {
-    const button = (label: string, title: string, onclick: () => void) =>
-      h("button", { type: "button", class: "small", title, "aria-label": title, onclick }, label);
     const made = h(
       "div",
       { class: "controls" },
@@ -112,6 +119,7 @@ class SlidePane {
       button("−", "Farther (-)", () => this.zoom(1 / STEP)),
       button("Fit", "All of the slide (f)", () => this.fit()),
       button("1:1", "A pixel of the scan for each of the screen", () => this.scaleTo(1 / ratio())),
+      this.measuring,
     );
     if (hasGlass)
       made.append(button("Glass", "Label and overview", () => (this.glass.hidden = !this.glass.hidden)));
@@ -157,11 +165,32 @@ class SlidePane {
     canvas.addEventListener("dblclick", (event) => this.zoom(2, [event.offsetX, event.offsetY]));
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
+      if (this.rulers.active && event.isPrimary && event.button === 0) {
+        this.rulers.begin(this.place(event));
+        return;
+      }
       this.pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
     });
     canvas.addEventListener("pointermove", (event) => this.drag(event));
     for (const name of ["pointerup", "pointercancel"] as const)
-      canvas.addEventListener(name, (event) => this.pointers.delete(event.pointerId));
+      canvas.addEventListener(name, (event) => {
+        this.pointers.delete(event.pointerId);
+        if (event.isPrimary) this.rulers.end();
+      });
+  }
+
+  /** Where a pointer is, in columns and rows of the finest level. */
+  private place(event: PointerEvent): [number, number] {
+    const { x, y, scale } = this.view ?? fitted(this.base, ...this.size);
+    const [width, height] = this.size;
+    return [x + (event.offsetX - width / 2) / scale, y + (event.offsetY - height / 2) / scale];
+  }
+
+  /** Draw lengths instead of moving the slide, or the other way round. */
+  private measure(): void {
+    this.rulers.active = !this.rulers.active;
+    this.measuring.setAttribute("aria-pressed", String(this.rulers.active));
+    this.element.classList.toggle("measuring", this.rulers.active);
   }
 
   private key(event: KeyboardEvent): void {
@@ -174,6 +203,8 @@ class SlidePane {
       "=": () => this.zoom(STEP),
       "-": () => this.zoom(1 / STEP),
       f: () => this.fit(),
+      l: () => this.measure(),
+      Delete: () => this.rulers.removeLatest(),
       ArrowLeft: () => this.move(-width / 4, 0),
       ArrowRight: () => this.move(width / 4, 0),
       ArrowUp: () => this.move(0, -height / 4),
@@ -195,6 +226,10 @@ class SlidePane {
 
   /** One pointer moves the slide; two zoom it as well. */
   private drag(event: PointerEvent): void {
+    if (this.rulers.drawing && event.isPrimary) {
+      this.rulers.extend(this.place(event));
+      return this.redraw();
+    }
     const before = this.pointers.get(event.pointerId);
     if (!before) return;
     const others = [...this.pointers].filter(([id]) => id !== event.pointerId).map(([, at]) => at);
@@ -267,6 +302,10 @@ class SlidePane {
       if (at === chosen || at === coarsest) wanted.unshift(...tiles);
       this.paint(context, level, view, tiles);
     }
+    this.rulers.place(([column, row]) => [
+      width / 2 + (column - view.x) * view.scale,
+      height / 2 + (row - view.y) * view.scale,
+    ]);
     this.tiles.want(wanted);
     this.tellState(chosen, view);
   }
@@ -335,6 +374,9 @@ class SlidePane {
     (this.bar.lastChild as HTMLElement).textContent = label;
   }
 }
+
+const button = (label: string, title: string, onclick: () => void): HTMLElement =>
+  h("button", { type: "button", class: "small", title, "aria-label": title, onclick }, label);
 
 const ratio = (): number => devicePixelRatio || 1;
 const addressOf = (root: string, data: DicomJson): string =>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { DicomJson } from "../src/dicom.ts";
-import { fitted, glassOf, levelFor, scaleBar, slideOf, windowOf, zoomed } from "../src/slide.ts";
+import { fitted, glassOf, levelFor, scaleBar, slideOf, told, windowOf, zoomed } from "../src/slide.ts";
 
 const WSI = "1.2.840.10008.5.1.4.1.1.77.1.6";
 const json = (values: Record<string, unknown[]>): DicomJson =>
@@ -138,5 +138,10 @@ describe("a view of a slide", () => {
     expect(scaleBar(0.01, 150)).toEqual({ points: 100, label: "1 mm" });
     expect(scaleBar(0.1, 150)).toEqual({ points: 100, label: "10 mm" });
     expect(scaleBar(0.00001, 60).label).toBe("0.5 µm");
+  });
+  it("tells lengths by the spacing of its level, whose pixels need not be square", () => {
+    expect(told({ mm: [0.0005, 0.0005] }, [100, 100], [500, 400])).toBe("250.0 µm");
+    expect(told({ mm: [0.0005, 0.001] }, [0, 0], [3000, 2000])).toBe("2.50 mm");
+    expect(told({ mm: null }, [0, 0], [30, 40])).toBe("50 px");
   });
 });

@@ -22,7 +22,16 @@ from isocenter.gateways.web.web import STATIC
 from isocenter.gateways.web.workspace_assets import workspace_assets
 from isocenter.infra.db import Database
 from tests.e2e.pages.conftest import Site
-from tests.e2e.pages.workspace_images import SIZE, SPACING_MM, a_slice, ct, part10, radiograph
+from tests.e2e.pages.workspace_images import (
+    SIZE,
+    SPACING_MM,
+    a_slice,
+    ct,
+    mammograms,
+    part10,
+    radiograph,
+    registration,
+)
 from tests.e2e.product import until
 from tests.hospital import PASSWORD, Hospital
 
@@ -408,7 +417,46 @@ def test_a_prior_is_compared_beside_the_study_and_scrolls_with_it(ward):
     page.keyboard.press("ArrowDown")
     expect(place.nth(0)).to_contain_text("Image 4 of 5")
     expect(place.nth(1)).to_contain_text("Image 4 of 5")
+
+    # Once somebody has registered the prior, its place counts: two slices on, and a little turned.
+    turned = np.eye(4)
+    cosine, sine = np.cos(np.radians(3)), np.sin(np.radians(3))
+    turned[1:3, 1:3] = [[cosine, -sine], [sine, cosine]]
+    ward.store([part10(registration(earlier[0], current[0], moved(0, 0, 4) @ turned))])
+    page.reload()
+    page.wait_for_selector("html[data-ready=true]")
+    page.locator("#tab-history").click()
+    page.locator(".pane").first.focus()
+    page.keyboard.press("q")
+    expect(place.nth(0)).to_contain_text("Image 3 of 5")
+    expect(place.nth(1)).to_contain_text("Image 1 of 5")
+    page.keyboard.press("ArrowDown")
+    expect(place.nth(0)).to_contain_text("Image 4 of 5")
+    expect(place.nth(1)).to_contain_text("Image 2 of 5")
     page.close()
+
+
+def test_mammograms_of_one_series_hang_as_the_breasts_face_each_other(ward):
+    number = ward.hospital.order(42)
+    ward.store([part10(each) for each in mammograms(generate_uid(), number, patient=42)])
+    page = ward.open(f"/exams/{number}/read")
+    panes = page.locator(".pane .top-right")
+    expect(panes).to_have_count(4)
+    for at, view in enumerate(("R CC", "L CC", "R MLO", "L MLO")):
+        expect(panes.nth(at)).to_contain_text(f"screening {view}")
+    brightness = page.evaluate(
+        "() => isocenterWorkspace.grid.panes.map((each) =>"
+        " each.stack.getCornerstoneImage().voxelManager.getScalarData()[0])"
+    )
+    assert brightness == [20, 40, 30, 10]
+    page.close()
+
+
+def moved(x: float, y: float, z: float):
+    """A translation in millimetres, to be multiplied with points."""
+    made = np.eye(4)
+    made[:3, 3] = x, y, z
+    return made
 
 
 def test_a_report_is_written_and_signed_beside_the_images_and_the_next_case_is_a_key_away(ward):

@@ -106,6 +106,22 @@ def test_slides_and_maps_are_shown_as_they_are(ward, case, testdata):
     page.keyboard.press("f")
     settled(page)
     box = found.bounding_box()
+    page.get_by_role("button", name="Measure a length").click()
+    ends = [
+        (box["width"] / 2 + (x - 450) * scale, box["height"] / 2 + (y - 300) * scale)
+        for x, y in ((100, 100), (500, 400))
+    ]
+    page.mouse.move(box["x"] + ends[0][0], box["y"] + ends[0][1])
+    page.mouse.down()
+    page.mouse.move(box["x"] + ends[1][0], box["y"] + ends[1][1], steps=3)
+    page.mouse.up()
+    length, unit = found.locator(".rulers text").text_content().split()
+    assert unit == "\u00b5m"
+    assert float(length) == pytest.approx(500 * UM_PER_PIXEL, abs=UM_PER_PIXEL / scale * 2)
+    page.keyboard.press("Delete")
+    expect(found.locator(".rulers text")).to_have_count(0)
+    page.keyboard.press("l")  # the pointer moves the slide again
+
     square = (box["width"] / 2 + (720 - 450) * scale, box["height"] / 2 + (320 - 300) * scale)
     page.mouse.move(box["x"] + square[0], box["y"] + square[1])
     for _ in range(6):

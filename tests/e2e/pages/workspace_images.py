@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     CTImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
+    SpatialRegistrationStorage,
     generate_uid,
 )
 
@@ -58,6 +60,38 @@ def radiograph(study_uid: str, number: int, **attributes: Any) -> Dataset:
     for name, value in attributes.items():
         setattr(ds, name, value)
     ds.PixelData = a_slice(1).clip(0).astype("<u2").tobytes()
+    return ds
+
+
+def mammograms(study_uid: str, accession_number: str, *, patient: int) -> list[Dataset]:
+    """Four views in one series, in no order, each as bright as its number says."""
+    cls, series_uid = DigitalMammographyXRayImageStorageForPresentation, generate_uid()
+    made: list[Dataset] = []
+    views = (("L", "MLO"), ("R", "CC"), ("R", "MLO"), ("L", "CC"))
+    for number, (side, view) in enumerate(views, start=1):
+        ds = _image(study_uid, series_uid, accession_number, "MG", cls, number)
+        ds.PatientID, ds.SeriesDescription = f"PH{patient:04d}", "screening"
+        ds.ImageLaterality, ds.ViewPosition = side, view
+        ds.WindowCenter, ds.WindowWidth, ds.PixelRepresentation = 100, 200, 0
+        ds.PixelData = np.full((SIZE, SIZE), number * 10, "<u2").tobytes()
+        made.append(ds)
+    return made
+
+
+def registration(of: Dataset, onto: Dataset, matrix: NDArray[np.float64]) -> Dataset:
+    """A spatial registration in the study of an image: its frame of reference onto another's."""
+    uid = SpatialRegistrationStorage
+    ds = _image(of.StudyInstanceUID, generate_uid(), of.AccessionNumber, "REG", uid, 1)
+    for keyword in ("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"):
+        delattr(ds, keyword)
+    ds.PatientID, ds.SeriesNumber = of.PatientID, 7
+    ds.FrameOfReferenceUID = onto.FrameOfReferenceUID
+    step, registered, item = Dataset(), Dataset(), Dataset()
+    step.FrameOfReferenceTransformationMatrix = [float(each) for each in matrix.ravel()]
+    step.FrameOfReferenceTransformationMatrixType = "RIGID"
+    registered.MatrixSequence, registered.RegistrationTypeCodeSequence = [step], []
+    item.FrameOfReferenceUID, item.MatrixRegistrationSequence = of.FrameOfReferenceUID, [registered]
+    ds.RegistrationSequence = [item]
     return ds
 
 
