@@ -68,6 +68,11 @@ class Rendered(Archive):
             found = renditions.renditions_of(tx, READS, uids)
         return [found[uid] for uid in uids if uid in found]
 
+    def whole_series(self) -> int:
+        """How many series have a rendition of every image."""
+        with self.database.read() as tx:
+            return len(renditions.rendered_series(tx, READS, STUDY))
+
     def totals(self) -> RenditionTotals:
         with self.database.read() as tx:
             return renditions.rendition_totals(tx, SEES)
@@ -101,9 +106,12 @@ def test_complete_studies_of_these_modalities_get_renditions_once(
     # A quarter of a processor: for each second of work three seconds of rest.
     assert len(kept.waited) == 3
     assert min(kept.waited) > 0
+    assert kept.whole_series() == 1
     kept.receive(4)  # the study grows: only the new one is made
+    assert kept.whole_series() == 0
     kept.complete()
     assert kept.maker.run() == 1
+    assert kept.whole_series() == 1
     assert {each.blob_key for each in originals} < set(kept.blob_keys())  # untouched
 
 

@@ -160,6 +160,22 @@ def of_blobs(tx: Tx, blob_keys: Sequence[str]) -> list[Rendition]:
     return tx.all(Rendition, _OF_BLOBS, (list(blob_keys),))
 
 
+_WHOLE_SERIES = """
+select series_instance_uid
+  from archive.study join archive.series using (study_key)
+  join archive.instance using (series_key) left join archive.rendition using (instance_key)
+ where study_instance_uid = %s
+ group by series_instance_uid
+having bool_and(rendition.blob_key is not null and source_sha256 = instance.sha256)
+ order by series_instance_uid
+"""
+
+
+def whole_series(tx: Tx, study_instance_uid: str) -> list[str]:
+    """The UIDs of the study's series of which every instance has a rendition."""
+    return tx.values(_WHOLE_SERIES, (study_instance_uid,))
+
+
 _FORGET = """
 with gone as (
     delete from archive.rendition where blob_key = any(%(keys)s) returning instance_key

@@ -16,6 +16,7 @@ import msgspec
 FOLDER = "viewer"
 _MANIFEST = "manifest.json"
 _ENTRY = "src/main.ts"
+_PAGE = "src/page.ts"  # what the entry loads while the server answers its first questions
 # Decoders are WebAssembly in workers; some workers start from a blob, and documents of the archive
 # are shown in a frame from one. Nothing else is widened.
 _POLICY = (
@@ -43,7 +44,7 @@ CONTENT_SECURITY_POLICY = content_security_policy()
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceAssets:
-    """Addresses of the entry module, of the modules it imports at once, and of its style sheets."""
+    """Addresses of the entry module, of the modules it always loads, and of its style sheets."""
 
     script: str
     modules: tuple[str, ...]
@@ -58,11 +59,13 @@ def workspace_assets(static: Path) -> WorkspaceAssets | None:
         return None
     manifest: dict[str, dict[str, Any]] = msgspec.json.decode(content)
     entry = manifest[_ENTRY]
-    imported = [manifest[name] for name in entry.get("imports", ())]
-    styles = [name for chunk in (entry, *imported) for name in chunk.get("css", ())]
+    always = [_ENTRY, *(name for name in entry.get("dynamicImports", ()) if name == _PAGE)]
+    imported = [each for name in always for each in manifest[name].get("imports", ())]
+    chunks = [manifest[name] for name in dict.fromkeys([*always, *imported])]
+    styles = [name for chunk in chunks for name in chunk.get("css", ())]
     return WorkspaceAssets(
         script=_address(entry["file"]),
-        modules=tuple(_address(chunk["file"]) for chunk in imported),
+        modules=tuple(_address(chunk["file"]) for chunk in chunks[1:]),
         styles=tuple(_address(name) for name in dict.fromkeys(styles)),
     )
 

@@ -98,6 +98,12 @@ def renditions_of(tx: Tx, viewer: Viewer, sop_instance_uids: Sequence[str]) -> d
     return {each.sop_instance_uid: each for each in _store.of_instances(tx, sop_instance_uids)}
 
 
+def rendered_series(tx: Tx, viewer: Viewer, study_instance_uid: str) -> Sequence[str]:
+    """The UIDs of the study's series of which every instance has a rendition."""
+    viewer.require(Action.STUDY_READ)
+    return _store.whole_series(tx, study_instance_uid)
+
+
 def renditions_beside(tx: Tx, actor: Actor, blob_keys: Sequence[str]) -> Sequence[Rendition]:
     """The renditions that were made of the originals in these blobs."""
     authorize(actor, Action.SYSTEM_READ)

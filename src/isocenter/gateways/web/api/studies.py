@@ -1,4 +1,4 @@
-"""What the reading page needs beyond DICOMweb: the addresses of a series' frames, in order."""
+"""What the reading page needs beyond DICOMweb: addresses of a series' frames, and renditions."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,10 @@ from fastapi import APIRouter
 
 from isocenter.domain.archive.model import InstanceLocation
 from isocenter.domain.archive.service import location as archive
+from isocenter.domain.archive.service import renditions as archive_renditions
 from isocenter.gateways.web.api.shapes import Shape
 from isocenter.gateways.web.web import InWeb, StudyViewer
+from isocenter.standards.dicom import uids
 
 router = APIRouter(prefix="/api/studies", tags=["studies"])
 
@@ -16,6 +18,23 @@ class FramesAnswer(Shape):
     """Addresses of the rendered frames, in the order of the instance numbers."""
 
     frames: list[str]
+
+
+class RenditionsAnswer(Shape):
+    """Series of which every image is kept in this transfer syntax as well: by UID."""
+
+    transfer_syntax_uid: str
+    series: list[str]
+
+
+@router.get("/{study_instance_uid}/renditions", summary="Series that are kept in HTJ2K as well")
+async def renditions(web: InWeb, viewer: StudyViewer, study_instance_uid: str) -> RenditionsAnswer:
+    """Frames of these series come in HTJ2K without encoding, and so by byte ranges.
+
+    Standard: PS3.5 A.4.11
+    """
+    found = await web.pool.read(archive_renditions.rendered_series, viewer, study_instance_uid)
+    return RenditionsAnswer(transfer_syntax_uid=uids.HTJ2K_LOSSLESS_RPCL, series=list(found))
 
 
 @router.get(
