@@ -2,7 +2,6 @@
 // range of values where one is given. What is painted is a mark for each image, kept, undone and archived like any
 // other; segments of one name in a series are one. Only images that state their place in the patient have segments.
 
-import * as core from "@cornerstonejs/core";
 import { cutSegment } from "./cuts.ts";
 import type { DisplaySet, Picture } from "./displaysets.ts";
 import { dot, normalOf, subtract } from "./geometry.ts";
@@ -11,6 +10,7 @@ import { bitmapOf, drawBitmap, type Layer, layers, trace } from "./layers.ts";
 import { count, cutOfBall, type KeptMask, keptMask, maskOf, paintDisc, paintPolygon } from "./masks.ts";
 import { type Known, type Measurements, SEGMENT } from "./measurements.ts";
 import type { Pane } from "./pane.ts";
+import { wholeImage } from "./progressive.ts";
 import { PALETTE, type Rgb } from "./segments.ts";
 
 export const BRUSH = "Brush";
@@ -418,7 +418,7 @@ class Stroke {
   private allowed(picture: Picture): (index: number) => boolean {
     const [low, high] = this.brush.settings.range;
     if (this.erasing || (low === null && high === null)) return () => true;
-    const values = core.cache.getImage(picture.imageId)?.voxelManager?.getScalarData();
+    const values = wholeImage(picture.imageId)?.voxelManager?.getScalarData();
     if (!values) return () => false;
     const one = this.pane.uptakeRatio;
     const [least, most] = [low ?? Number.NEGATIVE_INFINITY, high ?? Number.POSITIVE_INFINITY];

@@ -7,25 +7,31 @@ import { registerDefaultProviders, utilities as metadata } from "@cornerstonejs/
 import * as tools from "@cornerstonejs/tools";
 import dcmjs from "dcmjs";
 import { type DicomJson, TAG, text } from "./dicom.ts";
+import { loadInSteps, renditionOf } from "./progressive.ts";
 import { loadParametric, quantityOfImage, registerParametric } from "./parametric.ts";
 import { SUV_UNITS, suvOf, type Uptake } from "./suv.ts";
+import { takeEarly } from "./early.ts";
 import { type Contents, displaySets, type SeriesFacts } from "./displaysets.ts";
 
 export const ENGINE_ID = "workspace";
 const CACHE_BYTES = 1_500_000_000;
 const CALIBRATION_PRIORITY = 11_000;
 
-/** Whether this browser can draw as the workspace needs it. */
-export function canDraw(): boolean {
-  return document.createElement("canvas").getContext("webgl2") !== null;
-}
-
-function drawsInSoftware(): boolean {
+/** What draws here; null where nothing can as the workspace needs it. Asked once: a context is dear. */
+let renderer: string | null | undefined;
+function drawer(): string | null {
+  if (renderer !== undefined) return renderer;
   const context = document.createElement("canvas").getContext("webgl2");
   const named = context?.getExtension("WEBGL_debug_renderer_info");
-  const renderer = named ? String(context?.getParameter(named.UNMASKED_RENDERER_WEBGL)) : "";
-  return /swiftshader|llvmpipe|software/i.test(renderer);
+  renderer = context && (named ? String(context.getParameter(named.UNMASKED_RENDERER_WEBGL)) : "");
+  context?.getExtension("WEBGL_lose_context")?.loseContext();
+  return renderer;
 }
+
+/** Whether this browser can draw as the workspace needs it. */
+export const canDraw = (): boolean => drawer() !== null;
+
+const drawsInSoftware = (): boolean => /swiftshader|llvmpipe|software/i.test(drawer() ?? "");
 
 export async function start(): Promise<core.RenderingEngine> {
   registerDefaultProviders();
@@ -48,11 +54,13 @@ export class SignedOut extends Error {}
 
 /** The JSON that our own server answers; `SignedOut` when the session has ended. */
 export async function ask<T>(address: string, options: RequestInit = {}): Promise<T> {
-  const answer = await fetch(address, {
-    credentials: "same-origin",
-    ...options,
-    headers: { Accept: "application/json", ...options.headers },
-  });
+  const before = options.method === undefined ? takeEarly(address) : undefined;
+  const answer = await (before ??
+    fetch(address, {
+      credentials: "same-origin",
+      ...options,
+      headers: { Accept: "application/json", ...options.headers },
+    }));
   if (answer.status === 401) throw new SignedOut("You are signed out. Sign in again in another tab.");
   if (!answer.ok) {
     const problem = (await answer.json().catch(() => null)) as { detail?: string } | null;
@@ -78,9 +86,15 @@ export const metadataPath = (root: string, series: SeriesFacts): string =>
   `${root}/studies/${series.studyInstanceUid}/series/${series.seriesInstanceUid}/metadata`;
 
 async function load(root: string, series: SeriesFacts): Promise<Contents> {
-  const found = await ask<DicomJson[]>(metadataPath(root, series), { headers: METADATA_TYPE });
+  const [found, rendition] = await Promise.all([
+    ask<DicomJson[]>(metadataPath(root, series), { headers: METADATA_TYPE }),
+    renditionOf(series, ask),
+  ]);
   const contents = displaySets(series, found, root);
-  for (const set of contents.sets) for (const each of set.pictures) register(each.imageId, each.data);
+  for (const set of contents.sets) {
+    for (const each of set.pictures) register(each.imageId, each.data);
+    loadInSteps(set, rendition);
+  }
   return contents;
 }
 

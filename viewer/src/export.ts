@@ -110,6 +110,7 @@ async function save(workspace: Workspace, pane: Pane, kind: "jpeg" | "png", name
 export async function pictureOf(pane: Pane): Promise<HTMLCanvasElement> {
   const shown = pane.canvas.querySelector("canvas");
   if (!shown) throw new Error("The viewport shows no image.");
+  if (pane.preview) throw new Error("Not all of the image is there yet: export it in a moment.");
   pane.viewport?.render();
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
   const made = h("canvas", { width: shown.width, height: shown.height });

@@ -1,11 +1,11 @@
 // How the values of a region are spread: the pixels whose centres lie in what was drawn, counted in bins.
 
-import * as core from "@cornerstonejs/core";
 import { onPlane } from "./contours.ts";
 import type { Picture } from "./displaysets.ts";
 import { rounded } from "./format.ts";
 import { paintPolygon } from "./masks.ts";
 import type { Content } from "./measurements.ts";
+import { wholeImage } from "./progressive.ts";
 import { histogramOf, outlineOf } from "./spread.ts";
 import { uptake } from "./uptake.ts";
 
@@ -13,7 +13,7 @@ type Point = readonly [number, number];
 
 /** The values inside of a region, as they are told; empty where the image is not loaded or in colour. */
 export function valuesInside(tool: string, content: Content, picture: Picture): number[] {
-  const image = core.cache.getImage(picture.imageId);
+  const image = wholeImage(picture.imageId);
   const values = image?.voxelManager?.getScalarData();
   if (!image || !values || image.color || content.closed === false) return [];
   const { plane } = picture;

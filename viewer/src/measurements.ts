@@ -11,6 +11,7 @@ import { latticeOf } from "./layers.ts";
 import type { LesionRole } from "./lesions.ts";
 import type { KeptMask } from "./masks.ts";
 import { ENGINE_ID } from "./engine.ts";
+import { isShownAsPreview, previews } from "./progressive.ts";
 import { calibrations, type Drawn, MEASURING_NAMES, numbersOf } from "./toolgroups.ts";
 
 const { Events } = tools.Enums;
@@ -75,6 +76,7 @@ export class Measurements extends EventTarget {
   private readonly kept = new Map<string, Measurement & { study: string }>();
   private readonly places = new Map<string, Place>(); // by image id
   private readonly waiting = new Map<string, number>();
+  private readonly deferred = new Set<Annotation>(); // changed while only a preview of their image was shown
   private readonly unplaced = new Map<string, (Measurement & { study: string })[]>(); // by series
   private restoring = false;
   private together = false; // several marks change as one step
@@ -104,6 +106,7 @@ export class Measurements extends EventTarget {
       },
       true,
     );
+    previews.addEventListener("whole", (event) => this.whole((event as CustomEvent<string>).detail));
     eventTarget.addEventListener(Events.ANNOTATION_REMOVED, (event: Event) => this.removed(event));
   }
 
@@ -200,6 +203,30 @@ export class Measurements extends EventTarget {
 
   private drawn(event: Event): void {
     const { annotation } = (event as CustomEvent<{ annotation: Annotation }>).detail;
+    const imageId = annotation.metadata?.referencedImageId ?? "";
+    if (isShownAsPreview(imageId)) this.deferred.add(annotation);
+    else this.take(annotation);
+  }
+
+  /** All of an image is there: count anew what was counted on its preview, and take what was drawn meanwhile. */
+  private whole(imageId: string): void {
+    for (const annotation of tools.annotation.state.getAllAnnotations()) {
+      if (annotation.metadata?.referencedImageId !== imageId) continue;
+      annotation.invalidated = true;
+      (annotation.data as Drawn).cachedStats = {};
+    }
+    for (const annotation of [...this.deferred]) {
+      if (annotation.metadata?.referencedImageId !== imageId) continue;
+      this.deferred.delete(annotation);
+      const id = annotation.annotationUID ?? "";
+      if (tools.annotation.state.getAnnotation(id) !== annotation) continue; // gone, or drawn anew
+      const known = this.kept.get(id);
+      const made = this.describe(annotation, id, annotation.metadata.toolName);
+      if (made && !(known && drawnAlike(known, made))) this.take(annotation);
+    }
+  }
+
+  private take(annotation: Annotation): void {
     const id = annotation.annotationUID;
     const tool = annotation.metadata?.toolName ?? "";
     if (this.restoring || !id || !MEASURING_NAMES.includes(tool)) return;

@@ -4,7 +4,8 @@ import type { DicomJson } from "./dicom.ts";
 import { displaySets, type SeriesFacts } from "./displaysets.ts";
 import { h, the } from "./dom.ts";
 import { ask, metadataPath } from "./engine.ts";
-import { hang, hasImages } from "./hanging.ts";
+import { addressOf, renditionOf, stepsFor } from "./progressive.ts";
+import { opening, Stages } from "./stages.ts";
 
 interface Waiting {
   accession_number: string;
@@ -46,7 +47,9 @@ export function announce(next: Waiting | null): void {
 /** Bring what the next case opens with into the browser's cache; stops at the first failure. */
 export async function fetchAhead(next: Waiting, root: string): Promise<number> {
   const series = (await Promise.all(next.study_instance_uids.map((uid) => seriesOfStudy(root, uid)))).flat();
-  const first = hang(series.filter(hasImages)).series.filter((each): each is SeriesFacts => each !== null);
+  const preferences = await ask<Record<string, unknown>>("/api/preferences").catch(() => ({}));
+  const hanging = await opening(new Stages(root), series, preferences);
+  const first = new Set(hanging.series.filter((each): each is SeriesFacts => each !== null));
   let fetched = 0;
   for (const each of first) {
     const metadata = await ask<DicomJson[]>(metadataPath(root, each), {
@@ -54,16 +57,19 @@ export async function fetchAhead(next: Waiting, root: string): Promise<number> {
     });
     const { sets } = displaySets(each, metadata, root);
     // A series of mammograms is a set for each view, which hang side by side.
-    const pictures = sets.slice(0, each.modality === "MG" ? undefined : 1).flatMap((set) => set.pictures);
+    const shown = sets.slice(0, each.modality === "MG" ? undefined : 1);
+    const rendition = await renditionOf(each, ask);
+    const pictures = shown.flatMap((set) => {
+      const steps = stepsFor(set, rendition);
+      return set.pictures.map(({ imageId }) => addressOf(imageId, steps));
+    });
     const middle = pictures.length >> 1;
     const order = pictures
-      .map((picture, index) => ({ picture, away: Math.abs(index - middle) }))
+      .map((address, index) => ({ address, away: Math.abs(index - middle) }))
       .sort((a, b) => a.away - b.away)
       .slice(0, IMAGES_MAX);
     for (let at = 0; at < order.length; at += AT_ONCE) {
-      await Promise.all(
-        order.slice(at, at + AT_ONCE).map(({ picture }) => frame(picture.imageId.slice("wadors:".length))),
-      );
+      await Promise.all(order.slice(at, at + AT_ONCE).map(({ address }) => frame(address)));
       fetched += Math.min(AT_ONCE, order.length - at);
     }
   }

@@ -168,6 +168,7 @@ export class Overlay {
     const said: string[] = [];
     const { derived } = this.pane.set ?? {};
     if (derived) said.push(derived);
+    if (this.pane.preview) said.push("Preview: measuring waits for the rest of the image");
     if (text(data, TAG.lossyImageCompression) === "01") said.push("Lossy compression");
     const calibration = calibrationOf(data);
     const own = calibrations.get(this.pane.picture?.imageId ?? "");

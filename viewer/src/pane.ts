@@ -12,8 +12,9 @@ import { drawCuts, drawLayers, latticeOf, layers } from "./layers.ts";
 import type { ShownView } from "./measurements.ts";
 import { directionsOf, turnOf } from "./presentation.ts";
 import { Overlay } from "./overlay.ts";
+import { previews, showsPreview } from "./progressive.ts";
 import { type Preset, presetsFor } from "./presets.ts";
-import { STACK_GROUP, type ToolGroups } from "./toolgroups.ts";
+import { MEASURING_NAMES, STACK_GROUP, type ToolGroups } from "./toolgroups.ts";
 import { uptake } from "./uptake.ts";
 import {
   type Blend,
@@ -48,6 +49,7 @@ export class Pane {
   private document: HTMLElement | null = null;
   private generation = 0;
   private cutting = false;
+  private readonly previewed = new Set<string>(); // images shown before all of them was there, and not since
   private sent: { lower: number; upper: number } | null = null;
 
   constructor(
@@ -72,6 +74,11 @@ export class Pane {
     );
     this.overlay = new Overlay(this);
     this.canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    this.canvas.addEventListener(Enums.Events.STACK_NEW_IMAGE, (event) =>
+      this.arrived((event as CustomEvent<{ imageId: string }>).detail.imageId),
+    );
+    for (const name of ["mousedown", "touchstart"])
+      this.element.addEventListener(name, (event) => this.keepFromMeasuring(event), true);
     const redraw = () => {
       this.overlay.refresh();
       this.drawLayers();
@@ -95,6 +102,25 @@ export class Pane {
 
   get viewport(): core.Types.IViewport | null {
     return this.kind === "empty" ? null : (this.engine.getViewport(this.id) ?? null);
+  }
+
+  /** Whether not all of the shown image is there yet: nothing is measured on it. */
+  get preview(): boolean {
+    return showsPreview(this.stack);
+  }
+
+  private arrived(imageId: string): void {
+    if (this.preview) {
+      this.previewed.add(imageId);
+      // A window that is only known once every value is there would make the preview too bright or too dark.
+      if (this.presets !== "PT" && statesWindow(this.picture)) this.overlay.say("");
+    } else if (this.previewed.delete(imageId))
+      previews.dispatchEvent(new CustomEvent("whole", { detail: imageId }));
+  }
+
+  private keepFromMeasuring(event: Event): void {
+    const other = event instanceof MouseEvent && event.button !== 0;
+    if (this.preview && !other && MEASURING_NAMES.includes(this.groups.active)) event.stopPropagation();
   }
 
   get position(): number {

@@ -6,6 +6,7 @@ import type { SeriesFacts } from "./displaysets.ts";
 import { ask, contentsOf } from "./engine.ts";
 import {
   asksMore,
+  fill,
   type Hanging,
   hang,
   placeStage,
@@ -24,6 +25,30 @@ export interface Kept {
   mine: Protocol[];
   site: Protocol[];
   may_change_site: boolean;
+}
+
+export interface Layout {
+  rows: number;
+  columns: number;
+}
+
+/** Under what name the layout that a user chose for such series is remembered. */
+export const layoutName = (series: readonly SeriesFacts[]): string =>
+  `layout.${series.find((each) => each.modality)?.modality || "other"}`;
+
+/** How a case opens: by a protocol of the reader or the department, the remembered layout, or a shipped protocol. */
+export async function opening(
+  stages: Stages,
+  series: readonly SeriesFacts[],
+  preferences: Record<string, unknown>,
+): Promise<Hanging> {
+  const hanging = await stages.first(series);
+  const remembered = preferences[layoutName(series)] as Layout | undefined;
+  const chosen = stages.own ? undefined : remembered;
+  if (!chosen) return hanging;
+  const { rows, columns } = chosen;
+  if (rows * columns === hanging.series.length) return { ...hanging, rows, columns };
+  return { ...hanging, rows, columns, series: fill(series, rows * columns), sets: [] };
 }
 
 export const protocolsKept = (): Promise<Kept> =>

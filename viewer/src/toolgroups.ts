@@ -7,6 +7,7 @@ import { ENGINE_ID, pixelUnitOf } from "./engine.ts";
 import { type Statistic, statisticsOf, told, TOOL_NAMES } from "./format.ts";
 import { latticeOf } from "./layers.ts";
 import { type Mappings, STANDARD } from "./mappings.ts";
+import { isShownAsPreview, wholeImage } from "./progressive.ts";
 import { uptake } from "./uptake.ts";
 
 export const STACK_GROUP = "stacks";
@@ -76,7 +77,7 @@ export function numbersOf(tool: string, data: Drawn, target: string): Statistic[
 
 /** Cornerstone gives the area of a polygon only: its pixels are counted here. */
 function ofPolygon(imageId: string, data: Drawn, found: Statistic[]): Statistic[] {
-  const image = core.cache.getImage(imageId);
+  const image = wholeImage(imageId);
   const outline = data.contour?.closed ? data.contour.polyline : undefined;
   const shown = core.getRenderingEngine(ENGINE_ID)?.getViewports() ?? [];
   const viewport = shown.find(
@@ -106,7 +107,9 @@ function ofPolygon(imageId: string, data: Drawn, found: Statistic[]): Statistic[
 }
 
 const textLines = (tool: string) => (data: Drawn, target: string) => {
-  const lines = uptake.tell(numbersOf(tool, data, target), target.replace(/^imageId:/, "")).map(told);
+  const imageId = target.replace(/^imageId:/, "");
+  if (isShownAsPreview(imageId)) return data.label ? [data.label, "Preview"] : ["Preview"];
+  const lines = uptake.tell(numbersOf(tool, data, target), imageId).map(told);
   return data.label ? [data.label, ...lines] : lines;
 };
 

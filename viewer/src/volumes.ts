@@ -5,6 +5,7 @@ import * as core from "@cornerstonejs/core";
 import vtkPlane from "@kitware/vtk.js/Common/DataModel/Plane.js";
 import type { DisplaySet } from "./displaysets.ts";
 import type { Pane } from "./pane.ts";
+import { isPreview, volumeIdOf } from "./progressive.ts";
 
 export type PlaneName = "Axial" | "Sagittal" | "Coronal";
 export type SlabMode = "none" | "MIP" | "MinIP" | "Average";
@@ -60,13 +61,16 @@ export const orientVolume = (plane: PlaneName): core.Types.ViewportInputOptions 
 });
 
 const loading = new Map<string, Promise<void>>();
-const volumeId = (set: DisplaySet): string => `cornerstoneStreamingImageVolume:${set.id}`;
 
 /** The volume with every voxel in place. Until then nothing is drawn: an empty voxel looks like tissue. */
 async function volumeOf(set: DisplaySet, progress: Progress): Promise<string> {
-  const id = volumeId(set);
+  const id = volumeIdOf(set);
   const all = set.pictures.length;
-  const count = () => progress(set.pictures.filter((each) => core.cache.isLoaded(each.imageId)).length, all);
+  const count = () =>
+    progress(
+      set.pictures.filter(({ imageId }) => core.cache.isLoaded(imageId) && !isPreview(imageId)).length,
+      all,
+    );
   const ticking = setInterval(count, 200);
   try {
     const known = core.cache.getVolume(id) ? loading.get(id) : undefined;
@@ -173,7 +177,7 @@ export async function showFused(
   }
   const viewport = pane.viewport as unknown as core.VolumeViewport;
   const range = windowOf(set);
-  if (range) viewport.setProperties({ voiRange: range }, volumeId(set));
+  if (range) viewport.setProperties({ voiRange: range }, volumeIdOf(set));
   blendOver(pane, over, blend);
 }
 
@@ -193,7 +197,7 @@ export function blendOver(pane: Pane, over: DisplaySet, { colour, opacity, most 
         ],
       },
     },
-    volumeId(over),
+    volumeIdOf(over),
   );
   viewport.render();
 }

@@ -32,7 +32,7 @@ import { loadResampled, mending, resampledSet } from "./resampled.ts";
 import { isWholeSlide } from "./slide.ts";
 import { brushControls, segmentRows } from "./segmentlist.ts";
 import { insertIntoReport, type Prior, showLayers, showMeasurements, showPriors } from "./side.ts";
-import { Stages } from "./stages.ts";
+import { layoutName, opening, Stages } from "./stages.ts";
 import { Strip, type StudyFacts } from "./strip.ts";
 import { type Commands, Toolbar, toolLabel } from "./toolbar.ts";
 import { ToolGroups } from "./toolgroups.ts";
@@ -56,11 +56,6 @@ export interface PageFacts {
   compare: string[];
   frame_origins: string[];
   studies: StudyFacts[];
-}
-
-interface Layout {
-  rows: number;
-  columns: number;
 }
 
 const PLANES: PlaneName[] = ["Axial", "Sagittal", "Coronal"];
@@ -194,20 +189,14 @@ export class Workspace implements Commands, Host {
       return;
     }
     const asked = own.find((each) => each.seriesInstanceUid === wanted);
-    const hanging = await this.stages.first(own);
     this.preferences = await ask<Record<string, unknown>>("/api/preferences").catch(() => ({}));
+    const hanging = await opening(this.stages, own, this.preferences);
     uptake.choose((this.preferences.uptake as SuvKind | undefined) ?? "bw");
     this.map(mappingsFrom(this.preferences.mappings));
-    const remembered = this.preferences[this.layoutName(own)] as Layout | undefined;
-    const chosen = this.stages.own ? undefined : remembered;
-    const { rows, columns } = chosen ?? hanging;
-    const series =
-      chosen && chosen.rows * chosen.columns !== hanging.series.length
-        ? fill(own, rows * columns)
-        : hanging.series;
-    const sets = series === hanging.series ? [...(hanging.sets ?? [])] : [];
+    const { series } = hanging;
+    const sets = [...(hanging.sets ?? [])];
     if (asked && !series.includes(asked)) [series[0], sets[0]] = [asked, undefined];
-    await this.hangSeries({ ...hanging, rows, columns, series, sets });
+    await this.hangSeries({ ...hanging, sets });
     if (asked) this.grid.activate(Math.max(0, series.indexOf(asked)));
     this.refresh();
     await this.recall();
@@ -283,10 +272,6 @@ export class Workspace implements Commands, Host {
     this.lesions.load(this.priors).catch((error) => this.tell(error));
     const asked = this.facts.compare[0];
     if (asked) await this.compareStudy(asked);
-  }
-
-  private layoutName(series: readonly SeriesFacts[]): string {
-    return `layout.${series.find((each) => each.modality)?.modality || "other"}`;
   }
 
   /** Show a series in a viewport, its first display set unless another is named. */
@@ -428,7 +413,7 @@ export class Workspace implements Commands, Host {
       const next = left.shift();
       if (next) this.open(next, pane);
     }
-    this.prefer(this.layoutName(this.series), { rows, columns });
+    this.prefer(layoutName(this.series), { rows, columns });
   }
 
   private prefer(name: string, value: unknown): void {
