@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from playwright.sync_api import Browser, BrowserContext, Page
 from pydicom.uid import generate_uid
@@ -54,6 +54,28 @@ _LOADED: Final = """() => {
   return done >= all;
 }"""
 _CACHED: Final = "() => isocenterWorkspace.cached()"
+# A series is chosen: after how many milliseconds there is something of every image, and all of it.
+_IN_STEPS: Final = """async () => {
+  const { strip, grid } = isocenterWorkspace;
+  const series = strip.series.reduce((a, b) => (a.numberOfInstances > b.numberOfInstances ? a : b));
+  const started = performance.now();
+  isocenterWorkspace.open(series);
+  let coarse = 0;
+  for (;;) {
+    await new Promise((done) => setTimeout(done, 20));
+    const { set } = grid.active;
+    if (set?.series !== series) continue;
+    const there = set.pictures.map(({ imageId }) => isocenterWorkspace.qualityOf(imageId) ?? 0);
+    if (!coarse && there.every(Boolean)) coarse = performance.now() - started;
+    if (there.every((quality) => quality === 8)) return [coarse, performance.now() - started];
+  }
+}"""
+_SLOW_LINE: Final = {  # 20 Mbit/s, 30 ms
+    "offline": False,
+    "latency": 30,
+    "downloadThroughput": 2_500_000,
+    "uploadThroughput": 2_500_000,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +84,25 @@ class ViewerRun:
 
     slices: int = 500
     many_slices: int = 2000
+    stepped_slices: int = 64
     scrolled: int = 200
     repeats: int = 3
 
 
 @dataclass(slots=True)
 class ViewerResult:
-    """Times in seconds, scrolling in milliseconds for a slice, memory in MB."""
+    """Times in seconds, scrolling in milliseconds for a slice, memory in MB.
+
+    Attributes:
+        coarse_s: until there is something of every slice, on a line of 20 Mbit/s and 30 ms.
+        complete_s: until all of them are complete, on the same.
+    """
 
     cold_s: list[float] = field(default_factory=list[float])
     peer_cold_s: list[float] = field(default_factory=list[float])
     next_case_s: list[float] = field(default_factory=list[float])
+    coarse_s: list[float] = field(default_factory=list[float])
+    complete_s: list[float] = field(default_factory=list[float])
     scroll_ms: list[float] = field(default_factory=list[float])
     loaded_mb: float = 0.0
     many_loaded_mb: float = 0.0
@@ -106,6 +136,10 @@ def measure(run: ViewerRun, *, folder: Path) -> ViewerResult:
         with signed_in(browser, room) as context:
             result.next_case_s = _next_cases(context, cases)
             _scroll(context, study, run, result)
+        stepped = _fill_stepped(room, run)
+        for _ in range(run.repeats):
+            with signed_in(browser, room) as context:
+                _in_steps(context, stepped, result)
         many = Scan(generate_uid(), "MANY", "Phantom^Many", slices=run.many_slices, size=512)
         room.store(scan_files(many))
         with signed_in(browser, room) as context:
@@ -176,6 +210,34 @@ def _next_cases(context: BrowserContext, cases: list[str]) -> list[float]:
         seconds.append(_until_lit(page, started))
     page.close()
     return seconds
+
+
+def _fill_stepped(room: Room, run: ViewerRun) -> str:
+    """A study of a small and a large series that are kept in HTJ2K as well: its UID."""
+    study = generate_uid()
+    for slices in (2, run.stepped_slices):
+        scan = Scan(study, "STEPS", "Phantom^Steps", slices=slices, size=512)
+        room.store(scan_files(scan))
+    deadline = time.monotonic() + WAIT_MS / 1000
+    while len(room.ask(f"/api/studies/{study}/renditions")["series"]) < 2:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the study has no renditions")
+        time.sleep(0.5)
+    return study
+
+
+def _in_steps(context: BrowserContext, study: str, result: ViewerResult) -> None:
+    """Open the large series on a slow line, the workspace being there."""
+    page = context.new_page()
+    page.goto(f"/studies/{study}/read")
+    page.wait_for_selector("html[data-ready=true]")
+    session: Any = context.new_cdp_session(page)  # its answers have no types
+    session.send("Network.enable")
+    session.send("Network.emulateNetworkConditions", _SLOW_LINE)
+    coarse_ms, complete_ms = page.evaluate(_IN_STEPS)
+    result.coarse_s.append(coarse_ms / 1000)
+    result.complete_s.append(complete_ms / 1000)
+    page.close()
 
 
 def _scroll(context: BrowserContext, study: str, run: ViewerRun, result: ViewerResult) -> None:
