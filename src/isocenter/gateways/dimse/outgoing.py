@@ -5,23 +5,25 @@
     for piece in prepared.pieces: ...
 
 What is sent as it is stored comes from the store a piece at a time, whatever its size; between
-uncompressed little endian encodings only the header is written anew. Compressed pixels are decoded
-by ``transcode``, in another process, because that needs libraries that this one must not load.
-Values that have changed since (``modification``) go into the header in every case. All of this
-blocks and belongs in a thread. Who gets it, and when to try again, is the caller's business.
+uncompressed little endian encodings only the header is written anew. An HTJ2K rendition that is
+kept beside the instance is sent as it is, too. Other compressed pixels are decoded by
+``transcode``, in another process, because that needs libraries that this one must not load. Values
+that have changed since (``modification``) go into the header in every case. All of this blocks and
+belongs in a thread. Who gets it, and when to try again, is the caller's business.
 
 Standard: PS3.4 C.4.2.3.1, PS3.5 10
 """
 
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import ClassVar, Final, TypeAlias
 
 from isocenter.domain.archive.model import InstanceLocation
+from isocenter.domain.archive.model_renditions import MARK
 from isocenter.errors import IsocenterError, Kind
-from isocenter.infra.blobs import BlobStore
+from isocenter.infra.blobs import BlobMissing, BlobStore
 from isocenter.standards import ProtocolError, RemoteProtocolError
 from isocenter.standards.dicom import uids
 from isocenter.standards.dicom.coercion import Modification, modify
@@ -39,6 +41,7 @@ Transcode: TypeAlias = Callable[[bytes, str], bytes]
 """A file and a transfer syntax UID in, the file in that transfer syntax out."""
 
 # What every peer must take: the default, and the one that all but the oldest prefer (PS3.5 10.1).
+RENDITION: Final = uids.HTJ2K_LOSSLESS_RPCL
 UNCOMPRESSED: Final = (uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN)
 PIECE_BYTES: Final = 1 << 20
 _FIRST_READ_BYTES: Final = 1 << 16
@@ -59,11 +62,24 @@ class NotSendable(IsocenterError):
     kind: ClassVar[Kind] = Kind.UNSUPPORTED
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRendition:
+    """The form of an instance in ``RENDITION`` that is kept beside it.
+
+    Attributes:
+        size_bytes: of the blob, with the mark before the file.
+    """
+
+    blob_key: str
+    size_bytes: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """A stored instance on its way out.
 
     Attributes:
+        rendition: what is kept of it in another transfer syntax; None: nothing.
         pixel_data_offset: of the Pixel Data element in the blob; None without one, or deflated.
         modification: what the header must say now; None for what it says already.
     """
@@ -77,6 +93,7 @@ class Outgoing:
     dataset_offset: int
     pixel_data_offset: int | None
     modification: Modification | None = None
+    rendition: KeptRendition | None = None
 
     @classmethod
     def of(cls, location: InstanceLocation, modification: Modification | None = None) -> "Outgoing":
@@ -105,15 +122,19 @@ class Prepared:
 def proposals(instances: Iterable[Outgoing]) -> list[tuple[str, tuple[str, ...]]]:
     """Abstract syntax and transfer syntaxes of each presentation context to propose, in order.
 
-    For each SOP class one context for each stored transfer syntax, and one for what can be made
-    of it: a peer then tells which of them it takes, and does not choose between them.
+    For each SOP class one context for each stored transfer syntax, that of renditions among them,
+    and one for what can be made of it: a peer then tells which of them it takes, and does not
+    choose between them.
 
     Standard: PS3.8 9.3.2.2
     """
     contexts: dict[tuple[str, tuple[str, ...]], None] = {}
     classes: dict[str, set[str]] = {}
     for each in instances:
-        classes.setdefault(each.sop_class_uid, set()).add(each.transfer_syntax_uid)
+        kept = classes.setdefault(each.sop_class_uid, set())
+        kept.add(each.transfer_syntax_uid)
+        if each.rendition is not None:
+            kept.add(RENDITION)
     for sop_class, stored in classes.items():
         for syntax in sorted(stored):
             contexts[sop_class, (syntax,)] = None
@@ -125,10 +146,14 @@ def proposals(instances: Iterable[Outgoing]) -> list[tuple[str, tuple[str, ...]]
 def choose(accepted: Collection[str], instance: Outgoing) -> str | None:
     """Of the transfer syntaxes that the peer takes for the SOP class the best; None for none.
 
-    The stored one goes before the ones that it is turned into.
+    The stored one goes before the one of a rendition, which is as true and needs no work either,
+    and that before the ones that it is turned into. What is stored uncompressed goes uncompressed
+    where it can: its header alone is written anew.
     """
     stored = instance.transfer_syntax_uid
-    return next((each for each in (stored, *UNCOMPRESSED) if each in accepted), None)
+    kept = () if instance.rendition is None else (RENDITION,)
+    wanted = (*kept, *UNCOMPRESSED) if _is_transcoded(instance) else (*UNCOMPRESSED, *kept)
+    return next((each for each in (stored, *wanted) if each in accepted), None)
 
 
 def prepare(
@@ -139,7 +164,8 @@ def prepare(
     Args:
         blobs: where its bytes are.
         instance: what is sent.
-        transfer_syntax_uid: the stored one, one of ``UNCOMPRESSED``, or one to compress with.
+        transfer_syntax_uid: the stored one, that of its rendition, one of ``UNCOMPRESSED``, or
+            one to compress with.
         transcode: decodes compressed pixels, and compresses.
 
     Raises:
@@ -150,6 +176,8 @@ def prepare(
     try:
         if transfer_syntax_uid == instance.transfer_syntax_uid:
             pieces = _even(_as_stored(blobs, instance), instance)
+        elif (kept := _as_kept(blobs, instance, transfer_syntax_uid)) is not None:
+            pieces = _even(_as_stored(blobs, kept), kept)
         elif _is_transcoded(instance) or uids.transfer_syntax(transfer_syntax_uid).encapsulated:
             pieces = _transcoded(blobs, instance, transfer_syntax_uid, transcode)
         elif instance.pixel_data_offset is None:
@@ -166,6 +194,25 @@ def _is_transcoded(instance: Outgoing) -> bool:
     syntax = uids.transfer_syntax(instance.transfer_syntax_uid)
     has_pixels = instance.pixel_data_offset is not None
     return has_pixels and (syntax.encapsulated or not syntax.little_endian)
+
+
+def _as_kept(blobs: BlobStore, instance: Outgoing, transfer_syntax_uid: str) -> Outgoing | None:
+    """The rendition as if it were the stored instance; None where it is not this or is gone."""
+    rendition = instance.rendition
+    if rendition is None or transfer_syntax_uid != RENDITION:
+        return None
+    start, size = len(MARK), rendition.size_bytes
+    try:
+        head = blobs.read(rendition.blob_key, start, min(_FIRST_READ_BYTES, size - start))
+    except BlobMissing:
+        return None  # discarded since the plan was made: it is made anew
+    return replace(
+        instance,
+        transfer_syntax_uid=RENDITION,
+        blob_key=rendition.blob_key,
+        size_bytes=size,
+        dataset_offset=start + parse_file_meta(head).dataset_offset,
+    )
 
 
 def _as_stored(blobs: BlobStore, instance: Outgoing) -> Iterator[Piece]:

@@ -11,12 +11,13 @@ from typing import ClassVar, Final
 
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
+from isocenter.domain.archive.service import renditions
 from isocenter.domain.audit.model import AuditEntry
 from isocenter.domain.audit.service import record
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import DicomPeer
 from isocenter.errors import IsocenterError, Kind
-from isocenter.gateways.dimse.outgoing import Outgoing
+from isocenter.gateways.dimse.outgoing import KeptRendition, Outgoing
 from isocenter.gateways.dimse.ports import RetrievePlan, RetrieveRequest
 from isocenter.gateways.dimse.scu import Peer
 from isocenter.infra.clock import Clock
@@ -86,6 +87,12 @@ class StudyRetrieval:
         modifications = archive.modifications(
             tx, viewer, {each.study_instance_uid for each in found}
         )
+        kept = {
+            uid: KeptRendition(each.blob_key, each.size_bytes)
+            for uid, each in renditions.renditions_of(
+                tx, viewer, [each.sop_instance_uid for each in found]
+            ).items()
+        }
         receiver = request.move_destination or request.caller.calling_ae_title
         _audit(tx, actor, found, receiver, now=self._clock())
         instances = [
@@ -99,6 +106,7 @@ class StudyRetrieval:
                 dataset_offset=each.dataset_offset,
                 pixel_data_offset=each.pixel_data_offset,
                 modification=modifications.of(each),
+                rendition=kept.get(each.sop_instance_uid),
             )
             for each in found
         ]
