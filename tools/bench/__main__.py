@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=None, help="where receivers keep their data")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--studies", type=int, default=1_000_000, help="scale: of the index")
+    parser.add_argument("--records", type=int, default=1_000_000, help="mpi: of the index")
     parser.add_argument(
         "--smoke", action="store_true", help="all but store, hl7: as little as will do"
     )
@@ -59,7 +60,7 @@ def _run(arguments: argparse.Namespace, folder: Path, source: Path) -> int:
         size = ScaleRun(10_000, 20) if arguments.smoke else ScaleRun(arguments.studies)
         return _print_scale(size, scale.measure(size, source=source, folder=folder))
     if arguments.only == "mpi":
-        run = MpiRun(50_000, 1_000) if arguments.smoke else MpiRun()
+        run = MpiRun(50_000, 1_000) if arguments.smoke else MpiRun(arguments.records)
         return _print_mpi(run, mpi.measure(run, folder=folder))
     if arguments.only == "messages":
         log = MessagesRun(50_000, 20) if arguments.smoke else MessagesRun()
@@ -87,6 +88,11 @@ def _bench_viewer(arguments: argparse.Namespace, folder: Path) -> int:
         f"  {run.stepped_slices} slices of 512 x 512 at 20 Mbit/s and 30 ms: coarse after"
         f" {median(result.coarse_s):.2f} s, complete after {median(result.complete_s):.2f} s"
     )
+    if result.jump_ms:
+        _line(
+            f"  {len(result.jump_ms)} images not there yet: something of them after"
+            f" {median(result.jump_ms):.0f} ms (median), {max(result.jump_ms):.0f} ms (most)"
+        )
     p95 = quantiles(result.scroll_ms, n=20)[18]
     _line(
         f"  scroll, loaded: {median(result.scroll_ms):.0f} ms a slice (median), {p95:.0f} ms (p95)"
@@ -225,10 +231,10 @@ def _print_mpi(run: MpiRun, result: MpiResult) -> int:
         f"  linked without a person: {result.linked_right} pairs right, {result.linked_wrong}"
         f" wrong (precision {result.precision:.4f})"
     )
-    _line(
-        f"  of {result.twice} people who are there twice {result.linked / result.twice:.3f} linked,"
-        f" {result.asked / result.twice:.3f} linked or asked about"
-    )
+    _line(f"  {'people who are there twice, by error':<40}{'n':>6} linked  asked  below  not found")
+    for name, each in {"all": result.fate, **result.by_error}.items():
+        shares = [n / each.total for n in (each.linked, each.asked, each.below, each.not_found)]
+        _line(f"  {name:<40}{each.total:>6}" + "".join(f"{share:7.3f}" for share in shares))
     _line(f"  questions about two people: {result.questions:.0f} for 1000 searches")
     return int(result.p95_ms > _MPI_P95_MAX_MS or result.precision < _MPI_PRECISION_MIN)
 

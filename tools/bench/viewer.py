@@ -70,6 +70,23 @@ _IN_STEPS: Final = """async () => {
     if (there.every((quality) => quality === 8)) return [coarse, performance.now() - started];
   }
 }"""
+# Images far from the shown one are gone to: after how many milliseconds there is something of each.
+_JUMPS: Final = """async (count) => {
+  const pane = isocenterWorkspace.grid.active;
+  const times = [];
+  for (let jump = 1; jump <= count; jump++) {
+    const wanted = Math.floor((pane.slices * (2 * jump - 1)) / (2 * count));
+    const { imageId } = pane.set.pictures[wanted];
+    if (isocenterWorkspace.qualityOf(imageId)) continue;
+    const started = performance.now();
+    pane.go(wanted);
+    while (pane.stack.getCornerstoneImage()?.imageId !== imageId)
+      await new Promise((done) => setTimeout(done, 5));
+    times.push(performance.now() - started);
+  }
+  return times;
+}"""
+_RENDITIONS_S: Final = 600.0  # they are made at a quarter of a processor
 _SLOW_LINE: Final = {  # 20 Mbit/s, 30 ms
     "offline": False,
     "latency": 30,
@@ -86,6 +103,7 @@ class ViewerRun:
     many_slices: int = 2000
     stepped_slices: int = 64
     scrolled: int = 200
+    jumps: int = 20
     repeats: int = 3
 
 
@@ -96,6 +114,7 @@ class ViewerResult:
     Attributes:
         coarse_s: until there is something of every slice, on a line of 20 Mbit/s and 30 ms.
         complete_s: until all of them are complete, on the same.
+        jump_ms: until there is something of an image of which there was nothing.
     """
 
     cold_s: list[float] = field(default_factory=list[float])
@@ -103,6 +122,7 @@ class ViewerResult:
     next_case_s: list[float] = field(default_factory=list[float])
     coarse_s: list[float] = field(default_factory=list[float])
     complete_s: list[float] = field(default_factory=list[float])
+    jump_ms: list[float] = field(default_factory=list[float])
     scroll_ms: list[float] = field(default_factory=list[float])
     loaded_mb: float = 0.0
     many_loaded_mb: float = 0.0
@@ -133,6 +153,9 @@ def measure(run: ViewerRun, *, folder: Path) -> ViewerResult:
             result.cold_s.append(_cold(browser, room, study))
             if peer is not None:
                 result.peer_cold_s.append(_peer_cold(browser, peer, study))
+        _wait_for_renditions(room, study, 1)
+        with signed_in(browser, room) as context:
+            _jumps(context, study, run, result)
         with signed_in(browser, room) as context:
             result.next_case_s = _next_cases(context, cases)
             _scroll(context, study, run, result)
@@ -218,12 +241,25 @@ def _fill_stepped(room: Room, run: ViewerRun) -> str:
     for slices in (2, run.stepped_slices):
         scan = Scan(study, "STEPS", "Phantom^Steps", slices=slices, size=512)
         room.store(scan_files(scan))
-    deadline = time.monotonic() + WAIT_MS / 1000
-    while len(room.ask(f"/api/studies/{study}/renditions")["series"]) < 2:
+    _wait_for_renditions(room, study, 2)
+    return study
+
+
+def _wait_for_renditions(room: Room, study: str, count: int) -> None:
+    deadline = time.monotonic() + _RENDITIONS_S
+    while len(room.ask(f"/api/studies/{study}/renditions")["series"]) < count:
         if time.monotonic() > deadline:
             raise TimeoutError("the study has no renditions")
         time.sleep(0.5)
-    return study
+
+
+def _jumps(context: BrowserContext, study: str, run: ViewerRun, result: ViewerResult) -> None:
+    """Go to images that are not there yet, while the others are loaded."""
+    page = context.new_page()
+    page.goto(f"/studies/{study}/read")
+    page.wait_for_selector("html[data-ready=true]")
+    result.jump_ms = page.evaluate(_JUMPS, run.jumps)
+    page.close()
 
 
 def _in_steps(context: BrowserContext, study: str, result: ViewerResult) -> None:
