@@ -144,11 +144,13 @@ def _wish(request: Request, location: InstanceLocation, numbers: Sequence[int]) 
             f"the frames are stored in {stored}: accept transfer-syntax=* to have them as they are"
         )
     resource = service_root(request) + instance_path(location)
-    return _Wish(location, numbers, chosen, multipart.stable_boundary(request.url.path), resource)
+    return _Wish(
+        location, numbers, chosen, multipart.stable_boundary(request.scope["path"]), resource
+    )
 
 
 def _tag(request: Request, wish: _Wish) -> str:
-    return bodies.entity_tag(request.url.path, wish.location.sha256, wish.offer)
+    return bodies.entity_tag(request.scope["path"], wish.location.sha256, wish.offer)
 
 
 def _body(wish: _Wish, pieces: Sequence[Piece]) -> tuple[Sequence[Piece], str]:
