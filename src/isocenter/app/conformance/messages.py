@@ -4,9 +4,10 @@ Plain text, written apart from the product's own HL7 code. HL7 v2.3.1 and v2.5.1
 """
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from isocenter.app.demo.hl7_text import message, moment, segment
 
 AUTHORITY = "CONFORMANCE"
 _VERSIONS = {"OMI": "2.5.1", "OMG": "2.5.1", "ADT": "2.5.1", "SIU": "2.5.1", "ORM": "2.3.1"}
@@ -171,31 +172,6 @@ def appointment(envelope: Envelope, event: str, booked: Order, now: datetime) ->
         segment("RGS", {1: "1"}),
         segment("AIS", {1: "1", 2: "A", 3: booked.code, 7: "30", 8: "min"}),
     )
-
-
-def field_of(text: str, name: str, number: int) -> str:
-    """One field of the first such segment, empty when absent."""
-    for line in text.replace("\n", "\r").split("\r"):
-        parts = line.split("|")
-        if parts[0] == name:
-            index = number - 1 if name == "MSH" else number
-            return parts[index] if index < len(parts) else ""
-    return ""
-
-
-def segment(name: str, fields: Mapping[int, str]) -> str:
-    """A segment with these fields."""
-    return "|".join([name, *(fields.get(number, "") for number in range(1, max(fields) + 1))])
-
-
-def message(*segments: str) -> str:
-    """Segments as a message."""
-    return "".join(f"{each}\r" for each in segments)
-
-
-def moment(at: datetime) -> str:
-    """A time with its zone, to the millisecond: what follows is said later."""
-    return f"{at:%Y%m%d%H%M%S}.{at.microsecond // 1000:03d}{at:%z}"
 
 
 def _entity(number: str) -> str:

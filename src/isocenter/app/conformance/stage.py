@@ -26,6 +26,7 @@ from isocenter.app.conformance.verdicts import (
 )
 from isocenter.app.demo.dicom_client import AssociationRefused
 from isocenter.app.demo.hl7_messages import acknowledgement
+from isocenter.app.demo.hl7_text import field_of
 from isocenter.app.demo.mllp_peer import Listener, NoAcknowledgement, Sender
 from isocenter.infra.clock import Clock
 
@@ -110,26 +111,26 @@ class Stage:
                 f"{self.installation.application} --host <here> --port "
                 f"{self.installation.results[1]} --send oru --receive adt,orm,siu"
             ) from error
-        expect("MSA-2", hl7.field_of(answer, "MSA", 2), hl7.field_of(message, "MSH", 10))
+        expect("MSA-2", field_of(answer, "MSA", 2), field_of(message, "MSH", 10))
         return answer
 
     def accepted(self, message: str) -> str:
         """The answer to a message that must be accepted."""
         answer = self.say(message)
-        if hl7.field_of(answer, "MSA", 1) != "AA":
-            told = hl7.field_of(answer, "ERR", 8) or hl7.field_of(answer, "MSA", 3)
-            said = f"{hl7.field_of(answer, 'MSA', 1)} {hl7.field_of(answer, 'ERR', 3)} {told}"
-            raise Failed(f"{hl7.field_of(message, 'MSH', 9)} was answered {said}")
+        if field_of(answer, "MSA", 1) != "AA":
+            told = field_of(answer, "ERR", 8) or field_of(answer, "MSA", 3)
+            said = f"{field_of(answer, 'MSA', 1)} {field_of(answer, 'ERR', 3)} {told}"
+            raise Failed(f"{field_of(message, 'MSH', 9)} was answered {said}")
         return answer
 
     def refused(self, message: str, *, location: str, error: str) -> None:
         """A message must be refused: AE or AR, with this place and code in ERR-2 and ERR-3."""
         answer = self.say(message)
-        code = hl7.field_of(answer, "MSA", 1)
+        code = field_of(answer, "MSA", 1)
         if code not in {"AE", "AR"}:
-            raise Failed(f"{hl7.field_of(message, 'MSH', 9)} was answered {code}")
-        expect("ERR-2", hl7.field_of(answer, "ERR", 2), location)
-        expect("ERR-3", hl7.field_of(answer, "ERR", 3).partition("^")[0], error)
+            raise Failed(f"{field_of(message, 'MSH', 9)} was answered {code}")
+        expect("ERR-2", field_of(answer, "ERR", 2), location)
+        expect("ERR-3", field_of(answer, "ERR", 3).partition("^")[0], error)
 
     def register(self, *people: hl7.Person, event: str = "A04") -> None:
         """Have people registered."""

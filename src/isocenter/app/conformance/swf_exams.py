@@ -7,11 +7,11 @@ from typing import Final
 
 from pydicom import Dataset
 
-from isocenter.app.conformance import messages as hl7
 from isocenter.app.conformance.scanner import unscheduled
 from isocenter.app.conformance.stage import Stage
 from isocenter.app.conformance.verdicts import Case, Failed, NotPossible, expect
 from isocenter.app.demo.dicom_client import AssociationRefused
+from isocenter.app.demo.hl7_text import field_of
 
 _OUT_OF_TIME = ("110513", "DCM", "Discontinued for unspecified reason")
 _REPORT = "Findings: none.\nImpression: normal & complete | 5^6."
@@ -184,8 +184,8 @@ def _reported(stage: Stage) -> None:
         raise NotPossible(f"the installation sends no results to a peer named {application}")
     came = stage.until(lambda: stage.results_about(number), "the result arrives")
     expect("results", len(came), 1)
-    expect("MSH-9", hl7.field_of(came[0], "MSH", 9)[:7], "ORU^R01")
-    expect("OBR-25", hl7.field_of(came[0], "OBR", 25), "F")
+    expect("MSH-9", field_of(came[0], "MSH", 9)[:7], "ORU^R01")
+    expect("OBR-25", field_of(came[0], "OBR", 25), "F")
     if order.study_instance_uid not in came[0]:
         raise Failed("the result does not say the Study Instance UID")
     if "normal \\T\\ complete \\F\\ 5\\S\\6." not in came[0]:

@@ -9,6 +9,7 @@ from typing import Final
 from isocenter.app.conformance import messages as hl7
 from isocenter.app.conformance.stage import Stage, later
 from isocenter.app.conformance.verdicts import Case, Failed, expect
+from isocenter.app.demo.hl7_text import field_of
 
 
 def _registered(event: str) -> Case[Stage]:
@@ -70,9 +71,9 @@ def _numbers_wanted(stage: Stage) -> None:
     order = replace(stage.order(stage.person()), placer_number="", accession_number="")
     order = replace(order, filler_number=f"F{order.person.number}")
     answer = stage.tell(order, control="SN", style="ORM")
-    expect("message type", hl7.field_of(answer, "MSH", 9)[:7], "ORR^O02")
-    expect("ORC-1", hl7.field_of(answer, "ORC", 1), "NA")
-    if not hl7.field_of(answer, "ORC", 2):
+    expect("message type", field_of(answer, "MSH", 9)[:7], "ORR^O02")
+    expect("ORC-1", field_of(answer, "ORC", 1), "NA")
+    if not field_of(answer, "ORC", 2):
         raise Failed("no placer order number was assigned")
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from isocenter.app.demo import hl7_messages as hl7
 from isocenter.app.demo.cast import Exam, Patient
+from isocenter.app.demo.hl7_text import field_of
 from isocenter.app.demo.mllp_peer import Listener, NoAcknowledgement, Sender
 from isocenter.infra.clock import Clock
 
@@ -106,16 +107,16 @@ class Ehr:
                     raise
                 time.sleep(_PAUSE_S)
             else:
-                return Answer(hl7.field(answer, "MSA", 1), hl7.field(answer, "MSA", 3))
+                return Answer(field_of(answer, "MSA", 1), field_of(answer, "MSA", 3))
         raise AssertionError
 
     def _receive(self, message: str) -> str:
         """Keep a result and acknowledge it."""
         now = self._clock()
         control_id = f"A{self._run:03d}{next(self._acknowledgements):05d}"
-        kind = hl7.field(message, "MSH", 9)
-        name = hl7.field(message, "PID", 5).split("^")
-        said = hl7.field(message, "OBR", 4).split("^")
+        kind = field_of(message, "MSH", 9)
+        name = field_of(message, "PID", 5).split("^")
+        said = field_of(message, "OBR", 4).split("^")
         what = said[1] if len(said) > 1 else said[0]
         with self._arrived:
             self.received.append(message)

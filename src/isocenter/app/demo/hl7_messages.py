@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from isocenter.app.demo.cast import Exam, Patient
+from isocenter.app.demo.hl7_text import message, moment, segment
 
 APPLICATION, FACILITY = "DEMO_EHR", "DEMO_HOSPITAL"
 AUTHORITY = "DEMO"
@@ -31,7 +32,7 @@ class Envelope:
         control_id = f"{self.run}{next(self._numbers):05d}"
         application, facility = self.receiver
         return (
-            f"MSH|^~\\&|{APPLICATION}|{FACILITY}|{application}|{facility}|{_moment(now)}||"
+            f"MSH|^~\\&|{APPLICATION}|{FACILITY}|{application}|{facility}|{moment(now)}||"
             f"{message_type}|{control_id}|P|{version}"
         )
 
@@ -41,11 +42,11 @@ def registration(envelope: Envelope, event: str, patient: Patient, now: datetime
 
     Standard: RAD TF-2 4.1
     """
-    return _message(
+    return message(
         envelope.header(f"ADT^{event}^ADT_A01", "2.5.1", now),
-        _segment("EVN", {1: event, 2: _moment(now)}),
+        segment("EVN", {1: event, 2: moment(now)}),
         _pid(patient),
-        _segment("PV1", {1: "1", 2: "O", 3: "RADIOLOGY^^^DEMO", 19: patient.visit}),
+        segment("PV1", {1: "1", 2: "O", 3: "RADIOLOGY^^^DEMO", 19: patient.visit}),
     )
 
 
@@ -54,11 +55,11 @@ def merge(envelope: Envelope, survivor: Patient, prior: Patient, now: datetime) 
 
     Standard: RAD TF-2 4.12
     """
-    return _message(
+    return message(
         envelope.header("ADT^A40^ADT_A39", "2.5.1", now),
-        _segment("EVN", {1: "A40", 2: _moment(now)}),
+        segment("EVN", {1: "A40", 2: moment(now)}),
         _pid(survivor),
-        _segment("MRG", {1: f"{prior.number}^^^{AUTHORITY}^MR", 7: prior.name}),
+        segment("MRG", {1: f"{prior.number}^^^{AUTHORITY}^MR", 7: prior.name}),
     )
 
 
@@ -81,54 +82,44 @@ def acknowledgement(message: str, control_id: str, now: datetime) -> str:
     event = header[8].split("^")
     trigger = f"^{event[1]}" if len(event) > 1 else ""
     return (
-        f"MSH|^~\\&|{header[4]}|{header[5]}|{header[2]}|{header[3]}|{_moment(now)}||"
+        f"MSH|^~\\&|{header[4]}|{header[5]}|{header[2]}|{header[3]}|{moment(now)}||"
         f"ACK{trigger}^ACK|{control_id}|P|{header[11]}\rMSA|AA|{header[9]}\r"
     )
 
 
-def field(message: str, segment: str, number: int) -> str:
-    """One field of the first such segment, empty when absent; for reading what was received."""
-    for line in message.replace("\n", "\r").split("\r"):
-        parts = line.split("|")
-        if parts[0] == segment:
-            index = number - 1 if segment == "MSH" else number
-            return parts[index] if index < len(parts) else ""
-    return ""
-
-
 def _orm(envelope: Envelope, exam: Exam, now: datetime, control: str) -> str:
-    return _message(
+    return message(
         envelope.header("ORM^O01", "2.3.1", now),
         _pid(exam.patient),
         _visit(exam),
         _orc(exam, control, now),
-        _segment("OBR", _obr(exam)),
+        segment("OBR", _obr(exam)),
     )
 
 
 def _orm_with_zds(envelope: Envelope, exam: Exam, now: datetime, control: str) -> str:
     scheduled = {18: exam.accession_number, 19: exam.procedure_id, 20: f"{exam.procedure_id}.1"}
-    return _message(
+    return message(
         envelope.header("ORM^O01", "2.3.1", now),
         _pid(exam.patient),
         _visit(exam),
         _orc(exam, control, now),
-        _segment("OBR", _obr(exam) | scheduled),
-        _segment("ZDS", {1: f"{exam.study_instance_uid}^^Application^DICOM"}),
+        segment("OBR", _obr(exam) | scheduled),
+        segment("ZDS", {1: f"{exam.study_instance_uid}^^Application^DICOM"}),
     )
 
 
 def _omi(envelope: Envelope, exam: Exam, now: datetime, control: str) -> str:
     kind, plan = exam.kind, _obr(exam)
     del plan[24], plan[27]
-    return _message(
+    return message(
         envelope.header("OMI^O23^OMI_O23", "2.5.1", now),
         _pid(exam.patient),
         _visit(exam),
         _orc(exam, control, now),
-        _segment("TQ1", {1: "1", 7: _moment(now), 9: f"{exam.priority}^^HL70485"}),
-        _segment("OBR", plan),
-        _segment(
+        segment("TQ1", {1: "1", 7: moment(now), 9: f"{exam.priority}^^HL70485"}),
+        segment("OBR", plan),
+        segment(
             "IPC",
             {
                 1: f"{exam.accession_number}^{APPLICATION}",
@@ -144,7 +135,7 @@ def _omi(envelope: Envelope, exam: Exam, now: datetime, control: str) -> str:
 
 
 def _pid(patient: Patient) -> str:
-    return _segment(
+    return segment(
         "PID",
         {
             1: "1",
@@ -160,7 +151,7 @@ def _pid(patient: Patient) -> str:
 
 def _visit(exam: Exam) -> str:
     referring = f"9001^{exam.referrer}"
-    return _segment(
+    return segment(
         "PV1", {1: "1", 2: "O", 3: "RADIOLOGY^^^DEMO", 8: referring, 19: exam.patient.visit}
     )
 
@@ -169,17 +160,16 @@ def _orc(exam: Exam, control: str, now: datetime) -> str:
     fields = {
         1: control,
         2: f"{exam.placer_number}^{APPLICATION}",
-        9: _moment(now),
+        9: moment(now),
         12: f"9001^{exam.referrer}",
     }
     if exam.style != "omi":
-        fields[7] = f"^^^{_moment(now)}^^{exam.priority}"
-    return _segment("ORC", fields)
+        fields[7] = f"^^^{moment(now)}^^{exam.priority}"
+    return segment("ORC", fields)
 
 
 def _obr(exam: Exam) -> dict[int, str]:
     kind = exam.kind
-    moment = exam.ordered_at
     return {
         1: "1",
         2: f"{exam.placer_number}^{APPLICATION}",
@@ -187,18 +177,6 @@ def _obr(exam: Exam) -> dict[int, str]:
         13: exam.question,
         16: f"9001^{exam.referrer}",
         24: kind.modality,
-        27: f"^^^{_moment(moment)}^^{exam.priority}",
+        27: f"^^^{moment(exam.ordered_at)}^^{exam.priority}",
         31: f"^{exam.question}",
     }
-
-
-def _segment(name: str, fields: Fields) -> str:
-    return "|".join([name, *(fields.get(number, "") for number in range(1, max(fields) + 1))])
-
-
-def _message(*segments: str) -> str:
-    return "".join(f"{segment}\r" for segment in segments)
-
-
-def _moment(moment: datetime) -> str:
-    return moment.astimezone().strftime("%Y%m%d%H%M%S%z")
