@@ -78,10 +78,15 @@ _SOUNDS: Final = (("ck", "k"), ("th", "t"), ("tz", "z"), ("f", "ph"), ("v", "w")
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """One record, and the person that it is really of."""
+    """One record, and the person that it is really of.
+
+    Attributes:
+        errors: what went wrong when a person was registered again, by kind.
+    """
 
     person: Person
     truth: int
+    errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,8 @@ class Population:
                 yield record
                 if self._random.random() < self._rates.twice:
                     made += 1
-                    yield Registered(self._again(record.person), record.truth)
+                    again, errors = self._again(record.person)
+                    yield Registered(again, record.truth, errors)
 
     def _pick(self, options: Sequence[str]) -> str:
         return options[self._random.randrange(len(options))]
@@ -191,41 +197,48 @@ class Population:
         self._truth += 1
         return self._truth
 
-    def _again(self, person: Person) -> Person:
-        """The same person, registered in a hurry at another desk."""
+    def _again(self, person: Person) -> tuple[Person, tuple[str, ...]]:
+        """The same person, registered in a hurry at another desk; and what went wrong."""
         chance = self._random.random
         numbers = [PatientIdentifier(f"H{self._random.randrange(10**9)}", "HOSP")]
         for each in person.identifiers[1:]:
             if chance() < 0.5:
                 value = self._typo(each.value) if chance() < 0.08 else each.value
                 numbers.append(replace(each, value=value))
-        return Person(
-            names=(self._misnamed(person.names[0], person.sex or ""),),
+        named, name_error = self._misnamed(person.names[0], person.sex or "")
+        again = Person(
+            names=(named,),
             birth_date=self._misdated(person.birth_date),
             sex=person.sex if chance() > 0.01 else None,
             address=self._moved(person.address or ""),
             phone=self._redialled(person.phone or ""),
             identifiers=tuple(numbers),
         )
+        return again, tuple(_errors(person, again, name_error))
 
-    def _misnamed(self, name: str, sex: str) -> str:
+    def _misnamed(self, name: str, sex: str) -> tuple[str, str]:
         family, given = name.split("^")
         found = [
-            (0.06, self._typo(family), given),
-            (0.05, family, self._typo(given)),
-            (0.02, given, family),
-            (0.02, f"{family}-{self._uneven(self._families)}", given),
-            (0.02, family.split("-")[0], given),
-            (0.02, family, given[0]),
-            (0.03, self._uneven(self._families) if sex == "F" else family, given),
-            (0.05, _respelt(family, _UMLAUTS), _respelt(given, _UMLAUTS)),
-            (0.04, _respelt(family, _SOUNDS), given),
-            (0.02, family, _respelt(given, _SOUNDS)),
-            (0.10, family.upper(), given.upper()),
-            (0.57, family, given),
+            (0.06, self._typo(family), given, "family: typing error"),
+            (0.05, family, self._typo(given), "given: typing error"),
+            (0.02, given, family, "names exchanged"),
+            (0.02, f"{family}-{self._uneven(self._families)}", given, "family: a second part"),
+            (0.02, family.split("-")[0], given, "family: one part of two"),
+            (0.02, family, given[0], "given: initial"),
+            (
+                0.03,
+                self._uneven(self._families) if sex == "F" else family,
+                given,
+                "family: another one",
+            ),
+            (0.05, _respelt(family, _UMLAUTS), _respelt(given, _UMLAUTS), "umlauts"),
+            (0.04, _respelt(family, _SOUNDS), given, "family: as it sounds"),
+            (0.02, family, _respelt(given, _SOUNDS), "given: as it sounds"),
+            (0.10, family.upper(), given.upper(), ""),
+            (0.57, family, given, ""),
         ]
-        [(_, family, given)] = self._random.choices(found, [each[0] for each in found])
-        return f"{family}^{given}"
+        [(_, family, given, kind)] = self._random.choices(found, [each[0] for each in found])
+        return f"{family}^{given}", kind if f"{family}^{given}" != name else ""
 
     def _misdated(self, born: date | None) -> date | None:
         if born is None or (chance := self._random.random()) > 0.07:
@@ -277,3 +290,48 @@ def _respelt(name: str, spellings: Sequence[tuple[str, str]]) -> str:
     for one, other in spellings:
         name = name.replace(one, other)
     return name
+
+
+def _errors(person: Person, again: Person, name_error: str) -> Iterator[str]:
+    """In what the second record differs from the first, by kind."""
+    found = (
+        name_error,
+        _birth_date_error(person.birth_date, again.birth_date),
+        "" if again.sex else "sex: missing",
+        _address_error(person.address, again.address),
+        _phone_error(person.phone, again.phone),
+        _number_error(person.identifiers[1:], again.identifiers[1:]),
+    )
+    return (each for each in found if each)
+
+
+def _birth_date_error(before: date | None, after: date | None) -> str:
+    if before is None or before == after:
+        return ""
+    if after is None:
+        return "birth date: missing"
+    if before.year != after.year:
+        return "birth date: another year"
+    exchanged = (before.month, before.day) == (after.day, after.month)
+    return "birth date: day and month exchanged" if exchanged else "birth date: another day"
+
+
+def _address_error(before: str | None, after: str | None) -> str:
+    if after is None:
+        return "address: missing"
+    moved = after not in {before, (before or "").replace("Street", "Str.")}
+    return "address: another one" if moved else ""
+
+
+def _phone_error(before: str | None, after: str | None) -> str:
+    if after is None:
+        return "telephone: missing"
+    return "" if before == after else "telephone: another one or mistyped"
+
+
+def _number_error(before: Sequence[PatientIdentifier], after: Sequence[PatientIdentifier]) -> str:
+    if not before:
+        return "personal number: has none"
+    if not after:
+        return "personal number: not said"
+    return "" if before == after else "personal number: typing error"

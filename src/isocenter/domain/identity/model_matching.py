@@ -31,6 +31,7 @@ from isocenter.domain.identity.model_weights import LINK_MIN, PRIOR, REVIEW_MIN,
 
 KEYS_MAX: Final = 40
 _NAMES_MAX: Final = 3
+_GENERATION_YEARS: Final = 10
 _PHONE_DIGITS: Final = 8
 _IDENTIFIER_LENGTH_MIN: Final = 6
 # Table 0203: numbers that one person has one of, whoever writes them down.
@@ -141,19 +142,46 @@ def _vetoes(one: Person, other: Person, levels: Mapping[str, str]) -> tuple[str,
     personal = levels.get("identifier") in {"same", "close"}
     exact = {"exact", "swapped"}
     names = (levels.get("family"), levels.get("given"))
+    like_names = set(names) <= exact | {"close", "sound", "part"}
     facts = (
         (one.unidentified or other.unidentified, "one of them is not identified"),
         (one.vip or other.vip, "one of them is a VIP"),
         (bool(one.birth_order or other.birth_order), "one of several children of one birth"),
         (any(is_newborn(name_parts(n)) for n in (*one.names, *other.names)), "a newborn"),
-        (levels.get("birth_date") != "exact", "the birth dates are not the same"),
+        (
+            levels.get("birth_date") != "exact" and not _is_misdated(one, other, levels),
+            "the birth dates are not the same",
+        ),
         (levels.get("sex") == "differs", "the sexes differ"),
         (names[1] not in exact and not personal, "the given names are not the same"),
-        (not set(names) <= exact | {"close", "sound", "part"}, "the names differ"),
+        (not like_names and not _is_renamed(levels), "the names differ"),
         (levels.get("identifier") == "differs", "each has a personal number of its own"),
         (not any(corroborating), "nothing beside name and birth date agrees"),
     )
     return tuple(text for holds, text in facts if holds)
+
+
+def _is_misdated(one: Person, other: Person, levels: Mapping[str, str]) -> bool:
+    """Whether the birth date is all that is wrong: as typing errors are, or not said."""
+    whole = {levels.get("family"), levels.get("given")} <= {"exact", "swapped"}
+    if one.birth_date is None or other.birth_date is None:
+        return whole and levels.get("identifier") == "same"
+    # Fathers and sons may share all the rest, and of the date all but a digit of the year.
+    apart = abs(one.birth_date.year - other.birth_date.year)
+    mistyped = levels.get("birth_date") in {"swapped", "close"} and apart < _GENERATION_YEARS
+    return whole and mistyped and _is_sure(levels)
+
+
+def _is_renamed(levels: Mapping[str, str]) -> bool:
+    """Whether the family name is all that is another one, as after a marriage."""
+    alike = (levels.get("given"), levels.get("birth_date")) == ("exact", "exact")
+    return alike and levels.get("family") == "differs" and _is_sure(levels)
+
+
+def _is_sure(levels: Mapping[str, str]) -> bool:
+    """Whether more than one thing beside name and birth date agrees, or the personal number."""
+    at_home = (levels.get("address"), levels.get("phone")) == ("same", "same")
+    return at_home or levels.get("identifier") == "same"
 
 
 def _compare_names(one: Person, other: Person, frequencies: Frequencies) -> Sequence[Ground]:

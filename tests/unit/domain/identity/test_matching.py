@@ -143,7 +143,12 @@ def test_what_surely_is_one_person():
         {"unidentified": True},
         {"vip": True},
         {"birth_order": 2},
-        {"birth_date": date(1980, 2, 3)},
+        {"birth_date": date(1980, 2, 3), "phone": None, "identifiers": ()},
+        {"birth_date": date(1990, 3, 2), "identifiers": ()},  # perhaps a son of the same name
+        {"birth_date": None, "identifiers": ()},
+        {"names": ("Bell^Ada",), "phone": None, "identifiers": ()},
+        {"names": ("Bell^Adda",)},
+        {"names": ("Bell^Ada",), "birth_date": date(1980, 2, 3)},
         {"sex": "M"},
         {"names": ("Phantom^Adda",), "identifiers": ()},
         {"names": ("Phantom^Baby",)},
@@ -155,6 +160,21 @@ def test_what_is_never_linked_without_a_person(changes):
     found = assess(ADA, replace(ADA, **changes))
     assert not found.is_certain
     assert found.vetoes
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"birth_date": date(1980, 2, 3)},
+        {"birth_date": date(1980, 2, 3), "address": None, "phone": None},
+        {"birth_date": date(1980, 3, 12), "identifiers": ()},
+        {"birth_date": None},
+        {"names": ("Bell^Ada",)},
+        {"names": ("Bell^Ada",), "identifiers": ()},
+    ],
+)
+def test_one_error_is_no_doubt_where_all_the_rest_agrees(changes):
+    assert assess(ADA, replace(ADA, **changes)).is_certain
 
 
 @pytest.mark.parametrize(
