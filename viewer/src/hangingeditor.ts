@@ -347,6 +347,9 @@ class HangingEditor {
       this.text("Series holds", wish.description ?? "", (value) => {
         wish.description = value;
       }),
+      this.text("View (CC, MLO)", wish.view ?? "", (value) => {
+        wish.view = value.trim().toUpperCase();
+      }),
       side,
     );
   }
