@@ -9,6 +9,7 @@ from isocenter.app.tls_contexts import client_context, dicom_client_context
 from isocenter.domain.peers.model import DicomPeer, Hl7Peer
 from isocenter.errors import IsocenterError
 from isocenter.gateways.dimse import scu
+from isocenter.infra.unreachable import no_answer, unreachable
 
 _TIMEOUT_S = 10.0
 
@@ -30,8 +31,13 @@ async def reach(peer: DicomPeer | Hl7Peer, chosen: Settings) -> Reached:
             detail = await _echo(peer, chosen)
         else:
             detail = await _connect(peer, chosen)
-    except (IsocenterError, OSError, TimeoutError) as error:
-        return Reached(False, str(error) or type(error).__name__, _since_ms(began))
+    except TimeoutError:
+        detail = no_answer(peer.host, peer.port or 0, within_s=_TIMEOUT_S)
+        return Reached(False, detail, _since_ms(began))
+    except OSError as error:
+        return Reached(False, unreachable(error, peer.host, peer.port or 0), _since_ms(began))
+    except IsocenterError as error:
+        return Reached(False, error.message, _since_ms(began))
     return Reached(True, detail, _since_ms(began))
 
 

@@ -90,8 +90,8 @@ select peer.name as peer, peer.enabled, cardinality(peer.receive) > 0 as sends,
                extract(epoch from acknowledged_at - sent_at) * 1000))[2] as p95_ms
          from (select sent_at, acknowledged_at from distribution.delivery
                 where delivery.recipient = peer.name and state = 'acknowledged'
-                order by delivery_key desc limit 500) as recent
-        where acknowledged_at >= %(since)s) as answers on true
+                  and acknowledged_at >= %(since)s
+                order by acknowledged_at desc limit 500) as recent) as answers on true
  order by peer.name
 """
 

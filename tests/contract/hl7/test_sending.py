@@ -362,6 +362,47 @@ def test_dead_receiver_does_not_hold_up_the_others_and_gets_all_when_back(databa
     back.close()
 
 
+def test_a_long_queue_at_a_dead_receiver_holds_up_nobody_and_goes_out_when_it_is_back(database):
+    """Several batches wait for the dead one; the other's message goes meanwhile."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        dead_port = unused.getsockname()[1]
+    add_peer(database, dead_port, name="DEAD", send=frozenset({"oru", "orm"}), ack_timeout_s=10.0)
+    sign(database, "Q0", to=("DEAD",))
+    waiting = 150
+    with database.transaction() as tx:
+        tx.run(_MANY_OF_ONE, (waiting,))
+    with receiver(database, accept):
+        with sending(database):
+            eventually(lambda: _destination(database, "DEAD").failing_since is not None)
+            sign(database, "Q1", to=("EHR",))
+            eventually(lambda: _destination(database, "EHR").waiting == 0)
+            dead = _destination(database, "DEAD")
+            assert dead.waiting == waiting + 1
+            assert dead.last_error == (
+                f"The peer refuses connections at 127.0.0.1:{dead_port} (ECONNREFUSED)"
+            )
+            back = RawReceiver(accept, port=dead_port)
+            eventually(lambda: _destination(database, "DEAD").waiting == 0, timeout_s=60.0)
+        back.close()
+        assert len(back.received) == len(set(back.received)) == waiting + 1
+
+
+# As many exams in lanes of their own would take minutes to make: the same report in other lanes.
+_MANY_OF_ONE = """
+insert into distribution.delivery
+       (kind, subject, occasion, told, accession_number, recipient, lane, due_at, queued_at)
+select 'order', 'order/1', 'SC CM', '{"control": "SC", "status": "CM", "result_status": ""}', 'Q0',
+       'DEAD', 'lane/' || number, now(), now()
+  from generate_series(1, %s) as number
+"""
+
+
+def _destination(database, name):
+    with database.read() as tx:
+        found = distribution.destinations(tx, Viewer.of(ACTOR, Action.DELIVERY_READ))
+    return next(each for each in found if each.recipient == name)
+
+
 def test_replay_by_a_person(database):
     answers = iter(["AE", "AA"])
     with receiver(

@@ -164,6 +164,18 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Which of many deliveries, newest first.
+
+    Attributes:
+        before: the key of one; only older ones are meant.
+    """
+
+    limit: int = 100
+    before: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
     """A recipient's queue.
 

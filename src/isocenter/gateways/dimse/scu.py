@@ -19,6 +19,7 @@ from typing import ClassVar, Final
 
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.dimse.scu_messages import Messages, Said
+from isocenter.infra.unreachable import no_answer, unreachable
 from isocenter.standards import LocalProtocolError, RemoteProtocolError
 from isocenter.standards.dicom.dimse import messages as dimse
 from isocenter.standards.dicom.dimse.fragments import send_message
@@ -554,9 +555,11 @@ async def associate(
             transport, wire = await loop.create_connection(
                 lambda: _Wire(request), peer.host, peer.port, ssl=peer.tls
             )
-    except OSError as error:  # TimeoutError is one
-        where = f"{peer.host}:{peer.port}"
-        raise PeerUnreachable(f"nobody answers at {where}") from error
+    except TimeoutError as error:
+        reason = no_answer(peer.host, peer.port, within_s=peer.timeout_s)
+        raise PeerUnreachable(reason) from error
+    except OSError as error:
+        raise PeerUnreachable(unreachable(error, peer.host, peer.port)) from error
     association = ClientAssociation(peer, transport, wire)
     try:
         await association.established()

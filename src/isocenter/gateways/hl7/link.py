@@ -16,6 +16,7 @@ from typing import Final, cast
 from isocenter.gateways.hl7 import metrics
 from isocenter.gateways.hl7.connection import keep_alive
 from isocenter.infra.log import get_logger
+from isocenter.infra.unreachable import no_answer, unreachable
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.hl7v2.ack import Ack, parse_ack
 from isocenter.standards.hl7v2.decision import Outcome, decide, outcome_of
@@ -84,9 +85,9 @@ class Link:
                     _Wire, address.host, address.port, ssl=address.tls
                 )
         except TimeoutError:
-            return f"no connection within {self._connect_timeout_s:g} s"
-        except (OSError, ssl.SSLError) as error:
-            return f"no connection: {type(error).__name__}"
+            return no_answer(address.host, address.port, within_s=self._connect_timeout_s)
+        except OSError as error:
+            return unreachable(error, address.host, address.port)
         self._wire = wire
         self._answered.clear()
         return ""

@@ -9,7 +9,7 @@ import pytest
 from isocenter.app.subscriptions import router
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.domain.distribution import service as distribution
-from isocenter.domain.distribution.model import Superseded
+from isocenter.domain.distribution.model import Page, Superseded
 from isocenter.domain.distribution.model_messages import MessageKind
 from isocenter.domain.identity import service as identity
 from isocenter.domain.orders.model import OrderReference
@@ -21,6 +21,8 @@ from isocenter.domain.scheduling import service as scheduling
 from isocenter.domain.scheduling.model_appointments import AppointmentFacts
 from isocenter.gateways.hl7 import outbound, trial
 from isocenter.gateways.hl7.apply import ReceiveOptions
+from isocenter.gateways.hl7.known import known_of
+from isocenter.infra.db import Tx
 from isocenter.infra.outbox import Dispatcher
 from tests import builders
 from tests.builders import NOON, a_patient, a_procedure, a_step, an_identifier, an_order
@@ -378,6 +380,72 @@ def sign(hospital: Hospital, text: str) -> None:
     else:
         report = hospital.do(reporting.draft, SYSTEM, "A1", text)
         hospital.do(reporting.sign, SYSTEM, report.report_id)
+
+
+def test_a_batch_is_read_in_as_many_statements_as_one_message(hospital, monkeypatch):
+    hospital.peer("ENGINE", *HL7_SENT)
+    asked: list[str] = []
+    for name in ("all", "maybe", "value", "values"):
+        true = getattr(Tx, name)
+        monkeypatch.setattr(
+            Tx, name, lambda self, *args, true=true: asked.append("") or true(self, *args)
+        )
+
+    def statements() -> tuple[int, int, int]:
+        with hospital.database.transaction() as tx:
+            claims = distribution.claim_batch(
+                tx, "ENGINE", most=100, lease_s=30, now=hospital.now + timedelta(days=1)
+            )
+            tellings = [distribution.telling_of(each) for each in claims]
+            distribution.give_back(tx, claims)
+            asked.clear()
+            known = known_of(tx, tellings)
+            read = len(asked)
+            peer = peers.hl7_peer(tx, "ENGINE")
+            for each in tellings:  # nothing more is read
+                envelope = outbound.envelope_of(peer, ("ISOCENTER", "RAD"), "C", hospital.now)
+                outbound.made_of(known, each, envelope)
+            assert len(asked) == read + 1
+        return read, len(tellings), len({each.kind for each in tellings})
+
+    def exam(number: str, patient: str) -> None:
+        order = an_order(f"PL-{number}", accession_number=number)
+        hospital.do(scheduling.place_order, EHR, a_patient(patient, person_name="A^B"), order)
+        hospital.do(scheduling.complete, SYSTEM, number)
+        report = hospital.do(reporting.draft, SYSTEM, number, "Normal.")
+        hospital.do(reporting.sign, SYSTEM, report.report_id)
+
+    exam("A1", "P1")
+    hospital.take("ENGINE")
+    # Heads of lanes: of each patient the news, and of each exam what is told of it.
+    for number in ("B1", "B2"):
+        exam(number, f"P{number}")
+    few = statements()
+    for number in ("B3", "B4", "B5", "B6"):
+        exam(number, f"P{number}")
+    many = statements()
+    assert many[0] == few[0] <= 8
+    assert many[1] > 2 * few[1]
+    assert few[2] == many[2] >= 4
+
+
+def test_deliveries_are_shown_page_by_page(hospital):
+    hospital.peer("PACS", "adt")
+    for number in range(5):
+        hospital.do(identity.register, EHR, a_patient(f"P{number}", person_name="Phantom^Ada"))
+    viewer = Viewer.of(SYSTEM, Action.DELIVERY_READ)
+    with hospital.database.read() as tx:
+        everything = [each.delivery_key for each in distribution.deliveries(tx, viewer)]
+        seen: list[int] = []
+        before = None
+        for _ in range(4):
+            page = Page(limit=2, before=before)
+            found = distribution.deliveries(tx, viewer, state="queued", page=page)
+            seen += [each.delivery_key for each in found]
+            before = seen[-1]
+        assert seen == everything
+        assert len(seen) == 5
+        assert distribution.deliveries(tx, viewer, state="refused", page=Page(before=before)) == []
 
 
 def test_no_kind_of_message_is_without_permission_and_encoder():

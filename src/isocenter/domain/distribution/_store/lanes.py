@@ -25,12 +25,24 @@ def quarantines(tx: Tx, recipient: str | None, *, limit: int) -> list[Quarantine
     return tx.all(Quarantine, _QUARANTINES, {"recipient": recipient, "limit": limit})
 
 
-_RELEASE = "update distribution.delivery set quarantined_at = null where delivery_key = %s"
+_HELD = """
+select delivery_key from distribution.delivery
+ where recipient = %s and quarantined_at is not null
+ order by quarantined_at, delivery_key limit %s
+"""
 
 
-def release(tx: Tx, delivery_key: int) -> None:
-    """Have what is behind a refused delivery go on."""
-    tx.run(_RELEASE, (delivery_key,))
+def held(tx: Tx, recipient: str, *, limit: int) -> list[int]:
+    """The keys of what holds lanes of a recipient, the longest first."""
+    return tx.values(_HELD, (recipient, limit))
+
+
+_RELEASE = "update distribution.delivery set quarantined_at = null where delivery_key = any(%s)"
+
+
+def release(tx: Tx, *delivery_keys: int) -> None:
+    """Have what is behind refused deliveries go on."""
+    tx.run(_RELEASE, (list(delivery_keys),))
 
 
 _FAILED = """

@@ -1,10 +1,14 @@
 """The SQL that shows what is on its way, of whatever kind."""
 
-from isocenter.domain.distribution.model import Delivery, Destination
+from collections.abc import Mapping
+from typing import Final, LiteralString
+
+from isocenter.domain.distribution.model import Delivery, Destination, Page
 from isocenter.infra.db import Tx
 
-# Each branch is limited on its own, so that neither is read whole for its newest rows.
-_DELIVERIES = """
+# Each branch is limited on its own, so that neither is read whole for its newest rows. A state is
+# named in the statement: only so the index of what did not arrive is used.
+_FIRST = """
 (select delivery_key, kind, subject, occasion, report_id, version,
         null as study_instance_uid, null as route_name, accession_number, recipient, state,
         attempts, due_at, control_id,
@@ -13,8 +17,10 @@ _DELIVERIES = """
         null as commitment, null as commitment_error
    from distribution.delivery
   where (%(accession_number)s::text is null or accession_number = %(accession_number)s)
-    and (%(state)s::text is null or state = %(state)s)
+    and (%(before)s::bigint is null or delivery_key < %(before)s)
     and %(study)s::text is null
+"""
+_SECOND = """
   order by delivery_key desc
   limit %(limit)s)
 union all
@@ -25,13 +31,24 @@ union all
         instances_sent, instances_failed, commitment, commitment_error
    from distribution.transfer
   where (%(accession_number)s::text is null or accession_number = %(accession_number)s)
-    and (%(state)s::text is null or state = %(state)s)
+    and (%(before)s::bigint is null or delivery_key < %(before)s)
     and (%(study)s::text is null or study_instance_uid = %(study)s)
+"""
+_THIRD = """
   order by delivery_key desc
   limit %(limit)s)
 order by delivery_key desc
 limit %(limit)s
 """
+
+
+_OF_STATE: Final[Mapping[str | None, LiteralString]] = {
+    None: "",
+    "queued": " and state = 'queued'",
+    "sent": " and state = 'sent'",
+    "acknowledged": " and state = 'acknowledged'",
+    "refused": " and state = 'refused'",
+}
 
 
 def deliveries(
@@ -40,16 +57,18 @@ def deliveries(
     accession_number: str | None,
     state: str | None,
     study_instance_uid: str | None,
-    limit: int,
+    page: Page,
 ) -> list[Delivery]:
     """Deliveries, newest first."""
+    of_state = _OF_STATE[state]
+    statement = "".join((_FIRST, of_state, _SECOND, of_state, _THIRD))
     params = {
         "accession_number": accession_number,
-        "state": state,
         "study": study_instance_uid,
-        "limit": limit,
+        "before": page.before,
+        "limit": page.limit,
     }
-    return tx.all(Delivery, _DELIVERIES, params)
+    return tx.all(Delivery, statement, params)
 
 
 _DESTINATIONS = """

@@ -6,7 +6,7 @@ their patient is. Only heads of lanes are claimed, and only while nothing of the
 living lease: one sender at a time serves it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -221,14 +221,13 @@ class Current:
     attempts: int
     sent_at: datetime | None
     control_id: str | None
-    message: bytes | None
     claimed_until: datetime | None
     quarantined_at: datetime | None
 
 
 _CURRENT = """
 select delivery_key, kind, subject, occasion, report_id, version, accession_number, recipient,
-       state, attempts, sent_at, control_id, message, claimed_until, quarantined_at
+       state, attempts, sent_at, control_id, claimed_until, quarantined_at
   from distribution.delivery
 """
 _LOCK = "".join((_CURRENT, " where delivery_key = %s for update"))
@@ -306,12 +305,12 @@ update distribution.delivery
    and held.control_id is not distinct from held.said_control_id
 returning held.delivery_key, held.kind, held.subject, held.occasion, held.report_id, held.version,
           held.accession_number, held.recipient, held.state, held.attempts, held.sent_at,
-          held.control_id, null::bytea as message, held.claimed_until, held.quarantined_at
+          held.control_id, held.claimed_until, held.quarantined_at
 """
 
 
 def acknowledge(tx: Tx, arrivals: Sequence[Arrival], *, now: datetime) -> list[Current]:
-    """What recipients have now, as it was before, without its message.
+    """What recipients have now, as it was before.
 
     What was acknowledged before, or is another message by now, is left out and as it was.
     """
@@ -355,48 +354,42 @@ def retry(tx: Tx, delivery_key: int, reason: str, *, due_at: datetime, now: date
     tx.run(_RETRY, {"key": delivery_key, "reason": reason, "due_at": due_at, "now": now})
 
 
-_NEWER_VERSION = """
-select exists (select from distribution.delivery
-                where report_id = %s and recipient = %s and version > %s)
-"""
 # Of messages that tell how something is, a later one says all that an earlier one said; messages
 # that tell of a step (a number moved, a charge) say what no other does.
-_SAID_SINCE = """
-select exists (
-    select from distribution.delivery as newer
-     where newer.kind <> 'report' and newer.kind = %(kind)s and newer.subject = %(subject)s
-       and newer.recipient = %(recipient)s and newer.delivery_key > %(key)s
-       and case newer.kind
-           when 'charge' then false
-           when 'patient' then
-                (%(occasion)s in ('A28', 'A31') and newer.occasion in ('A28', 'A31'))
-                or (%(occasion)s in ('A37', 'A40') and newer.occasion in ('A37', 'A40'))
-           else true end)
+_SUPERSEDED = """
+select delivery_key from distribution.delivery as old
+ where delivery_key = any(%s)
+   and case when old.kind = 'report' then exists (
+           select from distribution.delivery as newer
+            where newer.report_id = old.report_id and newer.recipient = old.recipient
+              and newer.version > old.version)
+       else exists (
+           select from distribution.delivery as newer
+            where newer.kind <> 'report' and newer.kind = old.kind and newer.subject = old.subject
+              and newer.recipient = old.recipient and newer.delivery_key > old.delivery_key
+              and case newer.kind
+                  when 'charge' then false
+                  when 'patient' then
+                       (old.occasion in ('A28', 'A31') and newer.occasion in ('A28', 'A31'))
+                       or (old.occasion in ('A37', 'A40') and newer.occasion in ('A37', 'A40'))
+                  else true end)
+       end
 """
 
 
-def superseded(tx: Tx, current: Current) -> bool:
-    """Whether the recipient has been told, or will be, something newer instead."""
-    if current.kind == "report":
-        params = (current.report_id, current.recipient, current.version)
-        return bool(tx.value(_NEWER_VERSION, params))
-    said = {
-        "recipient": current.recipient,
-        "kind": current.kind,
-        "subject": current.subject,
-        "key": current.delivery_key,
-        "occasion": current.occasion,
-    }
-    return bool(tx.value(_SAID_SINCE, said))
+def superseded(tx: Tx, delivery_keys: Sequence[int]) -> set[int]:
+    """Those of which the recipient has been told, or will be, something newer instead."""
+    return set(tx.values(_SUPERSEDED, (list(delivery_keys),)))
 
 
 _REQUEUE = """
 update distribution.delivery
-   set state = 'queued', due_at = %(due_at)s, queued_at = %(now)s, urgency = %(urgency)s,
+   set state = 'queued', due_at = anew.due_at, queued_at = %(now)s, urgency = %(urgency)s,
        claimed_until = null, quarantined_at = null, control_id = null, message = null,
        acknowledgement = null, sent_at = null,
        acknowledged_at = null, refused_at = null, failing_since = null, last_error = null
- where delivery_key = %(key)s
+  from unnest(%(keys)s::bigint[], %(due)s::timestamptz[]) as anew (delivery_key, due_at)
+ where delivery.delivery_key = anew.delivery_key
 """
 
 
@@ -404,4 +397,10 @@ def requeue(
     tx: Tx, delivery_key: int, *, urgency: int = 0, due_at: datetime, now: datetime
 ) -> None:
     """Have it sent as if never sent before: the message is made anew, under a new control id."""
-    tx.run(_REQUEUE, {"key": delivery_key, "urgency": urgency, "due_at": due_at, "now": now})
+    requeue_all(tx, {delivery_key: due_at}, urgency=urgency, now=now)
+
+
+def requeue_all(tx: Tx, due_at: Mapping[int, datetime], *, urgency: int = 0, now: datetime) -> None:
+    """As ``requeue`` for many, each at its time."""
+    params = {"keys": list(due_at), "due": list(due_at.values()), "urgency": urgency, "now": now}
+    tx.run(_REQUEUE, params)

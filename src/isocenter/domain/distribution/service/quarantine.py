@@ -16,7 +16,7 @@ from isocenter.domain.distribution.model import (
     UnknownDestination,
 )
 from isocenter.domain.distribution.service.audited import audit, audit_with_reason
-from isocenter.domain.distribution.service.reports import facts_of, is_superseded, locked
+from isocenter.domain.distribution.service.reports import facts_of, locked
 from isocenter.infra import outbox
 from isocenter.infra.db import Tx
 
@@ -28,10 +28,12 @@ _REASON_LENGTH_MAX = 500
 _AFTER_LIVE_TRAFFIC = 1
 
 
-def quarantines(tx: Tx, viewer: Viewer, *, recipient: str | None = None) -> list[Quarantine]:
+def quarantines(
+    tx: Tx, viewer: Viewer, *, recipient: str | None = None, limit: int = QUARANTINES_MAX
+) -> list[Quarantine]:
     """The lanes that wait for a person, the longest first, at most 1,000."""
     viewer.require(Action.DELIVERY_READ)
-    return _lanes.quarantines(tx, recipient, limit=QUARANTINES_MAX)
+    return _lanes.quarantines(tx, recipient, limit=min(limit, QUARANTINES_MAX))
 
 
 def skip(tx: Tx, actor: Actor, delivery_key: int, *, reason: str, now: datetime) -> None:
@@ -75,22 +77,18 @@ def replay_refused(
     if not pausing.destination_exists(tx, "hl7", recipient):
         raise UnknownDestination("nothing was ever queued for this recipient")
     gap = timedelta(seconds=1 / max(0.1, min(rate_per_s, REPLAY_RATE_PER_S_MAX)))
-    held = _lanes.quarantines(tx, recipient, limit=REPLAYS_AT_ONCE_MAX)
-    count = 0
-    for current in _store.lock_many(tx, [each.delivery_key for each in held]):
-        if current.quarantined_at is None:
-            continue
-        if is_superseded(tx, current):
-            _lanes.release(tx, current.delivery_key)
-            continue
-        _store.requeue(
-            tx,
-            current.delivery_key,
-            urgency=_AFTER_LIVE_TRAFFIC,
-            due_at=now + count * gap,
-            now=now,
-        )
-        outbox.append(tx, DeliveryQueued(*facts_of(current)), now=now)
-        count += 1
+    held = [
+        each
+        for each in _store.lock_many(tx, _lanes.held(tx, recipient, limit=REPLAYS_AT_ONCE_MAX))
+        if each.quarantined_at is not None
+    ]
+    old = _store.superseded(tx, [each.delivery_key for each in held])
+    _lanes.release(tx, *old)
+    again = [each for each in held if each.delivery_key not in old]
+    due_at = {each.delivery_key: now + number * gap for number, each in enumerate(again)}
+    _store.requeue_all(tx, due_at, urgency=_AFTER_LIVE_TRAFFIC, now=now)
+    with tx.gathered():
+        for each in again:
+            outbox.append(tx, DeliveryQueued(*facts_of(each)), now=now)
     audit(tx, actor, "destination.replay", "destination", recipient, now)
-    return count
+    return len(again)

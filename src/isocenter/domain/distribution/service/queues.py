@@ -4,9 +4,11 @@ from datetime import datetime
 
 from isocenter.domain.access.model import Action, Actor, Viewer, authorize
 from isocenter.domain.distribution._store import queues as _store
-from isocenter.domain.distribution.model import Delivery, Destination
+from isocenter.domain.distribution.model import Delivery, Destination, Page
 from isocenter.domain.distribution.service import reports, transfers
 from isocenter.infra.db import Tx
+
+_FIRST_PAGE = Page()
 
 
 def deliveries(
@@ -16,7 +18,7 @@ def deliveries(
     accession_number: str | None = None,
     state: str | None = None,
     study_instance_uid: str | None = None,
-    limit: int = 100,
+    page: Page = _FIRST_PAGE,
 ) -> list[Delivery]:
     """Deliveries, newest first."""
     viewer.require(Action.DELIVERY_READ)
@@ -25,7 +27,7 @@ def deliveries(
         accession_number=accession_number,
         state=state,
         study_instance_uid=study_instance_uid,
-        limit=limit,
+        page=page,
     )
 
 

@@ -211,7 +211,7 @@ def replay_report(tx: Tx, actor: Actor, delivery_key: int, *, now: datetime) -> 
 
 def is_superseded(tx: Tx, current: _store.Current) -> bool:
     """Whether the recipient has been given, or will be, a newer version."""
-    return _store.superseded(tx, current)
+    return bool(_store.superseded(tx, [current.delivery_key]))
 
 
 def locked(tx: Tx, delivery_key: int) -> _store.Current:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from isocenter.domain.distribution import service as distribution
-from isocenter.domain.distribution.model import DeliveryState
+from isocenter.domain.distribution.model import DeliveryState, Page
 from isocenter.domain.distribution.service import merges
 from isocenter.gateways.web.api.shapes import LIMIT_MAX, Shape
 from isocenter.gateways.web.web import DeliveryViewer, InWeb, SignedIn
@@ -57,6 +57,16 @@ class DeliveryAnswer(Shape):
     instances_failed: int | None
     commitment: Literal["due", "requested", "committed", "failed"] | None
     commitment_error: str | None
+
+
+class DeliveryQuery(BaseModel):
+    """Which deliveries. ``before`` is the last ``delivery_key`` of the page before."""
+
+    accession_number: Annotated[str | None, Field(max_length=64)] = None
+    state: DeliveryState | None = None
+    study_instance_uid: Annotated[str | None, Field(max_length=64)] = None
+    before: Annotated[int | None, Field(ge=0, lt=2**63)] = None
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = 100
 
 
 class DestinationAnswer(Shape):
@@ -144,19 +154,16 @@ class SendAnswer(BaseModel):
 async def deliveries(
     web: InWeb,
     viewer: DeliveryViewer,
-    accession_number: Annotated[str | None, Query(max_length=64)] = None,
-    state: Annotated[DeliveryState | None, Query()] = None,
-    study_instance_uid: Annotated[str | None, Query(max_length=64)] = None,
-    limit: Annotated[int, Query(ge=1, le=LIMIT_MAX)] = 100,
+    wanted: Annotated[DeliveryQuery, Query()],
 ) -> list[DeliveryAnswer]:
     """Deliveries that fit."""
     found = await web.pool.run(
         distribution.deliveries,
         viewer,
-        accession_number=accession_number,
-        state=state.value if state else None,
-        study_instance_uid=study_instance_uid,
-        limit=limit,
+        accession_number=wanted.accession_number,
+        state=wanted.state.value if wanted.state else None,
+        study_instance_uid=wanted.study_instance_uid,
+        page=Page(limit=wanted.limit, before=wanted.before),
     )
     return [DeliveryAnswer.model_validate(each) for each in found]
 

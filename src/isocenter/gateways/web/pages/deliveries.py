@@ -1,14 +1,15 @@
 """Deliveries: what was sent to whom, what waits, and what a person must send again."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from isocenter.domain.access.model import Viewer
 from isocenter.domain.distribution import service as distribution
-from isocenter.domain.distribution.model import Delivery, DeliveryState, Destination
+from isocenter.domain.distribution.model import Delivery, DeliveryState, Destination, Page
 from isocenter.domain.distribution.service import merges
 from isocenter.gateways.web.web import DeliveryViewer, InWeb, SignedIn, local_path, seen_after
 from isocenter.infra.db import Tx
@@ -16,6 +17,7 @@ from isocenter.infra.db import Tx
 router = APIRouter(include_in_schema=False)
 
 _ROWS_MAX = 200
+_HELD_MAX = 100
 
 
 class Filters(BaseModel):
@@ -24,6 +26,7 @@ class Filters(BaseModel):
     accession_number: str = ""
     state: str = ""
     done: str = ""
+    before: Annotated[int | None, Field(ge=0, lt=2**63)] = None
 
 
 @router.get("/deliveries")
@@ -32,7 +35,7 @@ async def show(
 ) -> Response:
     """Recipients with their queues, and deliveries newest first."""
     found, destinations, not_told = await web.pool.run(_load, viewer, filters)
-    quarantines = await web.pool.run(distribution.quarantines, viewer)
+    quarantines = await web.pool.run(distribution.quarantines, viewer, limit=_HELD_MAX)
     context = {
         "section": "/deliveries",
         "deliveries": found,
@@ -42,7 +45,8 @@ async def show(
         "filters": filters,
         "states": [each.value for each in DeliveryState],
         "filtered": bool(filters.accession_number or filters.state),
-        "rows_max": _ROWS_MAX,
+        "held": sum(each.quarantined for each in destinations),
+        "older": _older(filters, found) if len(found) == _ROWS_MAX else "",
     }
     return web.page(request, "deliveries.html", context)
 
@@ -56,10 +60,17 @@ def _load(
         viewer,
         accession_number=filters.accession_number.strip() or None,
         state=state,
-        limit=_ROWS_MAX,
+        page=Page(limit=_ROWS_MAX, before=filters.before),
     )
     not_told = merges.recipients_not_told(tx, viewer)
     return found, distribution.destinations(tx, viewer), not_told
+
+
+def _older(filters: Filters, found: list[Delivery]) -> str:
+    """Where the page after this one is."""
+    said = {"accession_number": filters.accession_number, "state": filters.state}
+    said["before"] = str(found[-1].delivery_key)
+    return f"/deliveries?{urlencode({name: value for name, value in said.items() if value})}"
 
 
 @router.post("/deliveries/{delivery_key}/replay")
