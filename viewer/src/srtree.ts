@@ -55,7 +55,9 @@ const person = (value: string): string => value.split("=")[0]?.split("^").filter
 function imageOf(item: DicomJson): ImageLink | null {
   const found = items(item, T.referenced)[0];
   const uid = text(found, T.referencedUid);
-  return uid && !text(found, T.referencedSegment) ? { sopInstanceUid: uid, frame: Number(text(found, T.referencedFrame)) || 1 } : null;
+  return uid && !text(found, T.referencedSegment)
+    ? { sopInstanceUid: uid, frame: Number(text(found, T.referencedFrame)) || 1 }
+    : null;
 }
 
 // What people write for units whose codes are made for machines. UCUM
