@@ -115,9 +115,15 @@ document.addEventListener("click", (event) => { if (event.target.closest("[data-
 
 // --- Dialogs and keys ------------------------------------------------------------------------------
 
+/** Open a dialog at its beginning: the first thing in it that takes the focus may be its last line. */
+function openDialog(dialog) {
+  dialog?.showModal();
+  dialog?.scrollTo(0, 0);
+}
+
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-opens]");
-  if (opener) document.getElementById(opener.dataset.opens).showModal();
+  if (opener) openDialog(document.getElementById(opener.dataset.opens));
   if (event.target.closest("[data-closes]")) event.target.closest("dialog").close();
   const row = event.target.closest("tr[data-href]");
   if (row && !event.target.closest("a, button, input, label, form") && !getSelection().toString()) location.assign(row.dataset.href);
@@ -149,7 +155,7 @@ document.addEventListener("keydown", (event) => {
   const begun = `${event.key} `; // "g" of "g e", "m" of "m 1"
   chord = !chord && document.querySelector(`[data-key^="${CSS.escape(begun)}"]`) ? begun : "";
   if (key === "/") document.querySelector("input[type=search]")?.focus();
-  else if (key === "?") document.getElementById("keys")?.showModal();
+  else if (key === "?") openDialog(document.getElementById("keys"));
   else if (key === "j") move(1);
   else if (key === "k") move(-1);
   else {
