@@ -4,7 +4,7 @@
 
 import * as core from "@cornerstonejs/core";
 import type { DisplaySet, SeriesFacts } from "./displaysets.ts";
-import { number, TAG } from "./dicom.ts";
+import { number, TAG, text } from "./dicom.ts";
 
 const { ImageQualityStatus, RequestType } = core.Enums;
 // Enough of 16-bit images for an eighth to a quarter of their size.
@@ -41,7 +41,8 @@ const configurations = new Map<string, Configuration>(); // by the id of the dis
 /** How to load the images of a display set in two steps; undefined where they are to come at once. */
 export function stepsFor(set: DisplaySet, transferSyntaxUid: string): Configuration | undefined {
   const first = set.pictures[0];
-  if (!transferSyntaxUid || !first || set.coloured || set.framesPerSecond !== null) return undefined;
+  const grey = text(first?.data, TAG.photometricInterpretation).startsWith("MONOCHROME");
+  if (!transferSyntaxUid || !first || !grey || set.framesPerSecond !== null) return undefined;
   const pixels = (number(first.data, TAG.rows) ?? 0) * (number(first.data, TAG.columns) ?? 0);
   const bytes = Math.round(pixels / PIXELS_FOR_A_BYTE);
   const accepted = `multipart/related; type="application/octet-stream"; transfer-syntax=${transferSyntaxUid}`;

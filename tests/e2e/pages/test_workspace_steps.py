@@ -11,7 +11,7 @@ from isocenter.app.renditions import ProcessorShare, RenditionMaker
 from isocenter.domain.access.model import Actor
 from isocenter.domain.archive.service import renditions
 from isocenter.infra.blobs.several import SeveralStores
-from tests.e2e.pages.test_workspace import canvas_points, expect, voxels, ward
+from tests.e2e.pages.test_workspace import canvas_points, expect, go, voxels, ward
 from tests.e2e.pages.workspace_images import a_slice, ct, part10
 from tests.e2e.product import until
 
@@ -33,7 +33,10 @@ def make_renditions(hospital, study_uid):
 
 def test_a_preview_is_called_one_and_measured_on_when_the_image_is_whole(ward):
     number, study_uid = ward.hospital.order(3), generate_uid()
-    ward.store([part10(each) for each in ct(study_uid, number, patient=3, count=3)])
+    slices = ct(study_uid, number, patient=3, count=3)
+    slices[1].PixelRepresentation, slices[1].RescaleIntercept = 1, 0
+    slices[1].PixelData = a_slice(2).astype("<i2").tobytes()
+    ward.store([part10(each) for each in slices])
     make_renditions(ward.hospital, study_uid)
     page = ward.context.new_page()
     page.set_default_timeout(60_000)
@@ -63,6 +66,8 @@ def test_a_preview_is_called_one_and_measured_on_when_the_image_is_whole(ward):
     np.testing.assert_array_equal(voxels(page), a_slice(2))
     draw(page, [(30, 30), (60, 50)])
     expect(page.locator("#measurement-count")).to_have_text("1")
+    go(page, 0)
+    np.testing.assert_array_equal(voxels(page), a_slice(1))
     page.close()
 
 
