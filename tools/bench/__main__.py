@@ -233,7 +233,9 @@ def _print_mpi(run: MpiRun, result: MpiResult) -> int:
     )
     _line(f"  {'people who are there twice, by error':<40}{'n':>6} linked  asked  below  not found")
     for name, each in {"all": result.fate, **result.by_error}.items():
-        shares = [n / each.total for n in (each.linked, each.asked, each.below, each.not_found)]
+        shares = [
+            n / max(each.total, 1) for n in (each.linked, each.asked, each.below, each.not_found)
+        ]
         _line(f"  {name:<40}{each.total:>6}" + "".join(f"{share:7.3f}" for share in shares))
     _line(f"  questions about two people: {result.questions:.0f} for 1000 searches")
     return int(result.p95_ms > _MPI_P95_MAX_MS or result.precision < _MPI_PRECISION_MIN)

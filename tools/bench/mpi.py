@@ -1,25 +1,32 @@
 """Finding a person among 1,000,000 made-up records, and how often what is found is right.
 
-The records are written by SQL, with the search keys that the product gives them. Then records are
-taken as a message would bring them and looked for: people who are there twice, and others. The time
-is that of one search with everything that it reads, compares and audits, from one client.
+The records are copied into the tables, with the search keys that the product gives them. Then
+records are taken as a message would bring them and looked for: people who are there twice, and
+others. The time is that of one search with everything that it reads, compares and audits, from one
+client. What would be linked and asked about is what the product finds by itself when facts change.
 """
 
+import os
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any, Final
+from typing import Final
+
+import psycopg
 
 from isocenter.domain.access.model import Actor
 from isocenter.domain.identity import service as identity
-from isocenter.domain.identity.model_matching import Person, search_keys
+from isocenter.domain.identity.model_matching import Assessment, Person, search_keys
+from isocenter.domain.identity.service.matching import compared
 from isocenter.infra import embedded_postgres
 from isocenter.infra.clock import utc_now
-from isocenter.infra.db import Database, jsonb
+from isocenter.infra.db import Database
 from isocenter.infra.db.migrate import migrate
 from isocenter.standards.dicom.matching import person_name_key, phonetic_keys
 from tools.population import Population, Registered
@@ -27,25 +34,47 @@ from tools.population import Population, Registered
 SEED: Final = 7
 _AT_ONCE: Final = 5_000
 _ACTOR: Final = Actor.system("bench")
-_FILL: Final = """
-with said as (
-    select * from jsonb_to_recordset(%s) as f (
-           patient_key bigint, person_name text, name_normalised text, name_phonetic text,
-           birth_date date, sex text, address text, phone text, birth_order int, keys int[],
-           identifiers jsonb)
-), patients as (
-    insert into identity.patient
-           (patient_key, person_name, name_normalised, name_phonetic, birth_date, sex, address,
-            phone, birth_order, asserted_at, created_at, updated_at)
-    select patient_key, person_name, name_normalised, name_phonetic, birth_date, sex, address,
-           phone, birth_order, now(), now(), now() from said
-), numbers as (
-    insert into identity.patient_identifier (patient_key, assigning_authority, value, type_code)
-    select patient_key, i->>0, i->>1, i->>2 from said, jsonb_array_elements(identifiers) i
-        on conflict do nothing
-)
-insert into identity.match_profile (patient_key, keys) select patient_key, keys from said
+# Indexes are made faster at once than row by row.
+_DROP_INDEXES: Final = """
+create table public.bench_index as
+select indexname, indexdef from pg_indexes
+ where schemaname = 'identity'
+   and tablename in ('patient', 'patient_identifier', 'match_profile')
+   and not exists (select from pg_constraint join pg_class on pg_class.oid = conindid
+                    where relname = indexname);
+do $$
+declare each record;
+begin
+    for each in select * from public.bench_index loop
+        execute 'drop index identity.' || quote_ident(each.indexname);
+    end loop;
+end $$;
+create table public.bench_number (
+    patient_key bigint, assigning_authority text, value text, type_code text)
 """
+_MAKE_INDEXES: Final = """
+set local maintenance_work_mem = '256MB';
+insert into identity.patient_identifier (patient_key, assigning_authority, value, type_code)
+select distinct on (assigning_authority, value) * from public.bench_number
+ order by assigning_authority, value, patient_key;
+drop table public.bench_number;
+do $$
+declare each record;
+begin
+    for each in select * from public.bench_index loop
+        execute each.indexdef;
+    end loop;
+end $$;
+drop table public.bench_index
+"""
+_COPIES: Final = (
+    """
+    copy identity.patient (patient_key, person_name, name_normalised, name_phonetic, birth_date,
+        sex, address, phone, birth_order, asserted_at, created_at, updated_at) from stdin
+    """,
+    "copy public.bench_number (patient_key, assigning_authority, value, type_code) from stdin",
+    "copy identity.match_profile (patient_key, keys) from stdin",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +85,37 @@ class MpiRun:
     searches: int = 2_000
 
 
+@dataclass
+class Fate:
+    """What becomes of people who are there twice: how many are linked, asked about and missed.
+
+    Attributes:
+        below: compared, and not alike enough to ask about.
+        not_found: that share no search key, or too few among many who do.
+    """
+
+    linked: int = 0
+    asked: int = 0
+    below: int = 0
+    not_found: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.linked + self.asked + self.below + self.not_found
+
+    def add(self, assessment: Assessment | None) -> None:
+        """Count one pair; None was not found."""
+        if assessment is None:
+            self.not_found += 1
+        elif assessment.is_certain:
+            self.linked += 1
+        elif assessment.is_candidate:
+            self.asked += 1
+        else:
+            self.below += 1
+
+
 @dataclass(frozen=True, slots=True)
 class MpiResult:
     """What was measured.
@@ -63,9 +123,8 @@ class MpiResult:
     Attributes:
         processor_ms: that the client's own process spends on a search, at the median.
         linked_right: pairs that the system would link by itself and that are one person.
-        twice: people looked for who are there twice.
-        linked: of these, those that the system would link.
-        asked: of these, those that the system would link or ask a person about.
+        fate: of the people looked for who are there twice.
+        by_error: the same of those whose second record has that error; it may have others too.
         questions: pairs of two people that a person would be asked about, for each 1,000 searches.
     """
 
@@ -76,9 +135,8 @@ class MpiResult:
     processor_ms: float
     linked_right: int
     linked_wrong: int
-    twice: int
-    linked: int
-    asked: int
+    fate: Fate
+    by_error: Mapping[str, Fate]
     questions: float
 
     @property
@@ -95,17 +153,17 @@ def measure(run: MpiRun, *, folder: Path) -> MpiResult:
         migrate(server.url)
         database = Database(server.url, connections_max=1, application_name="bench")
         try:
-            return _measure(run, database)
+            return _measure(run, server.url, database)
         finally:
             database.close()
     finally:
         server.stop()
 
 
-def _measure(run: MpiRun, database: Database) -> MpiResult:
+def _measure(run: MpiRun, url: str, database: Database) -> MpiResult:
     began = time.perf_counter()
     truth: dict[int, int] = {}
-    sampled = _fill(database, run, truth)
+    sampled = _fill(url, database, run, truth)
     filled_in_s = time.perf_counter() - began
     with database.transaction() as tx:
         tx.run("analyze identity.patient, identity.match_profile, identity.patient_identifier")
@@ -114,77 +172,99 @@ def _measure(run: MpiRun, database: Database) -> MpiResult:
         _search(database, key, record.person)
     tally = _Tally(truth)
     for key, record in sampled:
-        tally.add(key, record, _search(database, key, record.person))
+        tally.add(record, _search(database, key, record.person))
     return tally.result(filled_in_s, run)
 
 
-def _fill(database: Database, run: MpiRun, truth: dict[int, int]) -> list[tuple[int, Registered]]:
+def _fill(
+    url: str, database: Database, run: MpiRun, truth: dict[int, int]
+) -> list[tuple[int, Registered]]:
     """Write the records; gives those to look for: half of them people who are there twice."""
     chance = random.Random(SEED)  # noqa: S311 - the same searches in every run
     twice: list[tuple[int, Registered]] = []
     once: list[tuple[int, Registered]] = []
     before: Registered | None = None
-    numbered = enumerate(Population(SEED).records(run.records), start=1)
-    with database.transaction() as tx:  # an index is made faster at once than row by row
-        tx.run("drop index identity.match_profile_keys")
-    for batch in _batches(numbered):
-        with database.transaction() as tx:
-            tx.run(_FILL, (jsonb([_row(key, each.person) for key, each in batch]),))
-        for key, record in batch:
-            truth[key] = record.truth
-            again = before is not None and before.truth == record.truth
-            (twice if again else once).append((key, record))
-            before = record
+
+    def batches() -> Iterator[list[tuple[int, Registered]]]:
+        numbered = enumerate(Population(SEED).records(run.records), start=1)
+        nonlocal before
+        while batch := list(islice(numbered, _AT_ONCE)):
+            for key, record in batch:
+                truth[key] = record.truth
+                again = before is not None and before.truth == record.truth
+                (twice if again else once).append((key, record))
+                before = record
+            yield batch
+
     with database.transaction() as tx:
-        tx.run(
-            "create index match_profile_keys on identity.match_profile using gin (keys)"
-            " with (fastupdate = off)"
-        )
+        tx.run(_DROP_INDEXES)
+    with psycopg.connect(url, autocommit=True) as connection:
+        for lines in _in_processes(batches()):
+            for statement, text in zip(_COPIES, lines, strict=True):
+                with connection.cursor() as cursor, cursor.copy(statement) as copy:
+                    copy.write(text)
+    with database.transaction() as tx:
+        tx.run(_MAKE_INDEXES)
     half = run.searches // 2
     return chance.sample(twice, min(half, len(twice))) + chance.sample(once, min(half, len(once)))
 
 
-def _batches(
-    numbered: Iterable[tuple[int, Registered]],
-) -> Iterator[Sequence[tuple[int, Registered]]]:
-    remaining = iter(numbered)
-    while batch := list(islice(remaining, _AT_ONCE)):
-        yield batch
+def _in_processes(batches: Iterator[list[tuple[int, Registered]]]) -> Iterator[list[str]]:
+    """The lines of each batch, whose search keys are most of the work, made by all processors."""
+    workers = os.cpu_count() or 1
+    with ProcessPoolExecutor(workers) as processes:
+        waiting = deque(processes.submit(_lines, each) for each in islice(batches, 2 * workers))
+        while waiting:
+            yield waiting.popleft().result()
+            for each in islice(batches, 1):
+                waiting.append(processes.submit(_lines, each))
 
 
-def _row(key: int, person: Person) -> dict[str, Any]:
-    name = person.names[0]
-    return {
-        "patient_key": key,
-        "person_name": name,
-        "name_normalised": person_name_key(name),
-        "name_phonetic": " ".join(phonetic_keys(name)),
-        "birth_date": person.birth_date.isoformat() if person.birth_date else None,
-        "sex": person.sex,
-        "address": person.address,
-        "phone": person.phone,
-        "birth_order": person.birth_order,
-        "keys": sorted(search_keys(person)),
-        "identifiers": [[i.assigning_authority, i.value, i.type_code] for i in person.identifiers],
-    }
+def _lines(batch: Sequence[tuple[int, Registered]]) -> list[str]:
+    """What is copied into each of the tables."""
+    now = utc_now().isoformat()
+    tables: list[list[str]] = [[] for _ in _COPIES]
+    for key, record in batch:
+        person, name = record.person, record.person.names[0]
+        said = (person.birth_date, person.sex, person.address, person.phone, person.birth_order)
+        normal = (person_name_key(name), " ".join(phonetic_keys(name)))
+        tables[0].append(_line(key, name, *normal, *said, now, now, now))
+        tables[1] += [
+            _line(key, each.assigning_authority, each.value, each.type_code)
+            for each in person.identifiers
+        ]
+        keys = ",".join(str(each) for each in sorted(search_keys(person)))
+        tables[2].append(_line(key, f"{{{keys}}}"))
+    return ["".join(each) for each in tables]
+
+
+def _line(*values: object) -> str:
+    """One row as COPY reads it; nothing that is made up needs escaping."""
+    return "\t".join("\\N" if each is None else str(each) for each in values) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
+    """One search.
+
+    Attributes:
+        compared: what the product decides by when it links and asks by itself, by patient.
+    """
+
     elapsed_s: float
     processor_s: float
-    candidates: Sequence[identity.Candidate]
+    compared: Mapping[int, Assessment]
 
 
 def _search(database: Database, key: int, person: Person) -> _Found:
     began, processor_began_s = time.perf_counter(), time.process_time()
     with database.transaction() as tx:
-        found = identity.candidates(tx, _ACTOR, person, limit=11, now=utc_now())
+        identity.candidates(tx, _ACTOR, person, limit=11, now=utc_now())
     elapsed_s = time.perf_counter() - began
     processor_s = time.process_time() - processor_began_s
-    return _Found(
-        elapsed_s, processor_s, [each for each in found if each.patient.patient_key != key]
-    )
+    with database.read() as tx:
+        found = dict(compared(tx, person, without=[key]))
+    return _Found(elapsed_s, processor_s, found)
 
 
 class _Tally:
@@ -194,28 +274,27 @@ class _Tally:
         self._truth = truth
         self._times_ms: list[float] = []
         self._processor_ms: list[float] = []
-        self._counts = dict.fromkeys(("right", "wrong", "twice", "linked", "asked", "questions"), 0)
-        self._people: dict[int, int] = {}
-        for person in truth.values():
-            self._people[person] = self._people.get(person, 0) + 1
+        self._right = self._wrong = self._questions = 0
+        self._all = Fate()
+        self._by_error: defaultdict[str, Fate] = defaultdict(Fate)
+        self._people = Counter(truth.values())
 
-    def add(self, key: int, record: Registered, found: _Found) -> None:
+    def add(self, record: Registered, found: _Found) -> None:
         """Count one search."""
         self._times_ms.append(found.elapsed_s * 1000)
         self._processor_ms.append(found.processor_s * 1000)
-        is_twice = self._people[record.truth] > 1
-        self._counts["twice"] += is_twice
-        linked = asked = False
-        for each in found.candidates:
-            same = self._truth[each.patient.patient_key] == record.truth
-            if each.assessment.is_certain:
-                self._counts["right" if same else "wrong"] += 1
-                linked = linked or same
-            if each.assessment.is_candidate:
-                asked = asked or same
-                self._counts["questions"] += not same
-        self._counts["linked"] += linked and is_twice
-        self._counts["asked"] += asked and is_twice
+        same: Assessment | None = None
+        for key, each in found.compared.items():
+            if self._truth[key] != record.truth:
+                self._wrong += each.is_certain
+                self._questions += each.is_candidate
+                continue
+            self._right += each.is_certain
+            same = max(same or each, each, key=lambda one: one.weight)
+        if self._people[record.truth] > 1:
+            self._all.add(same)
+            for error in record.errors:
+                self._by_error[error].add(same)
 
     def result(self, filled_in_s: float, run: MpiRun) -> MpiResult:
         """The figures."""
@@ -226,10 +305,9 @@ class _Tally:
             p95_ms=cuts[94],
             p99_ms=cuts[98],
             processor_ms=median(self._processor_ms),
-            linked_right=self._counts["right"],
-            linked_wrong=self._counts["wrong"],
-            twice=self._counts["twice"],
-            linked=self._counts["linked"],
-            asked=self._counts["asked"],
-            questions=self._counts["questions"] * 1000 / max(run.searches, 1),
+            linked_right=self._right,
+            linked_wrong=self._wrong,
+            fate=self._all,
+            by_error=dict(sorted(self._by_error.items())),
+            questions=self._questions * 1000 / max(run.searches, 1),
         )
