@@ -80,7 +80,8 @@ _JUMPS: Final = """async (count) => {
     if (isocenterWorkspace.qualityOf(imageId)) continue;
     const started = performance.now();
     pane.go(wanted);
-    while (pane.stack.getCornerstoneImage()?.imageId !== imageId)
+    const late = () => performance.now() - started > 30_000;
+    while (pane.stack.getCornerstoneImage()?.imageId !== imageId && !late())
       await new Promise((done) => setTimeout(done, 5));
     times.push(performance.now() - started);
   }
