@@ -62,15 +62,18 @@ def _encode(
     envelope: Envelope,
     kind: tuple[str, str, str],
 ) -> bytes:
+    # TQ1 is in OMG and OMI since 2.5; ORM never got it (HL7 v2.5.1 4.4.1).
+    has_tq1 = not envelope.is_before_2_5 and kind[0] != "ORM"
     segments = [_patient(content), _visit(content)]
     for procedure in content.procedures:
         steps: list[ExamStep | None] = [*content.steps_of(procedure)]
         if kind[0] == "OMI":
-            segments += _group(content, (procedure, steps[0] if steps else None), told, envelope)
+            about = (procedure, steps[0] if steps else None)
+            segments += _group(content, about, told, envelope, has_tq1=has_tq1)
             segments += [_ipc(content, procedure, each) for each in steps if each is not None]
             continue
         for step in steps or [None]:
-            segments += _group(content, (procedure, step), told, envelope)
+            segments += _group(content, (procedure, step), told, envelope, has_tq1=has_tq1)
             if kind[0] == "ORM":
                 segments.append(_zds(procedure))
     return sealed(envelope, kind, segments)
@@ -100,6 +103,8 @@ def _group(
     about: tuple[ExamProcedure, ExamStep | None],
     told: Mapping[str, Any],
     envelope: Envelope,
+    *,
+    has_tq1: bool,
 ) -> Iterator[str]:
     step = about[1]
     priority = _PRIORITIES.get(content.priority or "", "")
@@ -113,14 +118,14 @@ def _group(
             2: placer(content),
             3: filler(content),
             5: told["status"],
-            # IHE RAD TF-2 4.4: ORC-7 carries the start before 2.5 only.
-            7: timing if envelope.is_before_2_5 else None,
+            # IHE RAD TF-2 4.4: where there is TQ1, ORC-7 carries no start.
+            7: None if has_tq1 else timing,
             9: format_dtm(envelope.made_at),
             12: xcn("", content.ordering_provider_name),
             16: ("", told["reason"]) if told.get("reason") else None,
         },
     )
-    if not envelope.is_before_2_5 and (start or priority):
+    if has_tq1 and (start or priority):
         yield writer.segment("TQ1", {1: "1", 7: start, 9: priority})
     yield _obr(content, about, told, envelope)
 

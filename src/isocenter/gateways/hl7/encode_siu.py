@@ -20,6 +20,15 @@ from isocenter.standards.statuses import APPOINTMENT_ENDED, SCH_25_OF
 _MINUTES: Final = ("min", "minute", "UCUM")
 _ADD, _UPDATE, _DELETE = "A", "U", "D"
 _NEW: Final = "S12"
+_EVENTS: Final = {
+    _NEW: "Booked",
+    "S13": "Moved",
+    "S14": "Changed",
+    "S15": "Cancelled",
+    "S16": "Discontinued",
+    "S17": "Deleted",
+    "S26": "Patient did not come",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +69,14 @@ def _sch(content: AppointmentMessage, envelope: Envelope) -> str:
     number = exams[0].accession_number if exams else ""
     duration = appointment.duration_min if appointment else None
     described = appointment.description if appointment else None
-    # SCH-16 and SCH-20 are required; who made an appointment is not kept, so it is the system.
+    # SCH-6, SCH-16 and SCH-20 are required; who made an appointment is not kept: it is the system.
     by = (envelope.sending[0],)
     return writer.segment(
         "SCH",
         {
             1: appointment.placer_appointment_id if appointment else None,
             2: appointment.filler_appointment_id if appointment else number,
-            6: ("", appointment.reason) if appointment and appointment.reason else None,
+            6: ("", _event(content)),
             7: ("", described or _reason(exams)) if described or _reason(exams) else None,
             9: str(duration) if duration else None,
             10: _MINUTES if duration else None,
@@ -79,6 +88,12 @@ def _sch(content: AppointmentMessage, envelope: Envelope) -> str:
             27: [each for exam in exams if (each := _ei(filler(exam)))],
         },
     )
+
+
+def _event(content: AppointmentMessage) -> str:
+    """Return why the message is sent: the reason that was given, else what happened."""
+    said = content.appointment.reason if content.appointment else None
+    return said or _EVENTS.get(content.trigger, "Changed")
 
 
 def _ei(number: writer.Field) -> writer.Repetition:
