@@ -386,7 +386,7 @@ def test_a_commitment_on_the_same_association_is_proof_or_not(site, receive, rea
     site.work()
     until(lambda: site.deliveries()[0].commitment in {"committed", "failed"})
     (delivery,) = site.deliveries()
-    assert receiver.asked == [f"{STUDY}.1.1"]
+    assert set(receiver.asked) == {f"{STUDY}.1.1"}  # again where the answer was slow
     if reason is None:
         assert (delivery.commitment, delivery.commitment_error) == ("committed", None)
     else:

@@ -45,7 +45,7 @@ from isocenter.standards.dicom.values_temporal import (
 
 def keep_new(
     tx: Tx,
-    actor: Actor,
+    by: Actor,
     step: DataSet,
     *,
     zone: tzinfo,
@@ -60,13 +60,13 @@ def keep_new(
         tx,
         kept(step),
         matched(step, zone),
-        created_by=actor.name,
+        created_by=by.name,
         now=now,
         step_key=step_key,
     )
     if key is None:
         return False
-    audited(tx, actor, "workitem.create", subject_of(step), now=now)
+    audited(tx, by, "workitem.create", subject_of(step), now=now)
     _subscribe_to_new(tx, key, zone, now)
     told = subscriptions.subscribers(tx, key)
     tell(tx, told, sop_instance_uid, reports.of_creation(step), now=now)
@@ -94,7 +94,7 @@ def _subscribe_to_new(tx: Tx, key: int, zone: tzinfo, now: datetime) -> None:
 
 
 def enter(
-    tx: Tx, actor: Actor, workitem: Workitem, step: DataSet, state: State, *, now: datetime
+    tx: Tx, by: Actor, workitem: Workitem, step: DataSet, state: State, *, now: datetime
 ) -> None:
     """Have the workitem be in a state, tell it and put it on record.
 
@@ -106,7 +106,7 @@ def enter(
     if state is State.CANCELED and was_wrong_entry(step):
         after = replace(after, claimed_by=None)  # nobody performed this one
     store.enter(tx, after, now=now)
-    audited(tx, actor, f"workitem.{_VERBS[state]}", subject_of(step), now=now)
+    audited(tx, by, f"workitem.{_VERBS[state]}", subject_of(step), now=now)
     tell_subscribers(tx, workitem, [reports.state_report(step)], now)
     if workitem.step_key is not None and workitem.claimed_by is not None:
         outbox.append(tx, WorkitemPerformed(workitem.sop_instance_uid, state.value), now=now)
