@@ -152,7 +152,7 @@ def peak_resident_mb(process_id: int) -> dict[str, float]:
         try:
             command = Path(f"/proc/{child}/cmdline").read_bytes().replace(b"\0", b" ").decode()
             status = Path(f"/proc/{child}/status").read_text()
-        except FileNotFoundError:  # a database process that ended just now
+        except (FileNotFoundError, ProcessLookupError):  # a database process that ended just now
             continue
         if re.search(r"\brun dimse\b", command):
             peak = re.search(r"VmHWM:\s+(\d+) kB", status)
