@@ -82,6 +82,7 @@ class Receiver:
         self.notified: list = []
         self.asked: list[str] = []
         self.failure_reason: int | None = None
+        self.reports_first = False
         self.answers = lambda uid: 0x0000
         self.entity = AE("PACS")
         for context in classes or [each.abstract_syntax for each in AllStoragePresentationContexts]:
@@ -115,7 +116,11 @@ class Receiver:
     def _commit(self, event):
         request = event.action_information
         self.asked += [each.ReferencedSOPInstanceUID for each in request.ReferencedSOPSequence]
-        threading.Timer(0.2, self._answer, (event.assoc, request)).start()
+        if self.reports_first:
+            threading.Thread(target=self._answer, args=(event.assoc, request)).start()
+            time.sleep(0.5)
+        else:
+            threading.Timer(0.2, self._answer, (event.assoc, request)).start()
         return 0x0000, None
 
     def _answer(self, association, request):
@@ -374,19 +379,19 @@ def test_orthanc_takes_images_and_commits_to_them(site, orthanc):
     assert delivery.commitment_error is None
 
 
-@pytest.mark.parametrize("reason", [None, 0x0110])
-def test_a_commitment_on_the_same_association_is_proof_or_not(site, receive, reason):
+@pytest.mark.parametrize(("reason", "first"), [(None, False), (0x0110, False), (None, True)])
+def test_a_commitment_on_the_same_association_is_proof_or_not(site, receive, reason, first):
     port = free_port()
     site.add_peer("PACS", port)
     site.add_route("all", "PACS", wants_commitment=True)
     admit(site, 1)
     site.route(STUDY)
     receiver = receive(port)
-    receiver.failure_reason = reason
+    receiver.failure_reason, receiver.reports_first = reason, first
     site.work()
     until(lambda: site.deliveries()[0].commitment in {"committed", "failed"})
     (delivery,) = site.deliveries()
-    assert set(receiver.asked) == {f"{STUDY}.1.1"}  # again where the answer was slow
+    assert receiver.asked == [f"{STUDY}.1.1"]
     if reason is None:
         assert (delivery.commitment, delivery.commitment_error) == ("committed", None)
     else:

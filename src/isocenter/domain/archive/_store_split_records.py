@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 from isocenter.domain.archive.model_rejection import HeldInstance
 from isocenter.domain.archive.model_split_records import StatedIdentity
@@ -63,31 +63,6 @@ def pairs(tx: Tx, split_key: int) -> list[InstancePair]:
     return tx.all(InstancePair, _PAIRS, (split_key,))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StatedRow:
-    """What a study says of patient and order on every way out."""
-
-    patient_id: str | None
-    issuer_of_patient_id: str | None
-    patient_name: str | None
-    patient_birth_date: date | None
-    patient_sex: str | None
-    accession_number: str | None
-    referring_physician_name: str | None
-
-    def identity(self) -> StatedIdentity:
-        """The same as a value."""
-        return StatedIdentity(
-            patient_id=self.patient_id,
-            issuer_of_patient_id=self.issuer_of_patient_id,
-            patient_name=self.patient_name,
-            patient_birth_date=self.patient_birth_date,
-            patient_sex=self.patient_sex,
-            accession_number=self.accession_number,
-            referring_physician_name=self.referring_physician_name,
-        )
-
-
 _SAYS = """
 select coalesce(corrected_patient_id, patient_id) as patient_id,
        case when corrected_patient_id is null then issuer_of_patient_id
@@ -102,9 +77,9 @@ select coalesce(corrected_patient_id, patient_id) as patient_id,
 """
 
 
-def says(tx: Tx, study_instance_uid: str) -> StatedRow | None:
+def says(tx: Tx, study_instance_uid: str) -> StatedIdentity | None:
     """What the study says now."""
-    return tx.maybe(StatedRow, _SAYS, (study_instance_uid,))
+    return tx.maybe(StatedIdentity, _SAYS, (study_instance_uid,))
 
 
 _HELD = """

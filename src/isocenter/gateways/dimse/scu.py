@@ -459,11 +459,16 @@ class ClientAssociation:
         return OperationStatus(response.status, getattr(response, "error_comment", ""))
 
     async def _response(self, message_id: int) -> tuple[dimse.Response, bytes]:
+        early: list[Said] = []  # a peer that is quick reports an event before it answers
         while True:
-            command, data = _whole(await self._next_piece())
+            said = await self._next_piece()
+            command, data = _whole(said)
             if not isinstance(command, dimse.Response):
-                raise PeerFault("the peer asks for something instead of answering")
-            if command.message_id_being_responded_to == message_id:
+                if early:
+                    raise PeerFault("the peer asks for something instead of answering")
+                early.append(said)
+            elif command.message_id_being_responded_to == message_id:
+                self._pieces[:0] = early
                 return command, data
 
     async def _next_piece(self) -> Said:

@@ -72,7 +72,7 @@ def _record(tx: Tx, made: Split, now: datetime) -> SplitRecord:
             each.original_sop_instance_uid: each.sop_instance_uid
             for each in _records.pairs(tx, made.split_key)
         },
-        stated=says.identity() if says else StatedIdentity(),
+        stated=says or StatedIdentity(),
         recorded_at=now,
     )
 
