@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median, quantiles
 
+from isocenter.domain.identity.model_matching import Person
+from tools.population import Population, Rates
+
 CONNECTIONS = 8
 _BEGAN = datetime.now(tz=UTC)
 STAMP = f"{_BEGAN:%Y%m%d%H%M%S}+0000"
@@ -38,11 +41,21 @@ class InterfaceResult:
         return quantiles(self.latencies_ms, n=100)[98]
 
 
-def message(number: int, run: str) -> bytes:
-    """Return message ``number``: registration and order in turn, a new patient each pair."""
+def load(messages: int, run: str) -> list[bytes]:
+    """Return ``messages``: registration and order in turn, a new patient each pair.
+
+    The patients are households of invented people, since each is looked for among all others.
+    """
+    population = Population(int.from_bytes(run.encode()), Rates(twice=0.0))
+    people = [each.person for each in population.records(messages // 2)]
+    return [_message(number, run, people[number // 2]) for number in range(messages)]
+
+
+def _message(number: int, run: str, of: Person) -> bytes:
     patient, control_id = f"{run}{number // 2:07d}", f"{run}{number:08d}"
     person = (
-        f"PID|1||{patient}^^^BENCH^MR||Bench^Synthetic{number // 2}||19700101|O|||1 Test Way^^Town"
+        f"PID|1||{patient}^^^BENCH^MR||{of.names[0]}||{of.birth_date:%Y%m%d}|{of.sex}"
+        f"|||{of.address}||{of.phone}"
     )
     if number % 2 == 0:
         head = (
@@ -72,12 +85,12 @@ async def _exchange(
     return (time.perf_counter() - started) * 1000, code
 
 
-async def _flood(port: int, messages: int, run: str) -> InterfaceResult:
+async def _flood(port: int, messages: list[bytes]) -> InterfaceResult:
     async def lane(index: int) -> list[tuple[float, str]]:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        pairs = range(index, messages // 2, CONNECTIONS)
+        pairs = range(index, len(messages) // 2, CONNECTIONS)
         numbers = [number for pair in pairs for number in (2 * pair, 2 * pair + 1)]
-        answers = [await _exchange(reader, writer, message(number, run)) for number in numbers]
+        answers = [await _exchange(reader, writer, messages[number]) for number in numbers]
         writer.close()
         return answers
 
@@ -86,7 +99,7 @@ async def _flood(port: int, messages: int, run: str) -> InterfaceResult:
     return _result([answer for lane in lanes for answer in lane], time.perf_counter() - started)
 
 
-async def _steady(port: int, messages: int, run: str, per_second: int) -> InterfaceResult:
+async def _steady(port: int, messages: list[bytes], per_second: int) -> InterfaceResult:
     connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CONNECTIONS)]
     locks = [asyncio.Lock() for _ in connections]
     answers: list[tuple[float, str]] = []
@@ -97,9 +110,9 @@ async def _steady(port: int, messages: int, run: str, per_second: int) -> Interf
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         lane = (number // 2) % CONNECTIONS
         async with locks[lane]:
-            answers.append(await _exchange(*connections[lane], message(number, run)))
+            answers.append(await _exchange(*connections[lane], messages[number]))
 
-    await asyncio.gather(*(send(number) for number in range(messages)))
+    await asyncio.gather(*(send(number) for number in range(len(messages))))
     for _, writer in connections:
         writer.close()
     return _result(answers, time.perf_counter() - started)
@@ -114,9 +127,9 @@ def _result(answers: list[tuple[float, str]], seconds: float) -> InterfaceResult
 
 def flood(port: int, *, messages: int, run: str) -> InterfaceResult:
     """Send ``messages`` over eight connections as fast as they are acknowledged."""
-    return asyncio.run(_flood(port, messages, run))
+    return asyncio.run(_flood(port, load(messages, run)))
 
 
 def steady(port: int, *, messages: int, run: str, per_second: int) -> InterfaceResult:
     """Send ``messages`` at ``per_second`` over eight connections."""
-    return asyncio.run(_steady(port, messages, run, per_second))
+    return asyncio.run(_steady(port, load(messages, run), per_second))
