@@ -240,6 +240,7 @@ def _reactions(parts: WorkerParts) -> list[Subscription]:
         ("archive.packs", StudyCompleted, parts.get("want_packs", only_in_the_worker)),
     )
     together: dict[Handler, BatchHandler] = {
+        scheduling.on_order_placed: scheduling.on_orders_placed,
         reconcile.on_order_changed: reconcile.on_orders_changed,
         reconcile.on_patient_changed: reconcile.on_patients_changed,
         sending.on_report_signed: sending.on_reports_signed,

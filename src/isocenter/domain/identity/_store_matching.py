@@ -103,26 +103,37 @@ def known_authorities(tx: Tx, names: Sequence[str]) -> list[str]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class CandidateRow(PersonRow):
+    """A record that shares search keys.
+
+    Attributes:
+        looked_for: whose.
+    """
+
+    looked_for: int
+
+
 def candidates(
-    tx: Tx, keys: Sequence[int], *, without: Sequence[int], compared_max: int
-) -> list[PersonRow]:
-    """Records that share search keys, those that share most first.
+    tx: Tx, keys_of: Mapping[int, Sequence[int]], *, compared_max: int
+) -> list[CandidateRow]:
+    """For each record the others that share search keys with it, those that share most first.
 
     A key that thousands share would cost more than it finds: ten times as many as are compared are
     looked at and no more.
+
+    Args:
+        tx: an open transaction.
+        keys_of: the search keys by key of the record; whoever has none is looked for under 0.
+        compared_max: most records for each.
     """
     return tx.all(
-        PersonRow,
+        CandidateRow,
         """
-        with met as (
-            select patient_key, m.keys from identity.match_profile m
-             where m.keys && %(keys)s::int[] and patient_key <> all(%(without)s::bigint[])
-             limit %(looked_at_max)s
-        ), found as (
-            select patient_key,
-                   (select count(*) from unnest(met.keys) k where k = any(%(keys)s::int[]))::int
-                   as shared
-              from met order by shared desc, patient_key limit %(compared_max)s
+        with asked as materialized (
+            select (said->>0)::bigint as record,
+                   array(select jsonb_array_elements_text(said->1)::int) as keys
+              from jsonb_array_elements(%(asked)s) said
         )
         select p.patient_key, p.survivor_key, p.person_name, p.aliases, p.birth_date, p.sex,
                p.address, p.phone, p.mother_name, p.birth_order, p.vip, p.unidentified,
@@ -131,13 +142,22 @@ def candidates(
                            'type_code', i.type_code) order by i.assigning_authority, i.value), '[]')
                   from identity.patient_identifier i where i.patient_key = p.patient_key)
                as identifiers,
-               found.shared
-          from found join identity.patient p using (patient_key)
-         order by found.shared desc, p.patient_key
+               found.shared, asked.record as looked_for
+          from asked
+         cross join lateral (
+               select met.patient_key,
+                      (select count(*) from unnest(met.keys) k where k = any(asked.keys))::int
+                      as shared
+                 from (select m.patient_key, m.keys from identity.match_profile m
+                        where m.keys && asked.keys and m.patient_key <> asked.record
+                        limit %(looked_at_max)s) met
+                order by shared desc, met.patient_key limit %(compared_max)s
+               ) found
+          join identity.patient p on p.patient_key = found.patient_key
+         order by asked.record, found.shared desc, p.patient_key
         """,
         {
-            "keys": list(keys),
-            "without": list(without),
+            "asked": jsonb([[key, list(keys)] for key, keys in keys_of.items()]),
             "compared_max": compared_max,
             "looked_at_max": compared_max * 10,
         },

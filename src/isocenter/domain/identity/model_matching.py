@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import lru_cache
 from math import log2
 from typing import Final
 
@@ -265,7 +266,7 @@ def _birth_date_level(one: date | None, other: date | None) -> str:
         return "exact"
     if (one.year, one.month, one.day) == (other.year, other.day, other.month):
         return "swapped"
-    if edits(f"{one:%Y%m%d}", f"{other:%Y%m%d}", 1) <= 1:
+    if edits(one.isoformat().replace("-", ""), other.isoformat().replace("-", ""), 1) <= 1:
         return "close"
     return "near" if one.year == other.year else "differs"
 
@@ -288,6 +289,7 @@ def _address_level(one: str | None, other: str | None) -> str:
     return "same" if share >= 0.8 else "close" if share >= 0.5 else "differs"
 
 
+@lru_cache(maxsize=4096)
 def _address_words(address: str) -> frozenset[str]:
     folded = latin(address).replace(",", " ").replace(".", " ").replace("-", " ")
     return frozenset(sound(each) if each.isalpha() else each for each in folded.split())

@@ -165,6 +165,9 @@ def edits(one: str, other: str, limit: int = 2) -> int:
         return 0
     if abs(len(one) - len(other)) > limit:
         return limit + 1
+    one, other = _where_they_differ(one, other)
+    if not one or not other:
+        return len(one) + len(other)
     before: list[int] = []
     row = list(range(len(other) + 1))
     for i, a in enumerate(one, start=1):
@@ -178,6 +181,18 @@ def edits(one: str, other: str, limit: int = 2) -> int:
             return limit + 1
         before, row = row, following
     return min(row[-1], limit + 1)
+
+
+def _where_they_differ(one: str, other: str) -> tuple[str, str]:
+    """Two different words without what they begin and end with alike."""
+    shorter = min(len(one), len(other))
+    head = 0
+    while head < shorter and one[head] == other[head]:
+        head += 1
+    tail = 0
+    while tail < shorter - head and one[-1 - tail] == other[-1 - tail]:
+        tail += 1
+    return one[head : len(one) - tail], other[head : len(other) - tail]
 
 
 @lru_cache(maxsize=8192)

@@ -16,6 +16,11 @@ def _derived(columns: Mapping[str, Any]) -> dict[str, str]:
 
 def lock_steps(tx: Tx, accession_number: str) -> list[Step]:
     """The steps of an exam, oldest first, locked."""
+    return lock_steps_of(tx, [accession_number])
+
+
+def lock_steps_of(tx: Tx, accession_numbers: Sequence[str]) -> list[Step]:
+    """The steps of exams, locked exam by exam, of each the oldest first."""
     return tx.all(
         Step,
         """
@@ -25,9 +30,10 @@ def lock_steps(tx: Tx, accession_number: str) -> list[Step]:
                waiting_status, imaged_status, performed_status, closed, status_changed_at, said_at,
                booked_at, updated_at
           from scheduling.scheduled_procedure_step
-         where accession_number = %s order by step_key for no key update
+         where accession_number = any(%s) order by accession_number, step_key
+           for no key update
         """,
-        (accession_number,),
+        (list(accession_numbers),),
     )
 
 

@@ -69,6 +69,26 @@ def update_appointment(tx: Tx, appointment_key: int, columns: Mapping[str, Any])
     )
 
 
+def named_exams(tx: Tx, accession_numbers: Sequence[str]) -> list[str]:
+    """Those of these exams that an appointment names by a number of their order."""
+    return tx.values(
+        """
+        select accession_number from orders.imaging_order placed
+         where accession_number = any(%s) and exists (
+               select from (values
+                      ('placer', placed.placer_order_number, placed.placer_namespace),
+                      ('filler', placed.filler_order_number, placed.filler_namespace)
+                      ) as own (kind, number, namespace)
+                 join scheduling.appointment
+                   on appointment.order_numbers && array[concat_ws('|', kind, number, namespace),
+                                                         concat_ws('|', kind, number, '')]
+                where own.number <> '')
+         order by accession_number
+        """,
+        (list(accession_numbers),),
+    )
+
+
 def bind_exam(tx: Tx, order_numbers: Sequence[str], accession_number: str) -> list[Appointment]:
     """The appointments that name an order, which are of its exam now and were not before."""
     return tx.all(

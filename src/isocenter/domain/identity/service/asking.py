@@ -53,7 +53,7 @@ def candidates(
         now: the moment.
     """
     authorize(actor, Action.PATIENT_READ)
-    found = dict(compared(tx, person, without=[]))
+    found = dict(compared(tx, person))
     levels = _holders(tx, person, frozenset(trusted_authorities))
     if levels:
         missing = sorted(levels.keys() - found.keys())

@@ -4,7 +4,7 @@ Nothing is renamed here: a pair is linked, which says that two records are one p
 question for a person. What was decided once is not asked again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Final
@@ -46,7 +46,14 @@ def look_for_duplicates(
         records.lock_merges(tx)
     rows = store.persons(tx, patient_keys)
     people = {row.patient_key: _person(row) for row in rows}
-    store.write_profiles(tx, {key: sorted(search_keys(each)) for key, each in people.items()})
+    keys_of = {key: sorted(search_keys(each)) for key, each in people.items()}
+    store.write_profiles(tx, keys_of)
+    current = {row.patient_key for row in rows if row.survivor_key is None}
+    likes = _compared_all(
+        tx,
+        {key: each for key, each in people.items() if key in current},
+        {key: keys for key, keys in keys_of.items() if key in current and keys},
+    )
     news = 0
     alone: list[int] = []
     for row in rows:
@@ -54,7 +61,7 @@ def look_for_duplicates(
             news += _check_reuse(tx, row, now=now)
             continue
         key = row.patient_key
-        found = [e for e in compared(tx, people[key], without=[key]) if e[1].is_candidate]
+        found = [each for each in likes.get(key, ()) if each[1].is_candidate]
         if found:
             news += _ask_about(tx, actor, key, found, link_certain=link_certain, now=now)
         else:
@@ -130,23 +137,37 @@ def _check_reuse(tx: Tx, row: store.PersonRow, *, now: datetime) -> int:
     return int(pair is not None)
 
 
-def compared(tx: Tx, person: Person, *, without: Sequence[int]) -> list[tuple[int, Assessment]]:
+def compared(tx: Tx, person: Person) -> list[tuple[int, Assessment]]:
     """Surviving row and assessment of each record worth comparing, best first."""
-    keys = search_keys(person)
-    if not keys:
-        return []
-    rows = store.candidates(tx, sorted(keys), without=without, compared_max=COMPARED_MAX)
-    best = _best(tx, person, rows)
-    return sorted(best.items(), key=lambda found: (-found[1].weight, found[0]))
+    keys = sorted(search_keys(person))
+    return _compared_all(tx, {0: person}, {0: keys}).get(0, []) if keys else []
+
+
+def _compared_all(
+    tx: Tx, people: Mapping[int, Person], keys_of: Mapping[int, Sequence[int]]
+) -> dict[int, list[tuple[int, Assessment]]]:
+    """By key of these records, as far as there is any, what is worth comparing with each."""
+    found: dict[int, list[store.PersonRow]] = {}
+    if keys_of:
+        for row in store.candidates(tx, keys_of, compared_max=COMPARED_MAX):
+            found.setdefault(row.looked_for, []).append(row)
+    shares = _frequencies(tx, [people[key] for key in found]) if found else None
+    likes: dict[int, list[tuple[int, Assessment]]] = {}
+    for key, rows in found.items():
+        best = _best(people[key], rows, shares)
+        likes[key] = sorted(best.items(), key=lambda each: (-each[1].weight, each[0]))
+    return likes
 
 
 def assessed(tx: Tx, person: Person, current_keys: Sequence[int]) -> dict[int, Assessment]:
     """Surviving row -> how the person compares with the record of it that agrees best."""
-    return _best(tx, person, store.records_of(tx, current_keys)) if current_keys else {}
+    rows = store.records_of(tx, current_keys) if current_keys else []
+    return _best(person, rows, _frequencies(tx, [person])) if rows else {}
 
 
-def _best(tx: Tx, person: Person, rows: Sequence[store.PersonRow]) -> dict[int, Assessment]:
-    shares = _frequencies(tx, person) if rows else None
+def _best(
+    person: Person, rows: Sequence[store.PersonRow], shares: Frequencies | None
+) -> dict[int, Assessment]:
     best: dict[int, Assessment] = {}
     for row in rows:
         key = row.survivor_key or row.patient_key
@@ -156,8 +177,9 @@ def _best(tx: Tx, person: Person, rows: Sequence[store.PersonRow]) -> dict[int, 
     return best
 
 
-def _frequencies(tx: Tx, person: Person) -> Frequencies:
-    parts = [name_parts(each) for each in person.names]
+def _frequencies(tx: Tx, people: Sequence[Person]) -> Frequencies:
+    """How common the names of these people are."""
+    parts = [name_parts(name) for each in people for name in each.names]
     names = {" ".join(words) for each in parts for words in (each.family, each.given)}
     rows = store.frequencies(tx, sorted(names - {""}))
     return Frequencies(

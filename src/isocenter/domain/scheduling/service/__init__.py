@@ -3,7 +3,7 @@
 from isocenter.domain.scheduling.service.appointments import (
     appointment,
     appointments_of,
-    bind_order,
+    bind_orders,
     keep_appointment,
 )
 from isocenter.domain.scheduling.service.ordering import (
@@ -26,6 +26,7 @@ from isocenter.domain.scheduling.service.progress import (
     perform,
     start,
     steps_of,
+    steps_of_exams,
 )
 
 __all__ = [
@@ -34,7 +35,7 @@ __all__ = [
     "appointment",
     "appointments_of",
     "arrive",
-    "bind_order",
+    "bind_orders",
     "cancel_order",
     "complete",
     "discontinue_order",
@@ -50,4 +51,5 @@ __all__ = [
     "revise_order",
     "start",
     "steps_of",
+    "steps_of_exams",
 ]

@@ -100,9 +100,14 @@ def keep_appointment(
     return AppointmentOutcome(known is None, tuple(changed), tuple(exams))
 
 
-def bind_order(tx: Tx, actor: Actor, accession_number: str, *, now: datetime) -> None:
-    """Let an order that is new be of the appointments that name it already."""
+def bind_orders(tx: Tx, actor: Actor, accession_numbers: Sequence[str], *, now: datetime) -> None:
+    """Let orders that are new be of the appointments that name them already."""
     authorize(actor, Action.SCHEDULE_WRITE)
+    for accession_number in appointments.named_exams(tx, accession_numbers):
+        _bind_order(tx, actor, accession_number, now=now)
+
+
+def _bind_order(tx: Tx, actor: Actor, accession_number: str, *, now: datetime) -> None:
     exam = orders.exam(tx, accession_number)
     if exam is None:
         return

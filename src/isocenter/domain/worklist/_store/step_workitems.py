@@ -14,8 +14,8 @@ from isocenter.domain.worklist.model_step_workitems import (
 from isocenter.infra.db import Tx
 
 
-def facts(tx: Tx, accession_number: str) -> list[ScheduledFacts]:
-    """What is known of the steps of an exam, oldest first."""
+def facts(tx: Tx, accession_numbers: Sequence[str]) -> list[ScheduledFacts]:
+    """What is known of the steps of exams, of each exam the oldest first."""
     return tx.all(
         ScheduledFacts,
         """
@@ -39,9 +39,9 @@ def facts(tx: Tx, accession_number: str) -> list[ScheduledFacts]:
           join orders.requested_procedure procedure using (procedure_key)
           join orders.imaging_order placed using (order_key)
           join identity.current_patient patient using (patient_key)
-         where step.accession_number = %s order by step.step_key
+         where step.accession_number = any(%s) order by step.accession_number, step.step_key
         """,
-        (accession_number,),
+        (list(accession_numbers),),
     )
 
 

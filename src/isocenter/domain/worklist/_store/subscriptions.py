@@ -18,6 +18,13 @@ class _Row:
     channel: str
 
 
+@dataclass(frozen=True, slots=True)
+class _RowOfWorkitem:
+    workitem_key: int
+    ae_title: str
+    channel: str
+
+
 def set_worklist_subscription(
     tx: Tx, subscription: WorklistSubscription, subscribed_by: str, now: datetime
 ) -> None:
@@ -130,13 +137,21 @@ def unsubscribe_all(tx: Tx, ae_title: str, origins: Sequence[Origin]) -> int:
 
 def subscribers(tx: Tx, workitem_key: int) -> list[tuple[str, str]]:
     """AE title and channel of those that hear of a workitem."""
+    return subscribers_of(tx, [workitem_key]).get(workitem_key, [])
+
+
+def subscribers_of(tx: Tx, workitem_keys: Sequence[int]) -> dict[int, list[tuple[str, str]]]:
+    """By key of the workitems AE title and channel of those that hear of them, if any do."""
     rows = tx.all(
-        _Row,
-        "select ae_title, channel from worklist.workitem_subscription where workitem_key = %s"
-        " order by ae_title",
-        (workitem_key,),
+        _RowOfWorkitem,
+        "select workitem_key, ae_title, channel from worklist.workitem_subscription"
+        " where workitem_key = any(%s) order by workitem_key, ae_title",
+        (list(workitem_keys),),
     )
-    return [(each.ae_title, each.channel) for each in rows]
+    found: dict[int, list[tuple[str, str]]] = {}
+    for each in rows:
+        found.setdefault(each.workitem_key, []).append((each.ae_title, each.channel))
+    return found
 
 
 def all_subscribers(tx: Tx) -> list[tuple[str, str]]:

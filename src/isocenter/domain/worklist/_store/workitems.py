@@ -5,7 +5,7 @@ there, as far as their values are text, codes or moments.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, LiteralString
 
@@ -151,41 +151,68 @@ def lock_against_creators(tx: Tx) -> None:
     tx.value("select pg_advisory_xact_lock(%s)", (_LOCK,))
 
 
-def insert(
-    tx: Tx,
-    attributes: dict[str, Any],
-    matched: MatchedValues,
-    *,
-    created_by: str,
-    now: datetime,
-    step_key: int | None = None,
-) -> int | None:
-    """The key of a new workitem; None when there is one with its UID, or was.
+@dataclass(frozen=True, slots=True)
+class NewWorkitem:
+    """A workitem to be kept.
 
-    None also when it stands for a scheduled step and another that is open stands for it.
+    Attributes:
+        step_key: of the scheduled step that it stands for.
     """
-    return tx.value(
+
+    attributes: dict[str, Any]
+    matched: MatchedValues
+    step_key: int | None = None
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """Its own."""
+        return self.attributes["00080018"]["Value"][0]
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    sop_instance_uid: str
+    workitem_key: int
+
+
+def insert_all(
+    tx: Tx, new: Sequence[NewWorkitem], *, created_by: str, now: datetime
+) -> dict[str, int]:
+    """The keys of new workitems by UID; those are left out of which there is one, or was.
+
+    Left out are also those that stand for a scheduled step for which another stands that is open.
+    """
+    rows = [
+        {
+            **asdict(each.matched),
+            "position": position,
+            "sop_instance_uid": each.sop_instance_uid,
+            "attributes": each.attributes,
+            "step_key": each.step_key,
+        }
+        for position, each in enumerate(new)
+    ]
+    found = tx.all(
+        _Key,
         """
         insert into worklist.workitem
                (sop_instance_uid, state, attributes, patient_name_normalised, patient_name_phonetic,
                 patient_birth_date, start_at, completion_expected_at, expires_at, created_by,
                 created_at, updated_at, step_key)
-        values (%(sop_instance_uid)s, 'SCHEDULED', %(attributes)s, %(patient_name_normalised)s,
-                %(patient_name_phonetic)s, %(patient_birth_date)s, %(start_at)s,
-                %(completion_expected_at)s, %(expires_at)s, %(created_by)s, %(now)s, %(now)s,
-                %(step_key)s)
+        select sop_instance_uid, 'SCHEDULED', attributes, patient_name_normalised,
+               patient_name_phonetic, patient_birth_date, start_at, completion_expected_at,
+               expires_at, %(created_by)s, %(now)s, %(now)s, step_key
+          from jsonb_to_recordset(%(rows)s) as said (
+               position int, sop_instance_uid text, attributes jsonb, patient_name_normalised text,
+               patient_name_phonetic text, patient_birth_date date, start_at timestamptz,
+               completion_expected_at timestamptz, expires_at timestamptz, step_key bigint)
+         order by position
             on conflict do nothing
-        returning workitem_key
+        returning sop_instance_uid, workitem_key
         """,
-        {
-            **asdict(matched),
-            "sop_instance_uid": attributes["00080018"]["Value"][0],
-            "attributes": jsonb(attributes),
-            "created_by": created_by,
-            "now": now,
-            "step_key": step_key,
-        },
+        {"rows": jsonb(rows), "created_by": created_by, "now": now},
     )
+    return {each.sop_instance_uid: each.workitem_key for each in found}
 
 
 _WORKITEMS: Final = """
@@ -275,13 +302,15 @@ def search(
     return tx.all(FoundWorkitem, _FOUND + clause + _ORDERED, [*values, limit, offset])
 
 
-def fits(tx: Tx, workitem_key: int, conditions: Sequence[Condition]) -> bool:
-    """Whether one workitem fulfils the conditions."""
+def fitting(tx: Tx, workitem_keys: Sequence[int], conditions: Sequence[Condition]) -> list[int]:
+    """Those of the workitems that fulfil the conditions, by key."""
     clause, values = where(conditions, COLUMNS)
     found = tx.all(
-        FoundWorkitem, _FOUND + clause + " and workitem.workitem_key = %s", [*values, workitem_key]
+        FoundWorkitem,
+        _FOUND + clause + " and workitem.workitem_key = any(%s) order by workitem.workitem_key",
+        [*values, list(workitem_keys)],
     )
-    return bool(found)
+    return [each.workitem_key for each in found]
 
 
 def remove_ended(tx: Tx, ended_before: datetime, now: datetime, limit: int) -> list[str]:

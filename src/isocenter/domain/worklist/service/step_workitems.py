@@ -10,7 +10,7 @@ Standard: PS3.4 CC.1.1, CC.2.5
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from isocenter.domain.access.model import Action, Actor, authorize
 from isocenter.domain.scheduling import service as scheduling
@@ -29,7 +29,7 @@ from isocenter.domain.worklist.model_step_workitems import (
 from isocenter.domain.worklist.model_workitems import Workitem
 from isocenter.domain.worklist.service.workitem_changes import (
     enter,
-    keep_new,
+    keep_all_new,
     kept,
     matched,
     moment_of,
@@ -61,29 +61,63 @@ def follow_exams(
         now: this moment.
     """
     authorize(actor, Action.WORKITEM_WRITE)
-    for accession_number in accession_numbers:
-        _follow(tx, actor, accession_number, create=create, now=now)
-
-
-def _follow(tx: Tx, actor: Actor, accession_number: str, *, create: bool, now: datetime) -> None:
-    steps = scheduling.steps_of(tx, accession_number)
+    numbers = sorted(set(accession_numbers))
+    steps = scheduling.steps_of_exams(tx, numbers) if numbers else []
     newest = _newest(tx, [each.step_key for each in steps])
     if not newest and not create:
         return
-    facts = {each.step_key: each for each in store.facts(tx, accession_number)}
+    facts = {each.step_key: each for each in store.facts(tx, numbers)}
+    due: list[_Due] = []
     for step in steps:
-        known = facts[step.step_key]
-        workitem = newest.get(step.step_key)
-        due = moves(step, workitem, held=known.held)
-        if Move.CREATE in due and not create:
-            due = due[: due.index(Move.CREATE)]
-        if due:
-            _Follower(tx, actor, known, now).make(due, workitem)
+        known, workitem = facts[step.step_key], newest.get(step.step_key)
+        found = moves(step, workitem, held=known.held)
+        if Move.CREATE in found and not create:
+            found = found[: found.index(Move.CREATE)]
+        due.append(_Due(known, workitem, found))
+    _make(tx, actor, due, now)
+
+
+class _Due(NamedTuple):
+    """What is known of one step, its newest workitem, and what has to be done to that."""
+
+    facts: ScheduledFacts
+    workitem: Workitem | None
+    moves: Sequence[Move]
+
+
+def _make(tx: Tx, actor: Actor, due: Sequence[_Due], now: datetime) -> None:
+    """Make the moves of several steps; all that need a new workitem get theirs at once."""
+    new: list[_Due] = []
+    for each in due:
+        if Move.CREATE not in each.moves:
+            _Follower(tx, actor, each.facts, now).make(each.moves, each.workitem)
+            continue
+        place = each.moves.index(Move.CREATE)
+        _Follower(tx, actor, each.facts, now).make(each.moves[:place], each.workitem)
+        new.append(each._replace(moves=each.moves[place + 1 :]))
+    if not new:
+        return
+    created = _create(tx, actor, [each.facts for each in new], now)
+    for each in new:
+        workitem = created.get(each.facts.step_key)
+        _Follower(tx, actor, each.facts, now).make(each.moves, workitem)
+
+
+def _create(
+    tx: Tx, actor: Actor, facts: Sequence[ScheduledFacts], now: datetime
+) -> dict[int, Workitem]:
+    """By key of the steps their new workitems; without those for which another stands by now."""
+    steps = [
+        (ups.created(attributes_of(each), ids.new_uid(), WORKLIST_LABEL), each.step_key)
+        for each in facts
+    ]
+    added = keep_all_new(tx, actor, steps, zone=UTC, now=now)
+    return {each.step_key: each for each in added if each.step_key is not None}
 
 
 def _newest(tx: Tx, step_keys: Sequence[int]) -> dict[int, Workitem]:
     """By key of the steps the newest workitem of each, locked."""
-    found = workitems.lock_of_steps(tx, step_keys)
+    found = workitems.lock_of_steps(tx, step_keys) if step_keys else []
     return {each.step_key: each for each in found if each.step_key is not None}
 
 
@@ -98,12 +132,10 @@ class _Follower:
 
     def make(self, due: Sequence[Move], workitem: Workitem | None) -> None:
         for move in due:
-            if move is Move.CREATE:
-                workitem = self._create()
             if workitem is None:
                 return
             match move:
-                case Move.CREATE:
+                case Move.CREATE:  # of several steps at once
                     pass
                 case Move.REVISE:
                     self._revise(workitem)
@@ -113,13 +145,6 @@ class _Follower:
                     self._complete(workitem)
                 case Move.CANCEL:
                     self._cancel(workitem)
-
-    def _create(self) -> Workitem | None:
-        uid = ids.new_uid()
-        step = ups.created(attributes_of(self.facts), uid, WORKLIST_LABEL)
-        key = self.facts.step_key
-        keep_new(self.tx, self.actor, step, zone=UTC, now=self.now, step_key=key)
-        return workitems.lock(self.tx, uid)
 
     def _revise(self, workitem: Workitem) -> None:
         """Have it say what the order says now, and leave what others added to it."""

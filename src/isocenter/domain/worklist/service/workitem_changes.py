@@ -1,6 +1,6 @@
 """What every use case that changes a workitem does: keep, tell its subscribers, put on record."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Any, Final, cast
@@ -43,54 +43,83 @@ from isocenter.standards.dicom.values_temporal import (
 )
 
 
-def keep_new(
+def keep_new(tx: Tx, by: Actor, step: DataSet, *, zone: tzinfo, now: datetime) -> bool:
+    """Keep a new workitem; False: there is one with its UID, or was."""
+    return bool(keep_all_new(tx, by, [(step, None)], zone=zone, now=now))
+
+
+def keep_all_new(
     tx: Tx,
     by: Actor,
-    step: DataSet,
+    steps: Iterable[tuple[DataSet, int | None]],
     *,
     zone: tzinfo,
     now: datetime,
-    step_key: int | None = None,
-) -> bool:
-    """Keep a new workitem, also for a scheduled step; False: there is one, or was."""
-    sop_instance_uid = step.text(ups.SOP_INSTANCE_UID)
-    note_change(step, now)
+) -> list[Workitem]:
+    """Keep new workitems, each with the key of the scheduled step that it stands for, if any.
+
+    Gives those that are kept: for the others there is one, or was.
+    """
+    said: dict[str, DataSet] = {}
+    new: list[store.NewWorkitem] = []
+    for step, step_key in steps:
+        note_change(step, now)
+        new.append(store.NewWorkitem(kept(step), matched(step, zone), step_key))
+        said[new[-1].sop_instance_uid] = step
     store.lock_against_subscribers(tx)
-    key = store.insert(
-        tx,
-        kept(step),
-        matched(step, zone),
+    key_of = store.insert_all(tx, new, created_by=by.name, now=now)
+    added = [
+        _as_kept(each, key_of[each.sop_instance_uid], by, now)
+        for each in new
+        if each.sop_instance_uid in key_of
+    ]
+    for each in added:
+        audited(tx, by, "workitem.create", subject_of(said[each.sop_instance_uid]), now=now)
+    if _subscribe_to_new(tx, [each.workitem_key for each in added], zone, now):
+        told = subscriptions.subscribers_of(tx, [each.workitem_key for each in added])
+        for each in added:
+            step, listening = said[each.sop_instance_uid], told.get(each.workitem_key, ())
+            tell(tx, listening, each.sop_instance_uid, reports.of_creation(step), now=now)
+    return added
+
+
+def _as_kept(new: store.NewWorkitem, key: int, by: Actor, now: datetime) -> Workitem:
+    return Workitem(
+        workitem_key=key,
+        sop_instance_uid=new.sop_instance_uid,
+        state=State.SCHEDULED.value,
+        transaction_uid=None,
+        attributes=new.attributes,
         created_by=by.name,
-        now=now,
-        step_key=step_key,
+        updated_at=now,
+        removed_at=None,
+        step_key=new.step_key,
+        claimed_by=None,
+        set_aside_at=None,
     )
-    if key is None:
-        return False
-    audited(tx, by, "workitem.create", subject_of(step), now=now)
-    _subscribe_to_new(tx, key, zone, now)
-    told = subscriptions.subscribers(tx, key)
-    tell(tx, told, sop_instance_uid, reports.of_creation(step), now=now)
-    return True
 
 
-def _subscribe_to_new(tx: Tx, key: int, zone: tzinfo, now: datetime) -> None:
-    """Have those hear of a new workitem that hear of all, or of such as this one.
+def _subscribe_to_new(tx: Tx, keys: Sequence[int], zone: tzinfo, now: datetime) -> bool:
+    """Have those hear of new workitems that hear of all, or of such as these; False: nobody does.
 
     Standard: PS3.4 Table CC.2.3-2
     """
-    for each in subscriptions.worklist_subscriptions(tx):
-        if each.filtered and not store.fits(
-            tx, key, filter_conditions(from_json(each.filter), zone)
-        ):
-            continue
-        subscriptions.subscribe(
-            tx,
-            [key],
-            Subscriber(each.ae_title, Channel(each.channel)),
-            origin=Origin.FILTER if each.filtered else Origin.WORKLIST,
-            deletion_lock=each.deletion_lock,
-            now=now,
-        )
+    heard = False
+    for each in subscriptions.worklist_subscriptions(tx) if keys else ():
+        wanted = keys
+        if each.filtered:
+            wanted = store.fitting(tx, keys, filter_conditions(from_json(each.filter), zone))
+        if wanted:
+            heard = True
+            subscriptions.subscribe(
+                tx,
+                wanted,
+                Subscriber(each.ae_title, Channel(each.channel)),
+                origin=Origin.FILTER if each.filtered else Origin.WORKLIST,
+                deletion_lock=each.deletion_lock,
+                now=now,
+            )
+    return heard
 
 
 def enter(
