@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--studies", type=int, default=1_000_000, help="scale: of the index")
     parser.add_argument("--records", type=int, default=1_000_000, help="mpi: of the index")
+    parser.add_argument("--searches", type=int, default=2_000, help="mpi: in it")
     parser.add_argument(
         "--smoke", action="store_true", help="all but store, hl7: as little as will do"
     )
@@ -60,7 +61,11 @@ def _run(arguments: argparse.Namespace, folder: Path, source: Path) -> int:
         size = ScaleRun(10_000, 20) if arguments.smoke else ScaleRun(arguments.studies)
         return _print_scale(size, scale.measure(size, source=source, folder=folder))
     if arguments.only == "mpi":
-        run = MpiRun(50_000, 1_000) if arguments.smoke else MpiRun(arguments.records)
+        run = (
+            MpiRun(50_000, 1_000)
+            if arguments.smoke
+            else MpiRun(arguments.records, arguments.searches)
+        )
         return _print_mpi(run, mpi.measure(run, folder=folder))
     if arguments.only == "messages":
         log = MessagesRun(50_000, 20) if arguments.smoke else MessagesRun()
