@@ -24,11 +24,10 @@ def words_of(message: Message) -> list[str]:
     """The distinct words of a message, in small letters, at most ``WORDS_MAX``."""
     found: dict[str, None] = {}
     for segment in message.segments:
-        for number in range(3 if segment.name == "MSH" else 1, segment.field_count() + 1):
-            for text in _texts(segment, number):
-                if len(found) >= WORDS_MAX:
-                    return list(found)
-                found.update(dict.fromkeys(words_in(text)))
+        for text in _texts(segment):
+            if len(found) >= WORDS_MAX:
+                return list(found)
+            found.update(dict.fromkeys(words_in(text)))
         for number in _ORDER_FIELDS.get(segment.name, ()):
             for field in segment.fields(number):
                 if field.text():
@@ -69,7 +68,20 @@ def order_word(number: str) -> str:
     return _ORDER_MARK + number.strip().casefold()[:WORD_LENGTH_MAX]
 
 
-def _texts(segment: Segment, number: int) -> list[str]:
+def _texts(segment: Segment) -> list[str]:
+    """The values of a segment, or all of them as one text where that has the same words."""
+    syntax = segment.syntax
+    first = 3 if segment.name == "MSH" else 1
+    before = max(first - 1, 1)  # MSH-1 is a separator, and MSH-2 is all the others
+    rest = "".join(segment.raw.split(syntax.field, before)[before:])
+    if len(rest) <= _DATA_LENGTH and not (syntax.escape and syntax.escape in rest):
+        separators = syntax.field + syntax.component + syntax.repetition + syntax.subcomponent
+        return [rest.translate(dict.fromkeys(map(ord, separators), " "))]
+    numbers = range(first, segment.field_count() + 1)
+    return [text for number in numbers for text in _values(segment, number)]
+
+
+def _values(segment: Segment, number: int) -> list[str]:
     """The values of a field: each component and subcomponent of each repetition, unescaped."""
     syntax = segment.syntax
     found: list[str] = []
