@@ -43,14 +43,18 @@ class AdmissionLimits:
         batches_max: transactions at work, each with a thread and a connection.
         patience_s: how long a transaction is at work before the next one begins beside it. Most
             are done by then; one that waits for a lock does not hold up all others.
-        gathering_s: how long at most, after several messages were answered, their senders have to
-            send the next ones, so that these share a transaction again.
+        gathering_s: how long at most, after messages were answered, those of their senders have to
+            send the next ones who always did so at once, so that these share a transaction again.
+        beside_min: a second transaction begins beside the first when each of them gets so many of
+            the messages that come one after the other: one waits for the database while the other
+            is being read. Smaller ones cost more than that saves.
     """
 
     messages_max: int = 64
     batches_max: int = 4
     patience_s: float = 0.3
     gathering_s: float = 0.004
+    beside_min: int = 4
 
 
 @dataclass(slots=True)
@@ -60,6 +64,7 @@ class _Entry:
     data: bytes
     caller: Caller
     answered: asyncio.Future[Reply]
+    is_prompt: bool
     reply: Reply | None = None
 
 
@@ -79,33 +84,59 @@ class Admission:
         self._limits = limits or AdmissionLimits()
         self._waiting: deque[_Entry] = deque()
         self._at_work: set[asyncio.Task[None]] = set()
-        self._not_before = 0.0  # unless this many wait:
-        self._expected = 0
+        self._messages_at_work = 0
+        self._expected = 0  # next messages of those who were answered just now,
+        self._expected_until = 0.0
+        self._begun_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def answer(self, data: bytes, caller: Caller) -> Reply:
-        """Return the answer to a message when it is durable; every failure is an answer too."""
-        entry = _Entry(data, caller, asyncio.get_running_loop().create_future())
+    async def answer(self, data: bytes, caller: Caller, *, is_prompt: bool = False) -> Reply:
+        """Return the answer to a message when it is durable; every failure is an answer too.
+
+        ``is_prompt``: its sender always sends the next one as soon as it has the answer.
+        """
+        entry = _Entry(data, caller, asyncio.get_running_loop().create_future(), is_prompt)
         self._waiting.append(entry)
+        if is_prompt and self._expected:
+            self._expected -= 1
         self._begin()
         return await entry.answered
 
     def _begin(self) -> None:
         """Apply what waits, now or as soon as it is time."""
-        if not self._waiting or len(self._at_work) >= self._limits.batches_max:
-            return
-        loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
-        if loop.time() < self._not_before and len(self._waiting) < self._expected:
-            self._timer = loop.call_at(self._not_before, self._begin)
-            return
-        count = min(len(self._waiting), self._limits.messages_max)
-        batch = [self._waiting.popleft() for _ in range(count)]
-        self._not_before = loop.time() + self._limits.patience_s
-        self._expected = self._limits.messages_max
-        self._at_work.add(loop.create_task(self._work(batch)))
-        self._begin()
+            self._timer = None
+        loop = asyncio.get_running_loop()
+        while self._waiting and len(self._at_work) < self._limits.batches_max:
+            due_at = self._due_at(now := loop.time())
+            if due_at > now:
+                self._timer = loop.call_at(due_at, self._begin)
+                return
+            batch = [self._waiting.popleft() for _ in range(self._count())]
+            self._messages_at_work += len(batch)
+            self._begun_at = now
+            self._at_work.add(loop.create_task(self._work(batch)))
+
+    def _due_at(self, now: float) -> float:
+        """When the next transaction begins, unless further messages make it earlier."""
+        if now >= self._expected_until:
+            self._expected = 0
+        concerned = len(self._waiting) + self._messages_at_work + self._expected
+        half = concerned // 2
+        has_enough = len(self._waiting) >= (half if half >= self._limits.beside_min else concerned)
+        if not self._at_work:
+            return now if has_enough else self._expected_until
+        if has_enough and len(self._at_work) == 1:
+            return now
+        return self._begun_at + self._limits.patience_s
+
+    def _count(self) -> int:
+        """How many of those that wait share the next transaction."""
+        waiting = len(self._waiting)
+        if not self._at_work and waiting // 2 >= self._limits.beside_min:
+            waiting -= waiting // 2
+        return min(waiting, self._limits.messages_max)
 
     async def _work(self, batch: Sequence[_Entry]) -> None:
         try:
@@ -120,14 +151,17 @@ class Admission:
                 else:
                     each.answered.cancel()
             self._at_work = {each for each in self._at_work if each is not asyncio.current_task()}
-            self._gather(len(batch))
+            self._messages_at_work -= len(batch)
+            self._expect(sum(each.is_prompt for each in batch))
             self._begin()
 
-    def _gather(self, answered: int) -> None:
-        """Expect the next messages of those who were answered: one each, and soon."""
-        wait_s = self._limits.gathering_s if answered > 1 else 0.0
-        self._not_before = asyncio.get_running_loop().time() + wait_s
-        self._expected = answered + len(self._waiting)
+    def _expect(self, prompt: int) -> None:
+        """Wait for the next messages of those who were answered: one each, and soon."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._expected_until:
+            self._expected = 0
+        self._expected += prompt
+        self._expected_until = now + self._limits.gathering_s
 
     def _apply(self, batch: Sequence[_Entry]) -> None:
         now = self._clock()

@@ -11,6 +11,7 @@ import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final, cast
 
 from isocenter.infra.log import get_logger
@@ -27,6 +28,8 @@ _log = get_logger(__name__)
 KEEPALIVE_IDLE_S: Final = 60
 KEEPALIVE_INTERVAL_S: Final = 15
 KEEPALIVE_PROBES: Final = 4
+_PROMPT_S: Final = 0.01  # from an answer to the next message
+_PROMPT_IN_A_ROW: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,13 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._last_received = 0.0
+        self._answered_at = -inf
+        self._prompt_in_a_row = 0
+
+    @property
+    def is_prompt(self) -> bool:
+        """Whether the peer has more to send: its last messages came as soon as they might."""
+        return self._prompt_in_a_row >= _PROMPT_IN_A_ROW
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to serve: reading begins when the address is admitted."""
@@ -197,9 +207,11 @@ class Connection(asyncio.Protocol):
             await self._linger()
             return
         self._busy = True
+        is_prompt = self._loop_time() - self._answered_at <= _PROMPT_S
+        self._prompt_in_a_row = self._prompt_in_a_row + 1 if is_prompt else 0
         acknowledgement = await self._handlers.answer(self, received)
         self._busy = False
-        self._last_received = self._loop_time()
+        self._last_received = self._answered_at = self._loop_time()
         if len(self._waiting) <= self._limits.waiting_max // 2:
             self._pause(wanted=self._ended)
         if acknowledgement:  # none is wanted of every message in enhanced mode

@@ -160,7 +160,9 @@ class Hl7Server:
 
     async def _answer(self, connection: Connection, data: bytes) -> bytes:
         if not batch.is_batch(data):
-            return (await self._answer_one(connection.address, data)).acknowledgement
+            prompt = connection.is_prompt
+            reply = await self._answer_one(connection.address, data, is_prompt=prompt)
+            return reply.acknowledgement
         return await self._answer_batch(connection.address, data)
 
     async def _answer_batch(self, address: str, data: bytes) -> bytes:
@@ -169,7 +171,7 @@ class Hl7Server:
         if not content.is_complete:
             _log.warning("hl7_batch_count_differs", remote_address=address)
         answers = [
-            (await self._answer_one(address, message)).acknowledgement
+            (await self._answer_one(address, message, is_prompt=True)).acknowledgement
             for message in content.messages
         ]
         header = {7: format_dtm(self._clock()), 11: new_control_id()}
@@ -177,7 +179,7 @@ class Hl7Server:
         told = [each for each in answers if each]
         return batch.encode_batch(told, {**header, 10: comment})
 
-    async def _answer_one(self, address: str, data: bytes) -> Reply:
+    async def _answer_one(self, address: str, data: bytes, *, is_prompt: bool) -> Reply:
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
@@ -185,7 +187,7 @@ class Hl7Server:
         except IsocenterError as error:
             reply = refuse(None, data, Caller(address, ()), error, now=self._clock())
         else:
-            reply = await self._admission.answer(data, caller)
+            reply = await self._admission.answer(data, caller, is_prompt=is_prompt)
         metrics.ANSWER_SECONDS.observe(loop.time() - started)
         self._note(address, reply, size_bytes=len(data))
         return reply

@@ -27,9 +27,8 @@ def answers(database):
     pool = Pool(database, threads=4)
 
     async def run(messages):
-        admission = Admission(
-            pool, ReceiveOptions(), utc_now, AdmissionLimits(patience_s=30.0, gathering_s=0.01)
-        )
+        limits = AdmissionLimits(patience_s=30.0, gathering_s=0.01, beside_min=100)
+        admission = Admission(pool, ReceiveOptions(), utc_now, limits)
         opener = registration("OPENER", "Phantom^Opener", control_id="opener")
         found = await asyncio.gather(
             admission.answer(opener, CALLER),
