@@ -4,7 +4,7 @@ The facts come from a generated table that is one string; it is split at the fir
 at import. Private elements are not listed here: their VR is UN unless the encoding says otherwise.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 from isocenter.standards.dicom.dictionary_table import ELEMENTS, REPEATERS
@@ -87,6 +87,7 @@ def tag_of(keyword: str) -> int:
     return _tags()[keyword]
 
 
+@lru_cache(maxsize=8192)
 def vr_of(tag: int) -> str:
     """The VR that implicit VR encoding gives ``tag``; UN for what is not known.
 

@@ -52,7 +52,8 @@ def data_set_of(values: Mapping[int, str | int | date | time | None]) -> DataSet
     """The attributes by tag, as far as they have a value; the others are there and empty."""
     found = DataSet()
     for tag, value in values.items():
-        found.put(tag, *_encodable(vr_of(tag), value))
+        vr = vr_of(tag)
+        found[tag] = Element(vr, _encodable(vr, value))
     return found
 
 
@@ -75,7 +76,9 @@ def fitted(vr: str, text: str) -> str:
     Standard: PS3.5 6.2
     """
     kept = "\r\n\f\t" if vr in _TEXTS_OF_SEVERAL_LINES else ""
-    clean = "".join(each if each.isprintable() or each in kept else " " for each in text)
+    clean = text
+    if not text.isprintable():
+        clean = "".join(each if each.isprintable() or each in kept else " " for each in text)
     if vr not in _TEXTS_OF_SEVERAL_LINES:
         clean = clean.replace("\\", "/")
     if vr == "CS":

@@ -69,6 +69,31 @@ def test_a_second_record_is_a_question_that_is_asked_once(tx):
     }
 
 
+def test_records_that_come_together_are_compared_each_with_its_own(tx):
+    tx.run("insert into identity.name_frequency (part, name, share) values ('family', 'rare', 0.5)")
+    facts = {
+        "A": ADA,
+        "B": ADA | {"person_name": "Phantom^Adah"},
+        "C": ADA | {"person_name": "Rare^Bob", "birth_date": date(1991, 7, 9), "sex": "M"},
+        "D": {"person_name": "Rare^Bobb", "birth_date": date(1991, 7, 9), "sex": "M"},
+        "E": {},
+    }
+    keys = {
+        value: service.register(tx, EHR, a_patient(value, **said), now=NOON).patient_key
+        for value, said in facts.items()
+    }
+    handlers.on_patients_changed(tx, [PatientRegistered(key) for key in keys.values()], now=NOON)
+    together = pairs(tx)
+    assert (str(keys["A"]), str(keys["B"]), "duplicate", "open") in together
+    assert all(str(keys["E"]) not in each for each in together)
+    weights = "select weight::text from identity.match_pair order by one_key, other_key"
+    weighed = tx.values(weights)
+    tx.run("delete from identity.match_pair")
+    for key in keys.values():
+        handlers.on_patient_changed(tx, PatientRegistered(key), now=NOON)
+    assert (sorted(pairs(tx)), tx.values(weights)) == (sorted(together), weighed)
+
+
 def test_what_is_certain_is_linked_only_where_the_site_wants_that(tx):
     a, b = known(tx, "A"), known(tx, "B")
     assert service.linked_keys(tx, a) == [a]

@@ -9,6 +9,7 @@ import pytest
 from isocenter.domain.access.model import Actor, NotAuthorized
 from isocenter.domain.identity import service as identity
 from isocenter.domain.orders import service as orders
+from isocenter.domain.orders.events import OrderPlaced
 from isocenter.domain.orders.model import (
     AccessionConflict,
     AccessionFormat,
@@ -22,8 +23,9 @@ from isocenter.domain.orders.model import (
     StateForbids,
     StudyInstanceUidFixed,
 )
-from isocenter.domain.scheduling import service
+from isocenter.domain.scheduling import handlers, service
 from isocenter.domain.scheduling.model import StepNotMovable
+from isocenter.domain.scheduling.model_appointments import AppointmentFacts
 from tests.builders import (
     EHR,
     NOON,
@@ -449,3 +451,25 @@ def test_ordering_costs_few_statements(tx, count_statements):
         placed(tx)
     assert len(new) <= 8
     assert len(again) <= 6
+
+
+def test_orders_that_come_together_find_the_appointments_that_name_them(tx):
+    named = AppointmentFacts(
+        NOON,
+        filler_appointment_id="F1",
+        status="booked",
+        start_at=after_noon(90),
+        orders=(OrderReference(placer_order_number="B1", placer_namespace="EHR"),),
+    )
+    service.keep_appointment(tx, EHR, named, None, may_be_new=True, now=NOON)
+    events_of = [
+        OrderPlaced(each.order_key, each.accession_number, list(each.study_instance_uids), 1)
+        for each in (placed(tx, an_order(number), patient=number) for number in ("A1", "B1"))
+    ]
+    handlers.on_orders_placed(tx, events_of, now=NOON)
+    [(one,), (other,)] = [service.steps_of(tx, each.accession_number) for each in events_of]
+    assert one.start_at != after_noon(90)
+    assert other.start_at == after_noon(90)
+    [kept] = service.appointments_of(tx, other.accession_number)
+    assert kept.accession_numbers == [other.accession_number]
+    assert not service.appointments_of(tx, one.accession_number)

@@ -82,12 +82,15 @@ class Hospital(Department):
             verb(tx, EHR, *args, now=self.now)
         self.drain()
 
-    def listen(self) -> None:
-        everything = SubscriptionRequest(
-            ups.GLOBAL_SUBSCRIPTION, Subscriber("VIEWER", Channel.WEB), deletion_lock=False
+    def listen(self, ae_title: str = "VIEWER", keys: DataSet | None = None) -> None:
+        wanted = SubscriptionRequest(
+            ups.FILTERED_GLOBAL_SUBSCRIPTION if keys else ups.GLOBAL_SUBSCRIPTION,
+            Subscriber(ae_title, Channel.WEB),
+            deletion_lock=False,
+            keys=keys,
         )
         with self.database.transaction() as tx:
-            worklist.subscribe(tx, PERFORMER, everything, now=self.now)
+            worklist.subscribe(tx, PERFORMER, wanted, now=self.now)
 
     def heard(self) -> list[tuple[int, str]]:
         """Event type and state of what the subscriber is told."""
@@ -288,6 +291,40 @@ def test_the_performer_is_asked_to_stop_when_the_order_ends(hospital):
     hospital.do(scheduling.discontinue_order, REFERENCE)
     assert hospital.heard()[-1][0] == 2
     assert hospital.states() == ["IN PROGRESS"]
+
+
+def test_orders_that_come_together_become_workitems_and_each_is_told_to_whom_it_fits(hospital):
+    keys = DataSet()
+    keys.put(ups.PATIENT_ID, "P-2")
+    hospital.place()
+    hospital.listen()
+    hospital.listen("DESK", keys)
+    for patient, number in (("P-2", "A2"), ("P-3", "A3")):
+        hospital.order(a_patient(patient), an_order(number))
+    hospital.cancel("A1")
+    hospital.drain()
+    uids = {
+        number: step.text(ups.SOP_INSTANCE_UID)
+        for number in ("A1", "A2", "A3")
+        for step in hospital.steps(number)
+    }
+    with hospital.database.transaction() as tx:
+        told = tx.values(
+            "select data from outbox.event where name = 'worklist.workitem_announced' order by id"
+        )
+        recorded = tx.values(
+            "select patient_id from audit.record where action = 'workitem.create'"
+            " order by record_key"
+        )
+    new = [each for each in told if from_json(each["information"]).text(ups.STATE) == "SCHEDULED"]
+    assert len(uids) == 3
+    assert sorted((each["recipient"], each["sop_instance_uid"]) for each in new) == sorted([
+        ("VIEWER", uids["A2"]),
+        ("VIEWER", uids["A3"]),
+        ("DESK", uids["A2"]),
+    ])
+    assert hospital.states() == ["CANCELED"]
+    assert recorded == ["P-1", "P-2", "P-3"]
 
 
 def test_orders_of_before_become_workitems_and_none_does_where_that_is_off(hospital):

@@ -43,11 +43,19 @@ _CHOSEN = "select patient_key from reconcile.patient_choice where study_instance
 _FORGET = """
 delete from reconcile.patient_choice where study_instance_uid = %s returning patient_key
 """
+# By arrays, so that no plan visits every patient: while few were chosen, joins may.
 _STUDIES_CHOSEN_FOR = """
+with person as materialized (
+    select array_agg(coalesce(survivor_key, patient_key)) as keys
+      from identity.patient where patient_key = any(%s)
+)
 select study_instance_uid from reconcile.patient_choice
-  join identity.current_patient chosen using (patient_key)
- where chosen.current_key in (
-       select current_key from identity.current_patient where patient_key = any(%s))
+ where patient_key = any(array(
+       select patient_key from identity.patient
+        where patient_key = any((select keys from person)::bigint[])
+        union all
+       select patient_key from identity.patient
+        where survivor_key = any((select keys from person)::bigint[])))
 """
 
 

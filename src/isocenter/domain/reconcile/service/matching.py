@@ -87,6 +87,8 @@ def match(
 def affected_by_orders(tx: Tx, names: Iterable[tuple[int, str, Sequence[str]]]) -> set[str]:
     """Studies that may belong to one of the orders: (order key, accession number, study UIDs)."""
     known = list(names)
+    if not known:
+        return set()
     linked = links.studies_of_orders(tx, [order_key for order_key, _, _ in known])
     named = studies_with(
         tx,

@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Any, Final, cast
 
+import msgspec
+
 from isocenter.domain.access.model import Actor
 from isocenter.domain.worklist._store import subscriptions
 from isocenter.domain.worklist._store import workitems as store
@@ -172,7 +174,8 @@ def subject_of(step: DataSet) -> Subject:
 def kept(step: DataSet) -> dict[str, Any]:
     """The attributes as they are kept; the database has no text with a NUL in it."""
     model = to_json(step)
-    if _has_nul(model):
+    # What is written shows it soonest; but a text may spell the same.
+    if b"\\u0000" in msgspec.json.encode(model) and _has_nul(model):
         raise AttributesRefused(Fault(Status.INVALID_ATTRIBUTE_VALUE, (), "a text holds a NUL"))
     return model
 
