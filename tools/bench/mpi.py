@@ -266,7 +266,7 @@ def _search(database: Database, key: int, person: Person) -> _Found:
     elapsed_s = time.perf_counter() - began
     processor_s = time.process_time() - processor_began_s
     with database.read() as tx:
-        found = dict(compared(tx, person, without=[key]))
+        found = {other: each for other, each in compared(tx, person) if other != key}
     return _Found(elapsed_s, processor_s, found)
 
 
