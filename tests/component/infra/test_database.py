@@ -173,6 +173,19 @@ def test_reading_transactions_cannot_write_and_see_one_moment(table: Database) -
         tx.run("insert into pair values (5, 'five')")
 
 
+def test_reading_keeps_what_is_prepared_on_the_connection(database_url: str) -> None:
+    database = Database(database_url, connections_max=1, plans_once=True)
+    try:
+        for _ in range(2):
+            with database.read() as tx:
+                tx.value("select 'kept'")
+        with database.read() as tx:
+            prepared = "select count(*) from pg_prepared_statements where statement = %s"
+            assert tx.value(prepared, ("select 'kept'",)) == 1
+    finally:
+        database.close()
+
+
 def test_a_lost_connection_is_repeatable_and_heals(table: Database) -> None:
     with pytest.raises(DatabaseUnavailable) as raised, table.transaction() as tx:
         mine = tx.value("select pg_backend_pid()")

@@ -5,7 +5,8 @@ Connecting, limits and time-outs are decided here. What is said over a connectio
 
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import psycopg
@@ -17,6 +18,29 @@ from isocenter.infra.db.tx import NO_ROUTES, Router, Tx
 
 _Connection = psycopg.Connection[Any]
 _STATEMENT_TIMEOUT_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Mode:
+    """How transactions of a connection begin. It stays so until somebody wants it otherwise."""
+
+    autocommit: bool = False
+    isolation_level: IsolationLevel | None = None
+    read_only: bool | None = None
+
+    def set_on(self, connection: _Connection) -> None:
+        """Change what is not so already: each change takes as long as a cursor."""
+        if connection.autocommit is not self.autocommit:
+            connection.autocommit = self.autocommit
+        if connection.isolation_level is not self.isolation_level:
+            connection.isolation_level = self.isolation_level
+        if connection.read_only is not self.read_only:
+            connection.read_only = self.read_only
+
+
+_WRITING: Final = _Mode()
+_EACH_ITS_OWN: Final = _Mode(autocommit=True)
+_READING: Final = _Mode(isolation_level=IsolationLevel.REPEATABLE_READ, read_only=True)
 
 
 class Database:
@@ -88,7 +112,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Generator[Tx, None, None]:
         """A read-committed transaction: commits when the block ends, rolls back when it raises."""
-        with self._borrowed() as connection:
+        with self._borrowed(_WRITING) as connection:
             try:
                 yield Tx(connection, self.router)
             except BaseException:
@@ -102,34 +126,26 @@ class Database:
 
         Each further statement would be a transaction of its own.
         """
-        with self._borrowed() as connection:
-            connection.autocommit = True
+        with self._borrowed(_EACH_ITS_OWN) as connection:
             try:
                 yield Tx(connection, self.router)
             except DatabaseUnavailable as error:
                 if not connection.closed:
                     raise
                 raise DatabaseUnavailable(error.message, outcome_unknown=True) from error
-            finally:
-                if not connection.closed:
-                    connection.autocommit = False
 
     @contextmanager
     def read(self) -> Generator[Tx, None, None]:
         """A read-only transaction that sees one unchanging moment (repeatable read)."""
-        with self._borrowed() as connection:
-            connection.isolation_level = IsolationLevel.REPEATABLE_READ
-            connection.read_only = True
+        with self._borrowed(_READING) as connection:
             try:
                 yield Tx(connection, self.router)
+                self._end_reading(connection)
             finally:
                 self._undo(connection)
-                if not connection.closed:
-                    connection.isolation_level = None
-                    connection.read_only = None
 
     @contextmanager
-    def _borrowed(self) -> Generator[_Connection, None, None]:
+    def _borrowed(self, mode: "_Mode") -> Generator[_Connection, None, None]:
         try:
             connection = self._pool.getconn()
         except (psycopg.Error, PoolTimeout, TooManyRequests) as error:
@@ -138,6 +154,7 @@ class Database:
             raise translated(error) from error
         self._count_lent(1)
         try:
+            mode.set_on(connection)
             yield connection
         finally:
             lost = connection.closed
@@ -153,6 +170,15 @@ class Database:
                 connection.rollback()
             except psycopg.Error:
                 connection.close()
+
+    @staticmethod
+    def _end_reading(connection: _Connection) -> None:
+        # There is nothing to undo, and when a transaction is rolled back psycopg has the server
+        # forget every statement that is prepared on the connection. What was read counts,
+        # whatever becomes of the connection now.
+        if connection.info.transaction_status == pq.TransactionStatus.INTRANS:
+            with suppress(psycopg.Error):
+                connection.commit()
 
     @staticmethod
     def _commit(connection: _Connection) -> None:
