@@ -5,13 +5,12 @@ never block it; services are plain functions that may block. Nothing else is her
 policy beyond the bound, no scheduling.
 """
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 
 from isocenter.infra.db import Database, DatabaseUnavailable, Tx
+from isocenter.infra.threads import Threads
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,7 +21,7 @@ class Pool:
 
     def __init__(self, db: Database, *, threads: int) -> None:
         self.db = db
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="pool")
+        self._threads = Threads(threads, name="pool")
 
     async def run(
         self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs
@@ -33,13 +32,13 @@ class Pool:
         repeated once, so ``fn`` may act on ``tx`` only. A caller that is cancelled does not undo a
         transaction that already runs.
         """
-        return await self._in_thread(lambda: self.run_here(lambda tx: fn(tx, *args, **kwargs)))
+        return await self._threads.call(lambda: self.run_here(lambda tx: fn(tx, *args, **kwargs)))
 
     async def read(
         self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """What ``fn(tx, …)`` returns from a read-only transaction that sees one moment."""
-        return await self._in_thread(lambda: self._read_here(lambda tx: fn(tx, *args, **kwargs)))
+        return await self._threads.call(lambda: self._read_here(lambda tx: fn(tx, *args, **kwargs)))
 
     async def each(
         self, fn: Callable[Concatenate[Tx, P], R], *args: P.args, **kwargs: P.kwargs
@@ -49,11 +48,11 @@ class Pool:
         For what one statement reads, and what is then put on record: it saves the round trips
         that open and end a transaction, half of all. What ``fn`` did before it raised stays.
         """
-        return await self._in_thread(lambda: self.each_here(lambda tx: fn(tx, *args, **kwargs)))
+        return await self._threads.call(lambda: self.each_here(lambda tx: fn(tx, *args, **kwargs)))
 
     async def call(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """What ``fn(…)`` returns, from a thread without a transaction: file and network work."""
-        return await self._in_thread(partial(fn, *args, **kwargs))
+        return await self._threads.call(partial(fn, *args, **kwargs))
 
     def run_here(self, fn: Callable[[Tx], R]) -> R:
         """As ``run``, in the calling thread: for callers that are threads themselves."""
@@ -81,9 +80,6 @@ class Pool:
         with self.db.read() as tx:
             return fn(tx)
 
-    async def _in_thread(self, work: Callable[[], R]) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
     def close(self) -> None:
         """End the threads after the calls in progress. The database is the owner's to close."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._threads.close()

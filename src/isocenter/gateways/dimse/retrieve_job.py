@@ -10,7 +10,6 @@ Standard: PS3.4 C.4.2.3.1, C.4.3.3.1
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -25,6 +24,7 @@ from isocenter.gateways.dimse.outgoing import (
 )
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.log import get_logger
+from isocenter.infra.threads import Threads
 from isocenter.standards import ProtocolError
 from isocenter.standards.dicom.dimse.status import Category, category_of
 
@@ -63,7 +63,7 @@ class Means:
 
     blobs: BlobStore
     transcode: Transcode
-    threads: Executor
+    threads: Threads
     ahead_bytes: int
 
 
@@ -218,7 +218,6 @@ class ChannelSpoilt(NotSendable):
 
 async def _read(instance: Outgoing, syntax: str, means: Means) -> DataSetPieces:
     """The pieces of the data set: in memory, or of a large one while they are taken."""
-    loop = asyncio.get_running_loop()
 
     def begin() -> list[Piece] | Iterator[Piece]:
         prepared = prepare(means.blobs, instance, syntax, transcode=means.transcode)
@@ -226,7 +225,7 @@ async def _read(instance: Outgoing, syntax: str, means: Means) -> DataSetPieces:
             return list(prepared.pieces)
         return prepared.pieces
 
-    pieces = await loop.run_in_executor(means.threads, begin)
+    pieces = await means.threads.call(begin)
     return pieces if isinstance(pieces, list) else _in_turn(pieces, means.threads)
 
 
@@ -236,12 +235,11 @@ def _seen(done: asyncio.Future[Any]) -> None:
         done.exception()
 
 
-async def _in_turn(pieces: Iterator[Piece], threads: Executor) -> AsyncIterator[Piece]:
+async def _in_turn(pieces: Iterator[Piece], threads: Threads) -> AsyncIterator[Piece]:
     """The pieces as they are read in a thread, one ahead of the one that is being sent."""
-    loop = asyncio.get_running_loop()
 
     def read() -> asyncio.Future[Piece | None]:
-        future = loop.run_in_executor(threads, next, pieces, None)
+        future = threads.call(lambda: next(pieces, None))
         future.add_done_callback(_seen)
         return future
 
