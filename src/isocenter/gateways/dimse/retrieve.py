@@ -9,8 +9,8 @@ Standard: PS3.4 C.4.2, C.4.3; PS3.7 9.1.3, 9.1.4
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from isocenter.errors import IsocenterError, Kind
@@ -27,6 +27,7 @@ from isocenter.gateways.dimse.services import Receiver, refuse
 from isocenter.gateways.dimse.status_table import RETRIEVE
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.log import get_logger
+from isocenter.infra.threads import Threads
 from isocenter.standards import ProtocolError
 from isocenter.standards.dicom import uids
 from isocenter.standards.dicom.dimse import messages as dimse
@@ -41,6 +42,8 @@ _log = get_logger(__name__)
 _FAILED_SOP_INSTANCE_UID_LIST: Final = 0x00080058
 # A caller that hears nothing for long takes the retrieval for dead.
 _SIGN_OF_LIFE_S: Final = 5.0
+# Pending responses are optional (PS3.4 C.4.2.3.1): often enough for whoever looks at the counts.
+_REPORT_PAUSE_S: Final = 0.1
 _OFFER: Final = Offer(
     frozenset({
         uids.IMPLICIT_VR_LITTLE_ENDIAN,
@@ -64,7 +67,7 @@ class RetrieveService:
     ) -> None:
         self.plan = plan
         self.limits = limits
-        self.threads = ThreadPoolExecutor(limits.retrieve_threads, thread_name_prefix="retrieve")
+        self.threads = Threads(limits.retrieve_threads, name="retrieve")
         self.means = Means(blobs, transcode, self.threads, limits.retrieve_ahead_bytes)
         self.turns = asyncio.Semaphore(limits.retrievals_max)
         self.tasks: set[asyncio.Task[None]] = set()
@@ -90,14 +93,15 @@ class RetrieveService:
         """Ends what is under way."""
         for task in list(self.tasks):
             task.cancel()
-        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.threads.close(wait=False)
 
 
 class _Retrieval:
     """One C-MOVE or C-GET."""
 
     __slots__ = (
-        "_association", "_cancelled", "_context", "_data", "_job", "_request", "_service",
+        "_association", "_cancelled", "_context", "_data", "_job", "_reported_at", "_request",
+        "_service",
     )  # fmt: skip
 
     def __init__(
@@ -114,6 +118,7 @@ class _Retrieval:
         self._data = bytearray()
         self._job = Job.of(())
         self._cancelled = False
+        self._reported_at = 0.0
 
     def write(self, data: memoryview | bytes) -> None:
         """The next piece of the identifier; beyond the limit only the fact is kept."""
@@ -168,10 +173,10 @@ class _Retrieval:
         request = RetrieveRequest(association.caller, association.grant, wanted, move_destination)
         if service.plan is None:
             return
-        plan = await association.loop.run_in_executor(service.threads, service.plan, request)
+        plan = await service.threads.call(partial(service.plan, request))
         job = self._job = Job.of(plan.instances)
         job.cancelled = self._cancelled
-        job.progressed = self._report
+        job.progressed = self._report_progress
         self._report()
         if plan.destination is not None:
             originator = Originator(association.caller.calling_ae_title, self._request.message_id)
@@ -201,11 +206,17 @@ class _Retrieval:
             await asyncio.sleep(_SIGN_OF_LIFE_S)
             self._report()
 
+    def _report_progress(self) -> None:
+        # Each is a message to the caller and work for it, while it has objects to receive as well.
+        if self._association.loop.time() >= self._reported_at + _REPORT_PAUSE_S:
+            self._report()
+
     def _report(self) -> None:
         """A pending response with the counts of this moment.
 
         Standard: PS3.4 C.4.2.3.1, Table C.4-2
         """
+        self._reported_at = self._association.loop.time()
         self._respond(Status.PENDING)
 
     def _conclude(self, job: Job) -> None:
