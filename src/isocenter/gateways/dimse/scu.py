@@ -19,6 +19,7 @@ from typing import ClassVar, Final
 
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.dimse.scu_messages import Messages, Said
+from isocenter.gateways.dimse.scu_wire import PeerFault, PeerUnreachable, Wire, fault_of
 from isocenter.infra.unreachable import no_answer, unreachable
 from isocenter.standards import LocalProtocolError, RemoteProtocolError
 from isocenter.standards.dicom.dimse import messages as dimse
@@ -44,12 +45,6 @@ _MESSAGE_ID_LIMIT: Final = 0xFFFF
 _FAILED_SOP_INSTANCE_UID_LIST: Final = 0x00080058
 
 
-class PeerUnreachable(IsocenterError):
-    """Nobody answers at the peer's address, or not in time, or the connection broke."""
-
-    kind: ClassVar[Kind] = Kind.UNAVAILABLE
-
-
 class AssociationRefused(IsocenterError):
     """The peer does not want an association with us."""
 
@@ -60,12 +55,6 @@ class ContextNotAccepted(IsocenterError):
     """The peer did not accept what the operation needs."""
 
     kind: ClassVar[Kind] = Kind.UNSUPPORTED
-
-
-class PeerFault(IsocenterError):
-    """The peer broke the protocol or ended the association in the middle."""
-
-    kind: ClassVar[Kind] = Kind.UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,44 +131,11 @@ class Message:
     too_large: bool = False
 
 
-class _Wire(asyncio.Protocol):
-    """Feeds the upper layer and keeps its events for whoever waits."""
-
-    def __init__(self, request: AssociateRequest) -> None:
-        self.connection = ul.Connection(ul.Role.REQUESTOR)
-        self.connection.initiate(request)
-        self.arrived = asyncio.Event()
-        self.writable = asyncio.Event()
-        self.writable.set()
-        self.closed = asyncio.Event()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        self.connection.transport_connected()
-
-    def data_received(self, data: bytes) -> None:
-        self.connection.receive_data(data)
-        self.arrived.set()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.connection.transport_closed()
-        self.closed.set()
-        self.arrived.set()
-        self.writable.set()
-
-    def pause_writing(self) -> None:
-        self.writable.clear()
-
-    def resume_writing(self) -> None:
-        self.writable.set()
-
-
 class ClientAssociation:
     """An association that we asked for."""
 
-    def __init__(self, peer: Peer, transport: asyncio.Transport, wire: _Wire) -> None:
+    def __init__(self, peer: Peer, wire: Wire) -> None:
         self._peer = peer
-        self._transport = transport
         self._wire = wire
         self.messages = Messages()
         self._message_ids = count(1)
@@ -195,7 +151,7 @@ class ClientAssociation:
             message_id=self.next_message_id(), affected_sop_class_uid=VERIFICATION
         )
         send_message(self._wire.connection, context_id, request)
-        await self._flush()
+        await self._wire.flush()
         return await self._status_of(request.message_id)
 
     async def store(self, item: StoreItem) -> OperationStatus:
@@ -240,7 +196,7 @@ class ClientAssociation:
         )
         encoded = encode_dataset(identifier, syntax)
         send_message(self._wire.connection, context_id, request, encoded)
-        await self._flush()
+        await self._wire.flush()
         found = 0
         while True:
             response, data = await self._response(request.message_id)
@@ -253,7 +209,7 @@ class ClientAssociation:
             if found == matches_max:
                 cancel = dimse.CCancelRequest(message_id_being_responded_to=request.message_id)
                 send_message(self._wire.connection, context_id, cancel)
-                await self._flush()
+                await self._wire.flush()
         if category is Category.FAILURE:
             comment = getattr(response, "error_comment", "")
             raise PeerFault(f"query failed with status {response.status:04X}H {comment}".rstrip())
@@ -274,7 +230,7 @@ class ClientAssociation:
         )
         encoded = encode_dataset(identifier, syntax)
         send_message(self._wire.connection, context_id, request, encoded)
-        await self._flush()
+        await self._wire.flush()
         pending = True
         while pending:
             response, data = await self._response(request.message_id)
@@ -316,12 +272,12 @@ class ClientAssociation:
 
     async def established(self) -> None:
         """Sends the association request and waits for the peer's answer."""
-        await self._flush()
-        event = await self._event()
+        await self._wire.flush()
+        event = await self._wire.event()
         if isinstance(event, ul.AssociateRejected):
             raise AssociationRefused(describe(event.reject))
         if not isinstance(event, ul.AssociateAccepted):
-            raise _fault(event)
+            raise fault_of(event)
 
     async def release(self) -> None:
         """Ends the association orderly; waits for the peer to agree.
@@ -332,23 +288,23 @@ class ClientAssociation:
             self._wire.connection.release()
         except LocalProtocolError:
             return
-        await self._flush()
+        await self._wire.flush()
         while True:
-            event = await self._event()
+            event = await self._wire.event()
             if isinstance(event, ul.ReleaseRequested):
                 # Both at once: the requestor answers first (PS3.8 9.2.3, AR-9).
                 self._wire.connection.release_response()
-                await self._flush()
+                await self._wire.flush()
             elif not isinstance(event, ul.DataReceived):
                 break
-        self._transport.close()
+        self._wire.close()
 
     async def close(self) -> None:
         """Ends the association at once, when it is not released already."""
-        if not self._wire.closed.is_set() and not self._transport.is_closing():
+        if self._wire.is_open:
             self._wire.connection.abort()
-            await self._flush()
-            self._transport.close()
+            await self._wire.flush()
+            self._wire.close()
 
     def next_message_id(self) -> int:
         """A message ID for a request that the caller makes itself."""
@@ -365,7 +321,7 @@ class ClientAssociation:
         syntax = self._wire.connection.contexts[context_id].transfer_syntax
         encoded = None if data_set is None else encode_dataset(data_set, syntax)
         send_message(self._wire.connection, context_id, command, encoded)
-        await self._flush()
+        await self._wire.flush()
         response, data = await self._response(command.message_id)
         return response, decode_dataset(data, syntax)
 
@@ -412,12 +368,12 @@ class ClientAssociation:
         syntax = self._wire.connection.contexts[context_id].transfer_syntax
         encoded = None if data_set is None else encode_dataset(data_set, syntax)
         send_message(self._wire.connection, context_id, command, encoded)
-        await self._flush()
+        await self._wire.flush()
 
     async def respond(self, abstract_syntax: str, response: dimse.Response) -> None:
         """Answers a request of the peer."""
         send_message(self._wire.connection, self.context_for(abstract_syntax), response)
-        await self._flush()
+        await self._wire.flush()
 
     # -- inside
 
@@ -425,34 +381,7 @@ class ClientAssociation:
         self, context_id: int, piece: bytes | memoryview, *, is_last: bool
     ) -> None:
         self._wire.connection.send_fragments(context_id, piece, is_command=False, is_last=is_last)
-        await self._flush()
-
-    async def _flush(self) -> None:
-        outgoing = self._wire.connection.data_to_send()
-        if self._wire.closed.is_set():
-            raise PeerUnreachable("the connection is closed")
-        if outgoing:
-            self._transport.writelines(outgoing)
-        try:
-            async with asyncio.timeout(self._peer.timeout_s):
-                await self._wire.writable.wait()
-        except TimeoutError:
-            raise PeerUnreachable("the peer stopped reading") from None
-
-    async def _event(self) -> ul.ConnectionEvent:
-        wire = self._wire
-        while True:
-            event = wire.connection.next_event()
-            if event is not None:
-                return event
-            if wire.closed.is_set():
-                raise PeerUnreachable("the peer closed the connection")
-            wire.arrived.clear()
-            try:
-                async with asyncio.timeout(self._peer.timeout_s):
-                    await wire.arrived.wait()
-            except TimeoutError:
-                raise PeerUnreachable("the peer does not answer") from None
+        await self._wire.flush()
 
     async def _status_of(self, message_id: int) -> OperationStatus:
         response, _ = await self._response(message_id)
@@ -473,9 +402,9 @@ class ClientAssociation:
 
     async def _next_piece(self) -> Said:
         while not self._pieces:
-            event = await self._event()
+            event = await self._wire.event()
             if not isinstance(event, ul.DataReceived):
-                raise _fault(event)
+                raise fault_of(event)
             self._receive(event)
         return self._pieces.pop(0)
 
@@ -502,16 +431,6 @@ async def _pieces_of(
     else:
         for piece in data_set:
             yield piece
-
-
-def _fault(event: ul.ConnectionEvent) -> IsocenterError:
-    if isinstance(event, ul.Aborted):
-        if event.by_peer:
-            return PeerFault("the peer aborted the association")
-        if event.error is not None:
-            return PeerFault(f"the peer broke the protocol: {event.error}")
-        return PeerUnreachable("the connection broke")
-    return PeerFault(f"the peer did something unexpected: {type(event).__name__}")
 
 
 def contexts_for(
@@ -557,15 +476,15 @@ async def associate(
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(peer.timeout_s):
-            transport, wire = await loop.create_connection(
-                lambda: _Wire(request), peer.host, peer.port, ssl=peer.tls
+            _, wire = await loop.create_connection(
+                lambda: Wire(request, timeout_s=peer.timeout_s), peer.host, peer.port, ssl=peer.tls
             )
     except TimeoutError as error:
         reason = no_answer(peer.host, peer.port, within_s=peer.timeout_s)
         raise PeerUnreachable(reason) from error
     except OSError as error:
         raise PeerUnreachable(unreachable(error, peer.host, peer.port)) from error
-    association = ClientAssociation(peer, transport, wire)
+    association = ClientAssociation(peer, wire)
     try:
         await association.established()
         yield association
