@@ -28,7 +28,7 @@ _log = get_logger(__name__)
 KEEPALIVE_IDLE_S: Final = 60
 KEEPALIVE_INTERVAL_S: Final = 15
 KEEPALIVE_PROBES: Final = 4
-_PROMPT_S: Final = 0.01  # from an answer to the next message
+_PROMPT_S: Final = 0.025  # from an answer to the next message
 _PROMPT_IN_A_ROW: Final = 2
 
 

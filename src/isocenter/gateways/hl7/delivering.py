@@ -23,7 +23,7 @@ from isocenter.infra.clock import Clock
 from isocenter.infra.db import Tx
 from isocenter.infra.log import get_logger
 from isocenter.infra.pools import Pool
-from isocenter.infra.waiting import renewed
+from isocenter.infra.waiting import renewed, wait_for
 from isocenter.standards.hl7v2.decision import Action, Decision, Held, Outcome, decide
 
 _log = get_logger(__name__)
@@ -35,6 +35,9 @@ _NOTE_SENT_AFTER_S: Final = 1.0
 # With as many waiting, acknowledgements are noted while the next messages go out. What was not
 # noted when a process dies goes again: with fewer, each is noted before the next one goes.
 _GROUPED_FROM: Final = 32
+# So many of them at a time, or those of so short a while.
+_GROUP: Final = 16
+_GROUPING_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,16 @@ class Batch:
         self._under_way: list[Claimed] = []
         self._arrived: list[tuple[Arrival, Answer]] = []
         self._settling: asyncio.Task[None] | None = None
+        self._settle_now = asyncio.Event()
         self._paused = False
+        self._stopped = False
         self._grouped = False
         self._cancelled = False
+
+    @property
+    def is_through(self) -> bool:
+        """Whether, after sending, nothing speaks against sending more."""
+        return not (self._waiting or self._stopped or self._paused or self._cancelled)
 
     async def send(self, claims: Sequence[Claimed], stop: asyncio.Event) -> None:
         """Send them until one fares so that the rest must wait, or the batch's time is over."""
@@ -130,12 +140,15 @@ class Batch:
         _note(claimed, answer, decision)
         if decision.action is Action.DELIVERED:
             self._arrived.append((Arrival(claimed, answer.acknowledgement or b"", sent_at), answer))
+            if len(self._arrived) >= _GROUP:
+                self._settle_now.set()
             if self._settling is None or self._settling.done():
                 self._settling = asyncio.create_task(self._settle())
             if not self._grouped:
                 await self._settled()
             return
-        kept = [] if self._stops(decision) else self._waiting
+        self._stopped = self._stops(decision)
+        kept = [] if self._stopped else self._waiting
         if decision.action is Action.PARK:
             kept = [each for each in kept if each.lane != claimed.lane]
         await self._give_back([each for each in self._waiting if each not in kept])
@@ -181,6 +194,7 @@ class Batch:
     async def _settled(self) -> None:
         """Return when every acknowledgement that came is noted."""
         while self._arrived or (self._settling is not None and not self._settling.done()):
+            self._settle_now.set()
             if self._settling is None or self._settling.done():
                 self._settling = asyncio.create_task(self._settle())
             await self._settling
@@ -188,6 +202,9 @@ class Batch:
     async def _settle(self) -> None:
         """Note the acknowledgements that came, and those that come meanwhile after them."""
         while self._arrived:
+            if self._grouped:
+                await wait_for(self._settle_now, _GROUPING_S)
+            self._settle_now.clear()
             arrived, self._arrived = self._arrived, []
             await self._run(self._acknowledge, arrived)
 
@@ -264,9 +281,11 @@ def _send_again(tx: Tx, claimed: Claimed, now: datetime, wait_s: float) -> None:
 
 def _note(claimed: Claimed, answer: Answer, decision: Decision) -> None:
     metrics.TRANSMISSIONS.labels(answer.outcome.value).inc()
+    if answer.outcome is Outcome.ACCEPTED:
+        return  # it is in the message log, which is better than a line here
     log = _log.info if decision.action is Action.DELIVERED else _log.warning
     log(
-        "hl7_result_sent" if answer.outcome is Outcome.ACCEPTED else "hl7_result_not_delivered",
+        "hl7_result_not_delivered",
         destination=claimed.recipient,
         control_id=claimed.control_id,
         attempt=claimed.attempt,

@@ -129,9 +129,13 @@ class Hl7Sender:
 
     async def _serve(self, recipient: str) -> None:
         """Deliver to one recipient until nothing is due."""
+        taken: _Taken | None = None
         try:
-            while not self._stopping.is_set() and await self._deliver_next(recipient):
-                pass
+            while not self._stopping.is_set():
+                taken = taken or await self._pool.run(self._take, recipient)
+                if not taken.found:
+                    break
+                taken = await self._deliver(taken)
         except IsocenterError as error:
             # The lease ends by itself, and the delivery is due again.
             self._drop_link(recipient)
@@ -140,14 +144,46 @@ class Hl7Sender:
             self._drop_link(recipient)
             _log.error("hl7_lane_defect", destination=recipient, exc_info=error)
 
-    async def _deliver_next(self, recipient: str) -> bool:
-        """Whether there was something to deliver."""
-        taken = await self._pool.run(self._take, recipient)
-        if taken.peer is not None and taken.claims:
-            pace = self._paces.setdefault(recipient, Pace())
-            batch = Batch(taken.peer, self._link(taken.peer), pace, self._means)
-            await batch.send(taken.claims, self._stopping)
-        return taken.found
+    async def _deliver(self, taken: "_Taken") -> "_Taken | None":
+        """Send what was taken; gives what was taken meanwhile, to be sent next."""
+        peer, claims = taken.peer, taken.claims
+        if peer is None or not claims:
+            return None
+        pace = self._paces.setdefault(peer.name, Pace())
+        batch = Batch(peer, self._link(peer), pace, self._means)
+        if len(claims) < self._options.batch_max or not _may_go_on(peer):
+            await batch.send(claims, self._stopping)
+            return None
+        ahead = asyncio.create_task(self._pool.run(self._take_besides, peer, claims))
+        try:
+            await batch.send(claims, self._stopping)
+        finally:
+            following = await asyncio.shield(self._following(batch, ahead))
+        return following
+
+    async def _following(
+        self, batch: Batch, ahead: "asyncio.Task[_Taken | None]"
+    ) -> "_Taken | None":
+        """What was taken ahead; nothing, and it is given back, when it is not to be sent now."""
+        try:
+            following = await ahead
+        except IsocenterError as error:
+            _log.warning("hl7_not_taken_ahead", error_kind=error.kind.value)
+            return None
+        if following is None or (batch.is_through and not self._stopping.is_set()):
+            return following
+        await self._pool.run(distribution.give_back, following.claims)
+        return None
+
+    def _take_besides(self, tx: Tx, peer: Hl7Peer, claims: Sequence[Claimed]) -> "_Taken | None":
+        """What is to be sent to the peer after ``claims``, of other lanes; None: nothing now."""
+        if _reachable(tx, peer.name) != peer:  # as it is set up now, it is another connection
+            return None
+        most, lease_s, now = self._options.batch_max, self._means.lease_s, self._clock()
+        found = distribution.claim_besides(
+            tx, peer.name, claims, most=most, lease_s=lease_s, now=now
+        )
+        return _Taken(peer, True, self._with_messages(tx, found, peer)) if found else None
 
     def _take(self, tx: Tx, recipient: str) -> "_Taken":
         """What is to be sent to the recipient now, leased to us, each with its message."""
@@ -246,6 +282,11 @@ def _reachable(tx: Tx, recipient: str) -> Hl7Peer | None:
     except PeerUnknown:
         return None
     return peer if peer.enabled and peer.port else None
+
+
+def _may_go_on(peer: Hl7Peer) -> bool:
+    """Whether a message may follow one that is under way, in another lane and at any time."""
+    return peer.ordering != "all" and not (peer.rate_per_s_max or peer.gap_s)
 
 
 def _parted(claims: Sequence[Claimed], peer: Hl7Peer) -> tuple[list[Claimed], list[Claimed]]:

@@ -142,8 +142,11 @@ def _aliases(pid: Segment) -> tuple[str, ...] | None:
     """PID-9 of the older versions, and names in PID-5 that are not the legal one."""
     if pid.is_null(9):
         return ()
-    legal = datatypes.xpn(pid.fields(5))
-    names = [datatypes.xpn([field]) for field in (*pid.fields(9), *pid.fields(5))]
+    named, others_named = pid.fields(5), pid.fields(9)
+    if len(named) < 2 and not others_named:
+        return None
+    legal = datatypes.xpn(named)
+    names = [datatypes.xpn([field]) for field in (*others_named, *named)]
     groups = set(legal.split("="))
     others = (each for each in names if each and each != legal and each not in groups)
     return tuple(dict.fromkeys(others)) or None

@@ -28,8 +28,8 @@ from isocenter.infra.outbox.events import UndecodableEvent, from_data
 from isocenter.infra.outbox.routing import GiveUp, Router, Subscription
 from isocenter.infra.outbox.timers import fire_due_timer
 
-_BATCH_MAX = 32
-_POLL_FIRST_S = 0.02
+_BATCH_MAX = 64
+_POLL_FIRST_S = 0.05
 _POLL_MAX_S = 0.2
 _AWAY_S = 1.0
 _LOOKING_SHARE = 5
@@ -124,27 +124,45 @@ class Dispatcher:
             claimed = claim(
                 tx, crew.subscribers, durable=crew.external, most=crew.batch_max, now=now
             )
-            done: list[Claimed] = []
-            for subscriber in sorted({each.subscriber for each in claimed}):
-                subscription = self._router.for_subscriber(subscriber)
-                if subscription is None:  # the claim asked for our names only
-                    raise LookupError(subscriber)
-                own = [each for each in claimed if each.subscriber == subscriber]
-                done += self._handle(tx, subscription, own, now)
+            done = self._handle_all(tx, claimed, now)
             if done:
                 settle_done(tx, done, now=self._clock())
             return len(claimed)
+
+    def _handle_all(self, tx: Tx, claimed: Sequence[Claimed], now: datetime) -> Sequence[Claimed]:
+        """Handle deliveries of any subscribers; gives those that are done.
+
+        At once, which saves each subscriber its savepoint and statements of its own for what it
+        appends; or, when that fails, the deliveries of one subscriber after those of another.
+        """
+        parts: list[tuple[Subscription, list[Claimed]]] = []
+        for subscriber in sorted({each.subscriber for each in claimed}):
+            subscription = self._router.for_subscriber(subscriber)
+            if subscription is None:  # the claim asked for our names only
+                raise LookupError(subscriber)
+            parts.append((subscription, [e for e in claimed if e.subscriber == subscriber]))
+        if len(parts) > 1:
+            try:
+                with tx.savepoint(), tx.gathered():
+                    for subscription, own in parts:
+                        _react(tx, subscription, own, now)
+            except Exception as error:  # noqa: BLE001 - whose failure it is shows when each is alone
+                _raise_if_gone(tx, error)
+            else:
+                return claimed
+        done: list[Claimed] = []
+        for subscription, own in parts:
+            done += self._handle(tx, subscription, own, now)
+        return done
 
     def _handle(
         self, tx: Tx, subscription: Subscription, deliveries: Sequence[Claimed], now: datetime
     ) -> Sequence[Claimed]:
         """Handle deliveries together or, when that fails, one by one; gives those that are done."""
-        together = subscription.together
-        if together is not None and len(deliveries) > 1:
+        if subscription.together is not None and len(deliveries) > 1:
             try:
                 with tx.savepoint(), tx.gathered():
-                    events = [from_data(subscription.event, each.data) for each in deliveries]
-                    together(tx, events, now=now)
+                    _react(tx, subscription, deliveries, now)
             except Exception as error:  # noqa: BLE001 - whose failure it is shows when each is alone
                 _raise_if_gone(tx, error)
             else:
@@ -156,8 +174,7 @@ class Dispatcher:
     ) -> bool:
         try:
             with tx.savepoint(), tx.gathered():
-                event = from_data(subscription.event, delivery.data)
-                subscription.handler(tx, event, now=now)
+                _react(tx, subscription, [delivery], now)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is its failure
             _raise_if_gone(tx, error)
             self._settle_failure(tx, subscription, delivery, error)
@@ -196,6 +213,18 @@ class Dispatcher:
             error_kind=error.kind if isinstance(error, IsocenterError) else None,
             exc_info=error,
         )
+
+
+def _react(
+    tx: Tx, subscription: Subscription, deliveries: Sequence[Claimed], now: datetime
+) -> None:
+    """Have the subscriber's handler see the events, several at a time where it can."""
+    events = [from_data(subscription.event, each.data) for each in deliveries]
+    if subscription.together is not None and len(events) > 1:
+        subscription.together(tx, events, now=now)
+        return
+    for event in events:
+        subscription.handler(tx, event, now=now)
 
 
 def _raise_if_gone(tx: Tx, error: Exception) -> None:

@@ -48,20 +48,24 @@ class Flaw(StrEnum):
 class Composite:
     """One repetition of a field: components and subcomponents, decoded on demand."""
 
-    __slots__ = ("raw", "syntax")
+    __slots__ = ("_components", "raw", "syntax")
 
     def __init__(self, raw: str, syntax: Syntax) -> None:
         self.raw = raw
         self.syntax = syntax
+        self._components: list[str] | None = None
 
     def __bool__(self) -> bool:
         return self.raw not in {"", NULL}
 
     def get(self, component: int = 1, subcomponent: int = 1) -> str | None:
         """Return one value: None if not valued, empty if explicitly null (``""``)."""
-        raw, syntax = self.raw, self.syntax
-        if component != 1 or syntax.component in raw:
-            raw = _pick(raw, syntax.component, component)
+        parts, syntax = self._components, self.syntax
+        if parts is None:
+            parts = self._components = self.components()
+        raw = parts[component - 1] if 0 < component <= len(parts) else ""
+        if not raw:
+            return "" if self.raw == NULL else None
         if subcomponent != 1 or syntax.subcomponent in raw:
             raw = _pick(raw, syntax.subcomponent, subcomponent)
         if raw == NULL or (not raw and self.raw == NULL):

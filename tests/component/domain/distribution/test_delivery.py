@@ -193,6 +193,22 @@ def test_batches_hold_one_of_each_lane_and_end_as_a_whole(tx):
     assert [(each.report_id, each.attempt) for each in again] == [("R1", 1), ("R2", 1)]
 
 
+def test_whoever_sends_a_batch_takes_the_next_of_other_lanes_and_nobody_else_does(tx):
+    for number in range(7):
+        route(tx, f"R{number}", "EHR", exam=f"A{number % 5}")
+
+    def besides(claims, most=2):
+        return service.claim_besides(tx, "EHR", claims, most=most, lease_s=LEASE_S, now=NOW)
+
+    batch = service.claim_batch(tx, "EHR", most=2, lease_s=LEASE_S, now=NOW)
+    ahead = besides(batch)
+    assert [each.report_id for each in (*batch, *ahead)] == ["R0", "R1", "R2", "R3"]
+    assert {each.attempt for each in (*batch, *ahead)} == {1}
+    assert besides(batch) == []  # what was taken ahead is leased, too
+    assert claim(tx) is None
+    assert [each.report_id for each in besides([*batch, *ahead], 10)] == ["R4"]
+
+
 def test_strict_order_waits_for_retries_but_not_for_people(tx):
     for number in range(5):
         route(tx, f"R{number}", "EHR", exam=f"A{number % 4}")

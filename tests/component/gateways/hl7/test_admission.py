@@ -111,3 +111,51 @@ def test_messages_about_one_patient_are_applied_in_their_order(database, answers
         )
     assert named == "Phantom^Second"
     assert "P1" in {each.value for each in survivor.alias_identifiers}
+
+
+def test_whoever_sends_at_once_shares_the_next_transaction_with_those_who_wait(database):
+    pool = Pool(database, threads=4)
+
+    async def send(admission, name):
+        for n in range(1, 5):
+            said = registration(f"{name}{n}", f"Phantom^{name}", control_id=f"{name}{n}")
+            await admission.answer(said, CALLER, is_prompt=n < 4)
+
+    async def run():
+        limits = AdmissionLimits(patience_s=30.0, gathering_s=30.0)
+        admission = Admission(pool, ReceiveOptions(), utc_now, limits)
+        await asyncio.gather(send(admission, "A"), send(admission, "B"))
+
+    asyncio.run(run())
+    pool.close()
+    # A1 was alone; then B1 with A2, B2 with A3, B3 with A4; and B4.
+    assert transactions(database) == 5
+
+
+def test_several_that_wait_do_not_wait_for_one_that_is_at_work(database, answers):
+    answers(registration("P1", "Phantom^One", control_id="known"))
+    pool = Pool(database, threads=4)
+
+    async def run():
+        limits = AdmissionLimits(patience_s=600.0, beside_min=2)
+        admission = Admission(pool, ReceiveOptions(), utc_now, limits)
+        with database.transaction() as tx:
+            tx.run("select from identity.patient for update")
+            held = asyncio.create_task(
+                admission.answer(registration("P1", "Phantom^Uno", control_id="held"), CALLER)
+            )
+            others = await asyncio.gather(
+                *(
+                    admission.answer(
+                        registration(f"Q{n}", f"Phantom^Q{n}", control_id=f"q{n}"), CALLER
+                    )
+                    for n in range(3)
+                )
+            )
+            was_held = not held.done()
+        return was_held, [*others, await held]
+
+    was_held, replies = asyncio.run(run())
+    pool.close()
+    assert was_held
+    assert {each.code.value for each in replies} == {"AA"}

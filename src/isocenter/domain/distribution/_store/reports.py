@@ -9,6 +9,7 @@ living lease: one sender at a time serves it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import LiteralString
 
 from isocenter.domain.distribution.model import Arrival, Claimed
 from isocenter.infra.db import Tx
@@ -124,7 +125,8 @@ _CLAIMED = """
    and not exists (
        select from distribution.delivery as leased
         where leased.recipient = %(recipient)s and leased.state in ('queued', 'sent')
-          and leased.claimed_until > %(now)s)
+          and leased.claimed_until > %(now)s
+          and leased.delivery_key <> all(%(besides)s::bigint[]))
 returning delivery_key, kind, report_id, version, accession_number, recipient, attempts as attempt,
           control_id, message, lane, subject, occasion, told
 """
@@ -135,6 +137,7 @@ update distribution.delivery
  where delivery_key in (
        select delivery_key from distribution.delivery as head
         where head.recipient = %(recipient)s and state in ('queued', 'sent') and due_at <= %(now)s
+          and head.delivery_key <> all(%(besides)s::bigint[])
     """,
     _IS_HEAD,
     " order by urgency, due_at, delivery_key limit %(most)s)",
@@ -173,8 +176,26 @@ def claim(
 ) -> list[Claimed]:
     """Heads of lanes, or the first rows of all, leased. Call with the destination locked."""
     statement = "".join((_CLAIM_FIRST if strict else _CLAIM_HEADS, _CLAIMED))
-    params = {"recipient": recipient, "until": until, "now": now, "most": most}
-    return sorted(tx.all(Claimed, statement, params), key=lambda each: each.delivery_key)
+    return _claimed(tx, statement, recipient, (), {"until": until, "now": now, "most": most})
+
+
+def claim_besides(
+    tx: Tx, recipient: str, keys: Sequence[int], *, most: int, until: datetime, now: datetime
+) -> list[Claimed]:
+    """As ``claim``, heads of lanes, also while these deliveries are leased: to the caller."""
+    statement = "".join((_CLAIM_HEADS, _CLAIMED))
+    return _claimed(tx, statement, recipient, keys, {"until": until, "now": now, "most": most})
+
+
+def _claimed(
+    tx: Tx,
+    statement: LiteralString,
+    recipient: str,
+    besides: Sequence[int],
+    params: Mapping[str, object],
+) -> list[Claimed]:
+    said = {**params, "recipient": recipient, "besides": list(besides)}
+    return sorted(tx.all(Claimed, statement, said), key=lambda each: each.delivery_key)
 
 
 _KEEP = """

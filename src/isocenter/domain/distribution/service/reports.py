@@ -100,6 +100,16 @@ def claim_batch(
     return _store.claim(tx, recipient, strict=strict, most=most, until=until, now=now)
 
 
+def claim_besides(
+    tx: Tx, recipient: str, claims: Sequence[Claimed], *, most: int, lease_s: float, now: datetime
+) -> list[Claimed]:
+    """As ``claim_batch``, for who still sends ``claims`` to the recipient: of other lanes."""
+    if not _store.lock_destination(tx, recipient, now=now):
+        return []
+    keys, until = [each.delivery_key for each in claims], now + timedelta(seconds=lease_s)
+    return _store.claim_besides(tx, recipient, keys, most=most, until=until, now=now)
+
+
 def keep_claims(tx: Tx, claims: Sequence[Claimed], *, lease_s: float, now: datetime) -> None:
     """Renew leases that are not lost."""
     _store.keep(tx, claims, until=now + timedelta(seconds=lease_s))
