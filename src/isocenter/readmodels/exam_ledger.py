@@ -238,15 +238,13 @@ def stuck(
     tx: Tx,
     viewer: Viewer,
     *,
-    limit: int = 200,
     now: datetime,
     expectations: Expectations = EXPECTATIONS,
 ) -> list[ExamLedger]:
-    """Exams that are late at a hop or need a person, the longest stuck first."""
+    """All exams that are late at a hop or need a person, the longest stuck first."""
     viewer.require(Action.EXAM_READ)
     found = [each for each in _at_risk(tx, now, expectations) if each.late or each.needs_person]
-    found.sort(key=lambda each: _stuck_since(each, now))
-    return found[:limit]
+    return sorted(found, key=lambda each: _stuck_since(each, now))
 
 
 def late_hops(

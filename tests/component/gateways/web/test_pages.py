@@ -103,6 +103,19 @@ def test_images_with_a_mistyped_number_are_matched_by_a_person(hospital):
     assert f"/reconciliation/{study_uid}" in browser.get("/reconciliation").text
 
 
+def test_the_board_counts_all_that_need_a_person_and_shows_the_longest_stuck(hospital):
+    for number in range(6):
+        hospital.scan(f"WRONG{number}", number + 1)
+    browser = hospital.browser("tom")
+    board = browser.get("/").text
+    assert 'Needs a person <span class="count">6</span>' in board
+    assert re.findall(r'id="person-(\d)"', board) == ["1", "2", "3", "4", "5"]
+    assert "Show more" in board
+    more = browser.get("/?only=stuck").text
+    assert len(re.findall(r'id="person-\d"', more)) == 6
+    assert "Show more" not in more
+
+
 def test_images_without_any_number_have_a_page(hospital):
     study_uid = hospital.scan("", 7)
     browser = hospital.browser("ada")

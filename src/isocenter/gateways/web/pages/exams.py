@@ -78,9 +78,7 @@ def _load(tx: Tx, viewer: Viewer, filters: Filters, *, web: Web, look: Look) -> 
         limit=web.options.page_rows,
         after=filters.after or None,
     )
-    found = exam_ledger.stuck(
-        tx, viewer, limit=_STUCK_MAX, now=look.now, expectations=look.expectations
-    )
+    found = exam_ledger.stuck(tx, viewer, now=look.now, expectations=look.expectations)
     return Board(
         stuck=[each for each in found if not each.needs_person],
         person=[each for each in found if each.needs_person],
