@@ -28,6 +28,7 @@ class ExamFacts:
             took the wrong worklist entry; ``performing`` of them are in progress, ``ended`` were
             completed.
         discontinued_for: why the last one was discontinued.
+        canceled_for: why ``canceled_by``, who had claimed its workitem, gave the exam up.
         wrong_entries: how many took this exam's worklist entry by mistake.
         expected: objects that the modalities say they made; ``missing`` of them are not here.
         grouped_with: accession numbers of exams that were made together with this one.
@@ -65,6 +66,9 @@ class ExamFacts:
     performed_at: datetime | None
     ended_at: datetime | None
     discontinued_for: str | None
+    canceled_by: str | None
+    canceled_at: datetime | None
+    canceled_for: str | None
     wrong_entries: int
     expected: int
     missing: int
@@ -110,6 +114,7 @@ select o.order_key as exam_key, o.accession_number, '' as study_instance_uid,
        step.start_at, step.begun_at, step.published_at, step.queried_at, step.queries,""",
     COLUMNS,
     """
+       given_up.canceled_by, given_up.canceled_at, given_up.canceled_for,
        grouped.grouped_with, images.studies, images.instances, images.first_received_at,
        images.last_received_at,
        images.incomplete, images.completed_at, images.linked_at, images.claims,
@@ -224,6 +229,7 @@ select s.study_key as exam_key, coalesce(s.accession_number, '') as accession_nu
        null::timestamptz as published_at, null::timestamptz as queried_at, 0 as queries,""",
     COLUMNS,
     """
+       null as canceled_by, null::timestamptz as canceled_at, null as canceled_for,
        null as grouped_with, 1 as studies, s.number_of_instances as instances,
        s.first_received_at, s.last_received_at,
        (s.completed_at is null)::int as incomplete, s.completed_at,

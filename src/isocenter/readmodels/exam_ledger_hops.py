@@ -123,14 +123,15 @@ def needs_person(facts: ExamFacts) -> str | None:
 
 def _is_discontinued(facts: ExamFacts) -> bool:
     """Whether the modalities began and gave up."""
-    return facts.performed > 0 and not facts.performing and not facts.ended
+    given_up = facts.performed > 0 or facts.canceled_at is not None
+    return given_up and not facts.performing and not facts.ended
 
 
 def _discontinued(facts: ExamFacts) -> str:
-    return (
-        f"{facts.performed_by} discontinued the exam: {facts.discontinued_for}."
-        " Book it again or cancel the order."
-    )
+    what = f"{facts.performed_by} discontinued the exam: {facts.discontinued_for}."
+    if not facts.performed:
+        what = f"{facts.canceled_by} canceled the claimed workitem: {facts.canceled_for}."
+    return f"{what} Book it again or cancel the order."
 
 
 def _refusal(facts: ExamFacts) -> str:
@@ -307,7 +308,9 @@ def _complete(sight: _Sight) -> Hop:
         reason = f"{what} damaged or missing in the object store, and no copy is sound."
         return Hop(name, None, HopState.FAILED, reason, facts.damaged_at)
     if _is_discontinued(facts):
-        return Hop(name, None, HopState.FAILED, _discontinued(facts), facts.ended_at)
+        return Hop(
+            name, None, HopState.FAILED, _discontinued(facts), facts.ended_at or facts.canceled_at
+        )
     if facts.performing:
         return sight.awaited(
             name,

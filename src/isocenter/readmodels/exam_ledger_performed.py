@@ -2,7 +2,8 @@
 
 A performed step belongs to an order whose steps it means, or with whose studies it shares its
 images. Those that took the wrong worklist entry are counted and otherwise left out, as are those
-after which the exam was booked again.
+after which the exam was booked again. Whoever claimed the workitem of a step and canceled it has
+given the exam up like a modality that discontinued it.
 """
 
 from typing import Final, LiteralString
@@ -61,6 +62,22 @@ FOR_ORDER: Final[LiteralString] = "".join((
         where own_step.accession_number = o.accession_number
           and other_step.accession_number <> o.accession_number
        ) grouped on performed.performed > 0
+  left join lateral (
+       select claimed_by as canceled_by, workitem.updated_at as canceled_at,
+              coalesce(
+                  nullif(attributes #>> '{00741002,Value,0,00741238,Value,0}', ''),
+                  nullif(attributes #>> '{00741002,Value,0,0074100E,Value,0,00080104,Value,0}', ''),
+                  'no reason given') as canceled_for
+         from scheduling.scheduled_procedure_step step join worklist.workitem using (step_key)
+        where step.accession_number = o.accession_number and not step.closed
+          and step.performed_status = 'DISCONTINUED' and workitem.state = 'CANCELED'
+          and claimed_by is not null and set_aside_at is null
+          and not exists (
+              select from scheduling.scheduled_procedure_step other
+               where other.accession_number = o.accession_number
+                 and other.performed_status in ('IN PROGRESS', 'COMPLETED'))
+        order by workitem.updated_at desc limit 1
+       ) given_up on true
 """,
 ))
 FOR_STUDY: Final[LiteralString] = "".join((

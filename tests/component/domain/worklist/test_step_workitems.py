@@ -15,6 +15,7 @@ from isocenter.standards.dicom import unified_procedure_step as ups
 from isocenter.standards.dicom.json_model import from_json
 from isocenter.standards.dicom.unified_procedure_step import State
 from isocenter.standards.dicom.values import DataSet
+from tests.component.readmodels.test_exam_ledger import ledger, stuck
 from tests.exam_story import (
     EHR,
     SYSTEM,
@@ -277,8 +278,12 @@ def test_what_its_performer_cancels_waits_for_a_decision(hospital):
     hospital.change(State.CANCELED)
     assert hospital.statuses("A1") == ["in_progress", "DISCONTINUED off"]
     assert hospital.states() == ["CANCELED"]
+    text = "ct7 canceled the claimed workitem: 110501. Book it again or cancel the order."
+    assert stuck(hospital) == [("A1", "complete", text)]
+    assert ledger(hospital).needs_person_reason == text
     with hospital.database.transaction() as tx:
         worklist.book_again(tx, SYSTEM, "A1", now=hospital.now)
+    assert stuck(hospital) == []
     hospital.drain()
     assert hospital.states() == ["CANCELED", "SCHEDULED"]
     assert hospital.statuses("A1") == ["placed", "SCHEDULED"]
