@@ -13,7 +13,7 @@ from isocenter.domain.worklist import service as worklist
 from isocenter.infra import outbox
 
 _ACTOR = Actor.system("worker")
-_SEAL_S, _SWEEP_S, _PRUNE_S, _NAMES_S = 1.0, 3_600.0, 3_600.0, 86_400.0
+_SEAL_S, _SWEEP_S, _PRUNE_S, _NAMES_S = 0.25, 3_600.0, 3_600.0, 86_400.0
 # Few at a time and often: sealing a thousand keeps a processor busy for a tenth of a second, for
 # which answers would wait.
 _SEALED_AT_ONCE = 200

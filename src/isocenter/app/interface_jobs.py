@@ -7,7 +7,7 @@ from isocenter.domain.peers import service as peers
 from isocenter.gateways.hl7.replaying import Replayer
 
 # Few at a time and often: whoever waits for an acknowledgement must not wait for this.
-_WORDS_S, _WORDS_AT_ONCE = 1.0, 100
+_WORDS_S, _WORDS_AT_ONCE = 0.25, 30
 _TRAFFIC_S, _REPLAY_S = 60.0, 0.5
 
 
