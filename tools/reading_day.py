@@ -1,9 +1,10 @@
 """``python -m tools.reading_day``: a radiologist's day in a real browser, and what it leaves.
 
-Cases are read from the reading list one after the other: each beside its prior, with two lengths
-drawn by mouse, a text typed and the report signed. The day fails when the browser's console shows
-an error, when a report or measurement is not on the server, or when the script's memory grows: its
-heap after the last case is compared with that after the third.
+Cases are read from the reading list one after the other on one page, by the key for the next case:
+each beside its prior, with two lengths drawn by mouse and a text typed. Then the reports are
+signed. The day fails when the browser's console shows an error, when a report or measurement is not
+on the server, or when the script's memory grows: its heap after the last case is compared with that
+after the third.
 """
 
 import argparse
@@ -86,21 +87,35 @@ def work(room: Room, context: BrowserContext, cases: dict[str, Case]) -> Day:
         "console",
         lambda line: day.complaints.append(line.text) if line.type == "error" else None,
     )
-    path = f"/exams/{room.ask('/api/reading-list')[0]['accession_number']}/read"
-    for left in range(len(cases), 0, -1):
+    page.goto(_path(room.ask("/api/reading-list")[0]["accession_number"]))
+    unread = dict(cases)
+    while unread:
         started = time.monotonic()
-        case = cases[path.split("/")[2]]
-        page.goto(path)
         page.wait_for_selector("html[data-ready=true]")
+        del unread[page.url.split("/")[4]]
         _read(page)
-        if left > 1:  # the next case is announced when its images are on their way
-            path = page.locator("#next-case a").get_attribute("href") or ""
         day.heaps.append(heap_bytes(page))
-        _sign(page)
         day.seconds.append(time.monotonic() - started)
+        if unread:
+            _go_on(page)
+    for accession_number, case in cases.items():
+        page.goto(_path(accession_number))
+        page.wait_for_selector("html[data-ready=true]")
+        _sign(page)
         if not _is_kept(room, case):
-            day.unsaved.append(case.accession_number)
+            day.unsaved.append(accession_number)
     return day
+
+
+def _path(accession_number: str) -> str:
+    return f"/exams/{accession_number}/read"
+
+
+def _go_on(page: Page) -> None:
+    path = page.locator("#next-case a").get_attribute("href") or ""
+    page.keyboard.press("Escape")
+    page.keyboard.press("Shift+N")
+    page.wait_for_url(f"**{path}")
 
 
 def _read(page: Page) -> None:
@@ -167,7 +182,7 @@ def main() -> int:
     seconds = sorted(day.seconds)
     lines = [
         f"{len(day.heaps)} cases, each with a prior of {arguments.slices} slices: read, measured,"
-        f" signed in {seconds[len(seconds) // 2]:.1f} s (median)",
+        f" written in {seconds[len(seconds) // 2]:.1f} s (median)",
         f"heap {day.heaps[0] / 1e6:.1f} MB after the first, {day.heaps[-1] / 1e6:.1f} MB after the"
         f" last: {day.heap_ratio:.2f} of that after {_COMPARED_AFTER}",
         *(faults or ["no error in the console, everything kept"]),

@@ -6,6 +6,7 @@ import { cutSegment } from "./cuts.ts";
 import type { DisplaySet, Picture } from "./displaysets.ts";
 import { dot, normalOf, subtract } from "./geometry.ts";
 import type { Grid } from "./grid.ts";
+import { caseLife } from "./life.ts";
 import { bitmapOf, drawBitmap, type Layer, layers, trace } from "./layers.ts";
 import { count, cutOfBall, type KeptMask, keptMask, maskOf, paintDisc, paintPolygon } from "./masks.ts";
 import { type Known, type Measurements, SEGMENT } from "./measurements.ts";
@@ -66,8 +67,9 @@ export class Brush extends EventTarget {
     host.addEventListener("pointerdown", (event) => this.begin(event), true);
     host.addEventListener("pointermove", (event) => this.move(event), true);
     host.addEventListener("pointerleave", () => this.leave());
-    addEventListener("pointerup", (event) => this.end(event), true);
-    addEventListener("pointercancel", () => this.drop(), true);
+    const whole = { capture: true, signal: caseLife() };
+    addEventListener("pointerup", (event) => this.end(event), whole);
+    addEventListener("pointercancel", () => this.drop(), whole);
   }
 
   choose(active: boolean): void {

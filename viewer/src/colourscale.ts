@@ -5,6 +5,7 @@ import "./colourscale.css";
 import { COLOUR_MAPS, colourAt, pointsOf, told } from "./colours.ts";
 import { h } from "./dom.ts";
 import { latticeOf } from "./layers.ts";
+import { whenLeft } from "./life.ts";
 import type { Pane } from "./pane.ts";
 import { quantityOfImage } from "./parametric.ts";
 
@@ -18,6 +19,7 @@ for (const each of COLOUR_MAPS)
 const STEPS = 64;
 
 const scales = new Map<Pane, ColourScale>();
+whenLeft(() => scales.clear());
 
 /** Give every viewport that shows a map its colours, and take them from those that do so no more. */
 export function showScales(panes: readonly Pane[]): void {

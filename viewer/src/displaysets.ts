@@ -36,6 +36,10 @@ export interface DisplaySet {
   derived?: string; // how it was made, where it is none of the archive's
 }
 
+/** Which image a stack opens with: the middle one, the first one of a film. */
+export const firstShown = (set: DisplaySet): number =>
+  set.framesPerSecond === null ? set.pictures.length >> 1 : 0;
+
 export interface Contents {
   sets: DisplaySet[];
   others: DicomJson[]; // objects without pixels: reports, presentation states, documents

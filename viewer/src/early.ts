@@ -15,8 +15,7 @@ export function askEarly(): void {
   if (!text) return;
   const facts = JSON.parse(text) as Facts;
   const [study] = facts.studies;
-  ask("/api/hanging-protocols", "application/json");
-  ask("/api/preferences", "application/json");
+  askChoices();
   const linked = /series=([0-9.]+)/.exec(location.hash)?.[1];
   const first =
     study?.series.find((each) => each.series_instance_uid === linked) ??
@@ -25,6 +24,12 @@ export function askEarly(): void {
   const root = `${location.origin}${facts.dicomweb}/studies/${study.study_instance_uid}`;
   ask(`${root}/series/${first.series_instance_uid}/metadata`, DICOM_JSON);
   ask(`/api/studies/${study.study_instance_uid}/renditions`, "application/json");
+}
+
+/** Ask for what the user chose, which every case begins with. */
+export function askChoices(): void {
+  ask("/api/hanging-protocols", "application/json");
+  ask("/api/preferences", "application/json");
 }
 
 function ask(address: string, accept: string): void {

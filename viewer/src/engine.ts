@@ -3,12 +3,12 @@
 
 import * as core from "@cornerstonejs/core";
 import dicomLoader from "@cornerstonejs/dicom-image-loader";
-import { registerDefaultProviders, utilities as metadata } from "@cornerstonejs/metadata";
+import { Enums, registerDefaultProviders, utilities as metadata } from "@cornerstonejs/metadata";
 import * as tools from "@cornerstonejs/tools";
 import dcmjs from "dcmjs";
 import { type DicomJson, TAG, text } from "./dicom.ts";
-import { loadInSteps, renditionOf } from "./progressive.ts";
-import { loadParametric, quantityOfImage, registerParametric } from "./parametric.ts";
+import { forgetSteps, loadInSteps, renditionOf } from "./progressive.ts";
+import { forgetParametric, loadParametric, quantityOfImage, registerParametric } from "./parametric.ts";
 import { SUV_UNITS, suvOf, type Uptake } from "./suv.ts";
 import { takeEarly } from "./early.ts";
 import { type Contents, displaySets, type SeriesFacts } from "./displaysets.ts";
@@ -31,13 +31,18 @@ function drawer(): string | null {
 /** Whether this browser can draw as the workspace needs it. */
 export const canDraw = (): boolean => drawer() !== null;
 
-const drawsInSoftware = (): boolean => /swiftshader|llvmpipe|software/i.test(drawer() ?? "");
+export const drawsInSoftware = (): boolean => /swiftshader|llvmpipe|software/i.test(drawer() ?? "");
 
 export async function start(): Promise<core.RenderingEngine> {
   registerDefaultProviders();
   // Without a graphics card every ray is computed by the processor: coarser steps keep the page alive.
   const sampleDistanceMultiplier = drawsInSoftware() ? 6 : 1;
-  await core.init({ debug: {}, rendering: { volumeRendering: { sampleDistanceMultiplier } } });
+  const rendering = { volumeRendering: { sampleDistanceMultiplier } };
+  await core.init({
+    debug: {},
+    // A context is dear where the processor draws, and several bring nothing there.
+    rendering: drawsInSoftware() ? { ...rendering, webGlContextCount: 1 } : rendering,
+  });
   const cores = navigator.hardwareConcurrency || 2;
   dicomLoader.init({ maxWebWorkers: Math.min(4, Math.max(1, cores - 1)), strict: false });
   await tools.init();
@@ -49,6 +54,10 @@ export async function start(): Promise<core.RenderingEngine> {
   core.imageLoadPoolManager.setMaxSimultaneousRequests(core.Enums.RequestType.Prefetch, 4);
   return new core.RenderingEngine(ENGINE_ID);
 }
+
+/** The drawing of a canvas, kept in the processor's memory where the processor draws: it is copied less often. */
+export const drawingOf = (canvas: HTMLCanvasElement): CanvasRenderingContext2D | null =>
+  canvas.getContext("2d", { willReadFrequently: drawsInSoftware() });
 
 export class SignedOut extends Error {}
 
@@ -82,7 +91,7 @@ export function contentsOf(root: string, series: SeriesFacts): Promise<Contents>
   return made;
 }
 
-export const metadataPath = (root: string, series: SeriesFacts): string =>
+const metadataPath = (root: string, series: SeriesFacts): string =>
   `${root}/studies/${series.studyInstanceUid}/series/${series.seriesInstanceUid}/metadata`;
 
 async function load(root: string, series: SeriesFacts): Promise<Contents> {
@@ -98,8 +107,13 @@ async function load(root: string, series: SeriesFacts): Promise<Contents> {
   return contents;
 }
 
+const registered = new Map<string, DicomJson>();
+type Spacing = { rowPixelSpacing: number; columnPixelSpacing: number; type: unknown };
+const spacings = new Map<string, Spacing>();
+
 /** Make an image's metadata known to the engine. */
 export function register(imageId: string, data: DicomJson): void {
+  registered.set(imageId, data);
   dicomLoader.wadors.metaDataManager.add(imageId, data as never);
   metadata.addDicomWebInstance(imageId, data as never);
   if (text(data, TAG.modality) === "PT") {
@@ -108,6 +122,34 @@ export function register(imageId: string, data: DicomJson): void {
   }
   registerParametric(imageId, data);
   calibrate(imageId, data);
+}
+
+/** Forget the images of all studies but these: what is known of them, and their pixels. */
+export function forgetAllBut(studies: ReadonlySet<string>): void {
+  const { metaDataManager } = dicomLoader.wadors;
+  const calibration = core.utilities.calibratedPixelSpacingMetadataProvider;
+  const gone = new Set<string>();
+  core.cache.purgeVolumeCache();
+  metaDataManager.purge();
+  calibration.clear();
+  for (const [imageId, data] of registered) {
+    if (studies.has(text(data, TAG.studyInstanceUid))) {
+      const spacing = spacings.get(imageId);
+      metaDataManager.add(imageId, data as never);
+      if (spacing) calibration.add(imageId, spacing as never);
+      continue;
+    }
+    gone.add(imageId);
+    if (core.cache.getImageLoadObject(imageId)) core.cache.removeImageLoadObject(imageId, { force: true });
+    metadata.clearTypedCacheData(Enums.MetadataModules.NATURALIZED, imageId);
+    for (const known of [registered, spacings, uptakes]) known.delete(imageId);
+    forgetParametric(imageId);
+    loaded.delete(text(data, TAG.seriesInstanceUid));
+  }
+  forgetSteps(studies);
+  core.imageLoadPoolManager.filterRequests(
+    ({ additionalDetails }) => !gone.has((additionalDetails as { imageId?: string })?.imageId ?? ""),
+  );
 }
 
 const uptakes = new Map<string, Uptake | null>();
@@ -140,11 +182,13 @@ function calibrate(imageId: string, data: DicomJson): void {
   const found = core.utilities.getPixelSpacingInformation(instance);
   const spacing = found?.PixelSpacing as number[] | undefined;
   if (!spacing || text(data, TAG.modality) === "US") return;
-  core.utilities.calibratedPixelSpacingMetadataProvider.add(imageId, {
+  const stated = {
     rowPixelSpacing: Number(spacing[0]),
     columnPixelSpacing: Number(spacing[1]),
     type: found.type,
-  } as never);
+  };
+  spacings.set(imageId, stated);
+  core.utilities.calibratedPixelSpacingMetadataProvider.add(imageId, stated as never);
 }
 
 /** How a length on this image is known, in a word; "px" when it is not known at all. */

@@ -4,6 +4,7 @@ import * as core from "@cornerstonejs/core";
 import type { DisplaySet } from "./displaysets.ts";
 import { h } from "./dom.ts";
 import { dot } from "./geometry.ts";
+import { caseLife } from "./life.ts";
 import { Pane } from "./pane.ts";
 import { keepOnly, prefetch } from "./prefetch.ts";
 import { placed, Registrations } from "./registration.ts";
@@ -33,7 +34,9 @@ export class Grid extends EventTarget {
     private readonly groups: ToolGroups,
   ) {
     super();
-    new ResizeObserver(() => this.resize()).observe(host);
+    const seen = new ResizeObserver(() => this.resize());
+    seen.observe(host);
+    caseLife().addEventListener("abort", () => seen.disconnect(), { once: true });
   }
 
   get active(): Pane {

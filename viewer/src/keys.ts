@@ -4,6 +4,7 @@ import { isWriting } from "./dom.ts";
 import { showExport } from "./export.ts";
 import { editHanging } from "./hangingeditor.ts";
 import { copyLink } from "./launch.ts";
+import { caseLife } from "./life.ts";
 import { standardKey } from "./mappings.ts";
 import { openTab } from "./side.ts";
 import { POINTING_NAMES, TOOL_KEYS } from "./toolbar.ts";
@@ -97,6 +98,6 @@ export function listenToKeys(workspace: Workspace, windows: Windows, goNext: () 
       event.preventDefault();
       event.stopPropagation();
     },
-    true,
+    { capture: true, signal: caseLife() },
   );
 }

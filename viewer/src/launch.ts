@@ -1,6 +1,7 @@
 // Ways into the workspace and out of it for other systems: addresses of an image or a measurement, and messages
 // between this page and the page whose frame shows it. Messages go to and come from named origins only.
 
+import { caseLife } from "./life.ts";
 import type { Link } from "./links.ts";
 import { casePath } from "./nextcase.ts";
 import type { Workspace } from "./workspace.ts";
@@ -48,8 +49,9 @@ interface Asked {
 }
 
 /** Talk with the page that shows this one, if that is of one of `origins`. */
-export function bridge(workspace: Workspace, origins: readonly string[]): void {
+export function bridge(workspace: Workspace, origins: readonly string[], go: (path: string) => void): void {
   if (window.parent === window || !origins.length) return;
+  const signal = caseLife();
   const around = location.ancestorOrigins?.[0] ?? "";
   let peer = origins.includes(around) ? around : "";
   const send = (type: string, facts: Record<string, unknown> = {}) => {
@@ -61,14 +63,15 @@ export function bridge(workspace: Workspace, origins: readonly string[]): void {
       study_instance_uids: workspace.facts.studies.map((each) => each.study_instance_uid),
     });
 
-  addEventListener("message", (event: MessageEvent<Asked | null>) => {
+  const hear = (event: MessageEvent<Asked | null>) => {
     const asked = event.data;
     if (event.source !== window.parent || !origins.includes(event.origin)) return;
     if (typeof asked !== "object" || asked?.isocenter !== VERSION) return;
     peer = event.origin;
     if (asked.type === "hello") opened();
-    if (asked.type === "open") open(workspace, asked).catch((error) => workspace.tell(error));
-  });
+    if (asked.type === "open") open(workspace, asked, go).catch((error) => workspace.tell(error));
+  };
+  addEventListener("message", hear, { signal });
 
   let known = new Map(workspace.measurements.list.map((each) => [each.measurement_id, JSON.stringify(each)]));
   workspace.measurements.addEventListener("change", () => {
@@ -82,13 +85,19 @@ export function bridge(workspace: Workspace, origins: readonly string[]): void {
       if (!now.has(id)) send("measurement", { change: "removed", measurement_id: id });
     known = now;
   });
-  document.addEventListener("isocenter:report", (event) =>
-    send("report", { accession_number: workspace.facts.accession_number, ...(event as CustomEvent).detail }),
+  document.addEventListener(
+    "isocenter:report",
+    (event) =>
+      send("report", {
+        accession_number: workspace.facts.accession_number,
+        ...(event as CustomEvent).detail,
+      }),
+    { signal },
   );
   opened();
 }
 
-async function open(workspace: Workspace, asked: Asked): Promise<void> {
+async function open(workspace: Workspace, asked: Asked, go: (path: string) => void): Promise<void> {
   const text = (value: unknown) => (typeof value === "string" ? value : "");
   const study = UID.test(text(asked.study_instance_uid)) ? text(asked.study_instance_uid) : "";
   const accession = text(asked.accession_number);
@@ -110,5 +119,5 @@ async function open(workspace: Workspace, asked: Asked): Promise<void> {
     : sop
       ? `#image=${sop}:${frame}`
       : "";
-  location.assign(path.replace(/read$/, view) + tail);
+  go(path.replace(/read$/, view) + tail);
 }

@@ -4,6 +4,7 @@
 import * as core from "@cornerstonejs/core";
 import type { Picture } from "./displaysets.ts";
 import type { Vec3 } from "./geometry.ts";
+import { whenLeft } from "./life.ts";
 
 export type Point = readonly [number, number];
 /** Leads from (column, row) to the sheet. */
@@ -51,6 +52,11 @@ export class Layers extends EventTarget {
     this.changed();
   }
 
+  clear(): void {
+    this.all.clear();
+    this.changed();
+  }
+
   has(group: string): boolean {
     return this.list.some((each) => each.group === group);
   }
@@ -74,6 +80,7 @@ export class Layers extends EventTarget {
 
 /** What is drawn over the images of this page. */
 export const layers = new Layers();
+whenLeft(() => layers.clear());
 
 /** The geometry of the shown image: its pixels' centres are whole indices. */
 export interface Lattice {

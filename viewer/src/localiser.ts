@@ -7,6 +7,7 @@ import type { Picture } from "./displaysets.ts";
 import { dot, normalOf, subtract, type Vec3 } from "./geometry.ts";
 import type { Grid } from "./grid.ts";
 import { type Layer, layers } from "./layers.ts";
+import { caseLife } from "./life.ts";
 import type { Pane } from "./pane.ts";
 
 export const LOCALISER = "Localiser";
@@ -27,9 +28,10 @@ export class Localiser {
     host.addEventListener("touchstart", (event) => this.keepFromEngine(event), true);
     host.addEventListener("pointerdown", (event) => this.point(event, true), true);
     host.addEventListener("pointermove", (event) => this.point(event, false), true);
-    addEventListener("pointerup", () => {
+    const ended = () => {
       this.pointing = false;
-    });
+    };
+    addEventListener("pointerup", ended, { signal: caseLife() });
     layers.add([this.layer()]);
   }
 

@@ -9,6 +9,7 @@ import type { Statistic } from "./format.ts";
 import type { History } from "./history.ts";
 import { latticeOf } from "./layers.ts";
 import type { LesionRole } from "./lesions.ts";
+import { caseLife, listenForCase } from "./life.ts";
 import type { KeptMask } from "./masks.ts";
 import { ENGINE_ID } from "./engine.ts";
 import { isShownAsPreview, previews } from "./progressive.ts";
@@ -78,6 +79,7 @@ export class Measurements extends EventTarget {
   private readonly waiting = new Map<string, number>();
   private readonly deferred = new Set<Annotation>(); // changed while only a preview of their image was shown
   private readonly unplaced = new Map<string, (Measurement & { study: string })[]>(); // by series
+  private readonly life = caseLife();
   private restoring = false;
   private together = false; // several marks change as one step
   private latest: { id: string; at: number; after: Known | null } | null = null;
@@ -90,24 +92,16 @@ export class Measurements extends EventTarget {
   ) {
     super();
     const { eventTarget } = core;
-    eventTarget.addEventListener(Events.ANNOTATION_COMPLETED, (event: Event) => this.drawn(event));
-    eventTarget.addEventListener(Events.ANNOTATION_MODIFIED, (event: Event) => this.drawn(event));
-    addEventListener(
-      "pointerdown",
-      () => {
-        this.dragging = true;
-      },
-      true,
-    );
-    addEventListener(
-      "pointerup",
-      () => {
-        this.dragging = false;
-      },
-      true,
-    );
-    previews.addEventListener("whole", (event) => this.whole((event as CustomEvent<string>).detail));
-    eventTarget.addEventListener(Events.ANNOTATION_REMOVED, (event: Event) => this.removed(event));
+    const whole = { capture: true, signal: caseLife() };
+    const drags = (dragging: boolean) => () => {
+      this.dragging = dragging;
+    };
+    listenForCase(eventTarget, Events.ANNOTATION_COMPLETED, (event) => this.drawn(event));
+    listenForCase(eventTarget, Events.ANNOTATION_MODIFIED, (event) => this.drawn(event));
+    listenForCase(eventTarget, Events.ANNOTATION_REMOVED, (event) => this.removed(event));
+    addEventListener("pointerdown", drags(true), whole);
+    addEventListener("pointerup", drags(false), whole);
+    listenForCase(previews, "whole", (event) => this.whole((event as CustomEvent<string>).detail));
   }
 
   get list(): (Measurement & { study: string })[] {
@@ -134,6 +128,7 @@ export class Measurements extends EventTarget {
   /** Fetch what was measured in a study. */
   async load(study: string): Promise<void> {
     const found = await ask<Measurement[]>(`/api/studies/${study}/measurements`);
+    if (this.life.aborted) return;
     const sets = new Set([...this.places.values()].map((each) => each.set));
     for (const each of found) {
       const known = { ...each, study };

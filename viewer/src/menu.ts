@@ -1,6 +1,7 @@
 // The menu of a viewport: by a long press of a finger, a click of the right button without a drag, or the menu key.
 
 import { h } from "./dom.ts";
+import { caseLife } from "./life.ts";
 
 const LONG_PRESS_MS = 550;
 const STILL_PX = 8;
@@ -13,6 +14,7 @@ export interface MenuItem {
 /** Listen on the viewports; `items` says what is offered there, `opening` is called before it is shown. */
 export function listenForMenu(host: HTMLElement, items: () => MenuItem[], opening: () => void): void {
   let began: { x: number; y: number; right: boolean; timer: number } | null = null;
+  const whole = { capture: true, signal: caseLife() };
   const end = () => {
     clearTimeout(began?.timer);
     began = null;
@@ -47,9 +49,9 @@ export function listenForMenu(host: HTMLElement, items: () => MenuItem[], openin
       if (began?.right && event.button === 2) open(began.x, began.y);
       else end();
     },
-    true,
+    whole,
   );
-  addEventListener("pointercancel", end, true);
+  addEventListener("pointercancel", end, whole);
   host.addEventListener("keydown", (event) => {
     if (event.key !== "ContextMenu" && !(event.key === "F10" && event.shiftKey)) return;
     event.preventDefault();

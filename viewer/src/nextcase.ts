@@ -1,10 +1,10 @@
 // The next case of the reading list: named, a key away, its images fetched before it is opened.
 
 import type { DicomJson } from "./dicom.ts";
-import { displaySets, type SeriesFacts } from "./displaysets.ts";
+import { firstShown, type SeriesFacts } from "./displaysets.ts";
 import { h, the } from "./dom.ts";
-import { ask, metadataPath } from "./engine.ts";
-import { addressOf, renditionOf, stepsFor } from "./progressive.ts";
+import { ask, contentsOf } from "./engine.ts";
+import { prefetchLater } from "./prefetch.ts";
 import { opening, Stages } from "./stages.ts";
 
 interface Waiting {
@@ -15,10 +15,7 @@ interface Waiting {
   study_instance_uids: string[];
 }
 
-const IMAGES_MAX = 60; // of each series that opens first
-const AT_ONCE = 3;
-// As Cornerstone asks, so that the browser's cache answers it later.
-const FRAME_TYPE = "multipart/related; type=application/octet-stream; transfer-syntax=*";
+const IMAGES_MAX = 60; // of each set that opens first
 
 export const casePath = (accession: string): string => `/exams/${encodeURIComponent(accession)}/read`;
 
@@ -44,46 +41,19 @@ export function announce(next: Waiting | null): void {
   );
 }
 
-/** Bring what the next case opens with into the browser's cache; stops at the first failure. */
-export async function fetchAhead(next: Waiting, root: string): Promise<number> {
+/** Bring what the next case opens with into memory, after what the shown one waits for. Gives its studies. */
+export async function fetchAhead(next: Waiting, root: string): Promise<Set<string>> {
   const series = (await Promise.all(next.study_instance_uids.map((uid) => seriesOfStudy(root, uid)))).flat();
   const preferences = await ask<Record<string, unknown>>("/api/preferences").catch(() => ({}));
   const hanging = await opening(new Stages(root), series, preferences);
   const first = new Set(hanging.series.filter((each): each is SeriesFacts => each !== null));
-  let fetched = 0;
   for (const each of first) {
-    const metadata = await ask<DicomJson[]>(metadataPath(root, each), {
-      headers: { Accept: "application/dicom+json" },
-    });
-    const { sets } = displaySets(each, metadata, root);
+    const { sets } = await contentsOf(root, each);
     // A series of mammograms is a set for each view, which hang side by side.
     const shown = sets.slice(0, each.modality === "MG" ? undefined : 1);
-    const rendition = await renditionOf(each, ask);
-    const pictures = shown.flatMap((set) => {
-      const steps = stepsFor(set, rendition);
-      return set.pictures.map(({ imageId }) => addressOf(imageId, steps));
-    });
-    const middle = pictures.length >> 1;
-    const order = pictures
-      .map((address, index) => ({ address, away: Math.abs(index - middle) }))
-      .sort((a, b) => a.away - b.away)
-      .slice(0, IMAGES_MAX);
-    for (let at = 0; at < order.length; at += AT_ONCE) {
-      await Promise.all(order.slice(at, at + AT_ONCE).map(({ address }) => frame(address)));
-      fetched += Math.min(AT_ONCE, order.length - at);
-    }
+    for (const set of shown) prefetchLater(set, firstShown(set), IMAGES_MAX);
   }
-  return fetched;
-}
-
-async function frame(address: string): Promise<void> {
-  const answer = await fetch(address, {
-    headers: { Accept: FRAME_TYPE },
-    credentials: "same-origin",
-    priority: "low",
-  });
-  if (!answer.ok) throw new Error(`the server answered ${answer.status}`);
-  await answer.arrayBuffer();
+  return new Set([...series, ...first].map((each) => each.studyInstanceUid));
 }
 
 export async function seriesOfStudy(root: string, study: string): Promise<SeriesFacts[]> {

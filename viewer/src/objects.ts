@@ -9,6 +9,7 @@ import { h } from "./dom.ts";
 import { drawWaveform, waveforms } from "./ecg.ts";
 import { date } from "./format.ts";
 import { layers } from "./layers.ts";
+import { whenLeft } from "./life.ts";
 import type { Pane } from "./pane.ts";
 import { type State, stateLayers, stateOf } from "./presentation.ts";
 import { segmentation, segmentLayers } from "./segments.ts";
@@ -164,6 +165,7 @@ function applying(host: Host, data: DicomJson): HTMLElement {
 }
 
 const loading = new Set<string>();
+whenLeft(() => loading.clear());
 
 async function overlaying(host: Host, data: DicomJson, address: string): Promise<HTMLElement> {
   const group = text(data, TAG.sopInstanceUid);

@@ -4,11 +4,12 @@
 import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
 import { functionalGroup, TAG, text } from "./dicom.ts";
-import type { DisplaySet, Picture } from "./displaysets.ts";
+import { type DisplaySet, firstShown, type Picture } from "./displaysets.ts";
 import { h } from "./dom.ts";
-import { ENGINE_ID } from "./engine.ts";
+import { drawingOf, ENGINE_ID } from "./engine.ts";
 import { dot, nearest, normalOf, type Vec3 } from "./geometry.ts";
 import { drawCuts, drawLayers, latticeOf, layers } from "./layers.ts";
+import { caseLife, listenForCase } from "./life.ts";
 import type { ShownView } from "./measurements.ts";
 import { directionsOf, turnOf } from "./presentation.ts";
 import { Overlay } from "./overlay.ts";
@@ -49,6 +50,7 @@ export class Pane {
   private document: HTMLElement | null = null;
   private generation = 0;
   private cutting = false;
+  private readonly life = caseLife();
   private readonly previewed = new Set<string>(); // images shown before all of them was there, and not since
   private sent: { lower: number; upper: number } | null = null;
 
@@ -72,6 +74,7 @@ export class Pane {
       this.canvas,
       this.sheet,
     );
+    drawingOf(this.sheet);
     this.overlay = new Overlay(this);
     this.canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     this.canvas.addEventListener(Enums.Events.STACK_NEW_IMAGE, (event) =>
@@ -83,7 +86,7 @@ export class Pane {
       this.overlay.refresh();
       this.drawLayers();
     };
-    for (const name of ["change", "repaint"]) layers.addEventListener(name, () => this.drawLayers());
+    for (const name of ["change", "repaint"]) listenForCase(layers, name, () => this.drawLayers());
     for (const name of [
       Enums.Events.IMAGE_RENDERED,
       Enums.Events.STACK_NEW_IMAGE,
@@ -149,7 +152,7 @@ export class Pane {
     this.set = set;
     this.plane = null;
     this.overlay.say("Loading…");
-    const first = at ?? (set.framesPerSecond ? 0 : set.pictures.length >> 1);
+    const first = at ?? firstShown(set);
     try {
       await this.stack?.setStack(
         set.pictures.map((each) => each.imageId),
@@ -275,6 +278,7 @@ export class Pane {
     group: string,
     options: core.Types.ViewportInputOptions = {},
   ): void {
+    if (this.life.aborted) throw new Error("The case was left.");
     if (this.kind !== "empty") {
       this.groups.leave(this.id);
       this.engine.disableElement(this.id);
@@ -288,6 +292,8 @@ export class Pane {
       element: this.canvas,
       defaultOptions: { background: [0, 0, 0], ...options },
     });
+    const shown = this.engine.getViewport(this.id)?.canvas;
+    if (shown) drawingOf(shown); // before the engine asks for it
     this.groups.join(group, this.id);
   }
 

@@ -16,6 +16,8 @@ export function registerParametric(imageId: string, data: DicomJson): void {
   known.set(imageId, { data, mappings: mappings(data, frame - 1) });
 }
 
+export const forgetParametric = (imageId: string): void => void known.delete(imageId);
+
 /** What the values of the image are; null where it is no map. */
 export function quantityOfImage(imageId: string): { name: string; unit: string } | null {
   const first = known.get(imageId)?.mappings[0];

@@ -2,20 +2,41 @@
 
 import * as core from "@cornerstonejs/core";
 import type { DisplaySet } from "./displaysets.ts";
+import { whenLeft } from "./life.ts";
 import { isPreview, loadAhead, stepsOf, wholeImage } from "./progressive.ts";
 
 const CACHE_SHARE = 0.8; // of the cache that prefetching may fill
 const AT_ONCE = 500; // images whose beginnings wait for their rest: the cache does not count these
 const TOLD_EVERY_MS = 100;
+const LATER = 100_000; // in the queue: after everything of the shown case
 const { RequestType } = core.Enums;
 
 type Told = (done: number, all: number) => void;
 
 /** Load what is not loaded yet, nearest to `from` first, and tell how many are there. */
 export function prefetch(set: DisplaySet, from: number, told: Told): void {
+  load(set, from, told, { most: set.pictures.length, after: 0 });
+}
+
+/** Load some images of a case that is not shown yet, when nothing of the shown one waits. */
+export function prefetchLater(set: DisplaySet, from: number, most: number): void {
+  ahead.add(set.id);
+  load(set, from, () => undefined, { most, after: LATER });
+}
+
+const ahead = new Set<string>(); // display sets of the next case
+whenLeft(() => ahead.clear());
+
+function load(
+  set: DisplaySet,
+  from: number,
+  told: Told,
+  { most, after }: { most: number; after: number },
+): void {
   const order = set.pictures
     .map((each, index) => ({ each, away: Math.abs(index - from) }))
-    .sort((a, b) => a.away - b.away);
+    .sort((a, b) => a.away - b.away)
+    .slice(0, most);
   const count = () =>
     told(set.pictures.filter(({ imageId }) => isLoaded(imageId)).length, set.pictures.length);
   let soon = false;
@@ -29,29 +50,43 @@ export function prefetch(set: DisplaySet, from: number, told: Told): void {
   };
   const missing = order.filter(({ each }) => !core.cache.getImageLoadObject(each.imageId));
   for (const { each } of missing) waiting.set(each.imageId, set.id);
-  if (stepsOf(set)) {
-    const imageIds = missing.map(({ each }) => each.imageId);
-    inSteps(set, imageIds, done).catch(() => undefined); // what failed is asked for again when it is shown
-  } else
+  const imageIds = missing.map(({ each }) => each.imageId);
+  const failed = () => undefined; // it is asked for again when it is shown
+  if (stepsOf(set) && after) {
+    // Nobody scrolls here yet: the image that is shown first is whole before another begins.
+    for (const [at, each] of imageIds.entries()) inSteps(set, [each], done, after + 2 * at).catch(failed);
+  } else if (stepsOf(set)) inSteps(set, imageIds, done, 0).catch(failed);
+  else
     for (const { each, away } of missing) {
       const load = async () => {
         if (isFull()) return;
         await core.imageLoader
-          .loadAndCacheImage(each.imageId, { priority: away, requestType: RequestType.Prefetch })
+          .loadAndCacheImage(each.imageId, { priority: after + away, requestType: RequestType.Prefetch })
           .catch(() => undefined);
         done();
       };
-      core.imageLoadPoolManager.addRequest(load, RequestType.Prefetch, { imageId: each.imageId }, away);
+      core.imageLoadPoolManager.addRequest(
+        load,
+        RequestType.Prefetch,
+        { imageId: each.imageId },
+        after + away,
+      );
     }
   count();
 }
 
 const waiting = new Map<string, string>(); // display sets of images that prefetching asked for
+whenLeft(() => waiting.clear());
 
 const isFull = () => core.cache.getCacheSize() > core.cache.getMaxCacheSize() * CACHE_SHARE;
 const isLoaded = (imageId: string) => core.cache.isLoaded(imageId) && !isPreview(imageId);
 
-async function inSteps(set: DisplaySet, missing: readonly string[], done: () => void): Promise<void> {
+async function inSteps(
+  set: DisplaySet,
+  missing: readonly string[],
+  done: () => void,
+  after: number,
+): Promise<void> {
   const configuration = stepsOf(set);
   if (!configuration) return;
   const load = (imageId: string, options: object): Promise<unknown> =>
@@ -70,7 +105,7 @@ async function inSteps(set: DisplaySet, missing: readonly string[], done: () => 
     }),
   } as never;
   for (let at = 0; at < missing.length && !isFull(); at += AT_ONCE)
-    await loadAhead(configuration, missing.slice(at, at + AT_ONCE), listener);
+    await loadAhead(configuration, missing.slice(at, at + AT_ONCE), listener, after);
 }
 
 /** Forget what is queued for other display sets than these. */
@@ -78,6 +113,6 @@ export function keepOnly(sets: ReadonlySet<string>): void {
   core.imageLoadPoolManager.filterRequests(({ type, additionalDetails }) => {
     const imageId = (additionalDetails as { imageId?: string } | undefined)?.imageId ?? "";
     const set = type === RequestType.Prefetch ? waiting.get(imageId) : undefined;
-    return set === undefined || sets.has(set);
+    return set === undefined || sets.has(set) || ahead.has(set);
   });
 }

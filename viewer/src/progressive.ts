@@ -36,7 +36,7 @@ export async function renditionOf(series: SeriesFacts, ask: Ask): Promise<string
 
 export const volumeIdOf = (set: DisplaySet): string => `cornerstoneStreamingImageVolume:${set.id}`;
 
-const configurations = new Map<string, Configuration>(); // by the id of the display set
+const stepped = new Map<string, { set: DisplaySet; configuration: Configuration }>(); // by the id of the display set
 
 /** How to load the images of a display set in two steps; undefined where they are to come at once. */
 export function stepsFor(set: DisplaySet, transferSyntaxUid: string): Configuration | undefined {
@@ -60,18 +60,15 @@ export function stepsFor(set: DisplaySet, transferSyntaxUid: string): Configurat
   };
 }
 
-/** Where an image comes from, loaded so. */
-export function addressOf(imageId: string, configuration: Configuration | undefined): string {
-  const address = imageId.slice(imageId.indexOf(":") + 1);
-  const how = configuration?.retrieveOptions?.[REST]?.urlArguments;
-  return how ? `${address}?${how}` : address;
-}
-
 /** Load the images of a display set in two steps from now on, where the server has them so. */
 export function loadInSteps(set: DisplaySet, transferSyntaxUid: string): void {
   const configuration = stepsFor(set, transferSyntaxUid);
   if (!configuration) return;
-  configurations.set(set.id, configuration);
+  stepped.set(set.id, { set, configuration });
+  provide(set, configuration);
+}
+
+function provide(set: DisplaySet, configuration: Configuration): void {
   const provider = core.utilities.imageRetrieveMetadataProvider;
   const shown = { ...configuration, create: shownFirst };
   for (const { imageId } of set.pictures) provider.add(imageId, shown);
@@ -79,18 +76,28 @@ export function loadInSteps(set: DisplaySet, transferSyntaxUid: string): void {
 }
 
 /** How the images of the display set are loaded in two steps; undefined where they are not. */
-export const stepsOf = (set: DisplaySet): Configuration | undefined => configurations.get(set.id);
+export const stepsOf = (set: DisplaySet): Configuration | undefined => stepped.get(set.id)?.configuration;
+
+/** Forget how images are loaded, but of these studies. */
+export function forgetSteps(studies: ReadonlySet<string>): void {
+  core.utilities.imageRetrieveMetadataProvider.clear();
+  for (const [id, { set, configuration }] of stepped)
+    if (studies.has(set.series.studyInstanceUid)) provide(set, configuration);
+    else stepped.delete(id);
+  for (const study of known.keys()) if (!studies.has(study)) known.delete(study);
+}
 
 /** Load ahead of the reader: the beginnings of all images before the rest of any. */
 export function loadAhead(
   configuration: Configuration,
   imageIds: string[],
   listener: Listener,
+  after = 0,
 ): Promise<unknown> {
   const stages = (configuration.stages ?? []).map((each, at) => ({
     ...each,
     requestType: RequestType.Prefetch,
-    priority: at,
+    priority: after + at,
   }));
   return core.ProgressiveRetrieveImages.createProgressive({ ...configuration, stages }).loadImages(
     imageIds,

@@ -6,6 +6,7 @@ import { type DicomJson, number, TAG, text } from "./dicom.ts";
 import { type DisplaySet, planeOf } from "./displaysets.ts";
 import { SignedOut } from "./engine.ts";
 import { gate } from "./geometry.ts";
+import { whenLeft } from "./life.ts";
 import { imageOf, type Values } from "./ownimages.ts";
 import { partsOf } from "./parts.ts";
 
@@ -37,6 +38,10 @@ export function mending(set: DisplaySet): string {
 
 const sets = new Map<string, Promise<DisplaySet>>();
 let held: { address: string; made: Promise<Made> } | null = null; // one volume at a time
+whenLeft(() => {
+  sets.clear();
+  held = null;
+});
 
 /** The display set on an even grid. Asked for once; a failure is forgotten so that it can be tried again. */
 export function resampledSet(

@@ -5,6 +5,7 @@ import { ask } from "./engine.ts";
 import { date, isMark, nameOf, plural, sentence, type Statistic, summary } from "./format.ts";
 import { histogramPicture } from "./histogram.ts";
 import { layers } from "./layers.ts";
+import { caseLife, listenForCase, whenLeft } from "./life.ts";
 import { type Lesions, mayBeLesion, rolePicker } from "./lesionlist.ts";
 import { type Measurement, type Measurements, SEGMENT } from "./measurements.ts";
 import { askForText } from "./textdialog.ts";
@@ -80,7 +81,9 @@ interface ListActions {
 export function showMeasurements(measurements: Measurements, actions: ListActions): void {
   const host = the("side-measurements");
   const writing = document.getElementById("text") !== null;
+  const life = caseLife();
   const render = () => {
+    if (life.aborted) return;
     const list = measurements.list.filter((each) => each.tool !== SEGMENT);
     const segments = actions.segments(writing);
     const lesions = actions.lesions.section(writing ? (text) => void insertIntoReport(text) : null);
@@ -129,7 +132,7 @@ export function showMeasurements(measurements: Measurements, actions: ListAction
     );
   };
   measurements.addEventListener("change", render);
-  uptake.addEventListener("change", render);
+  listenForCase(uptake, "change", render);
   actions.lesions.addEventListener("change", render);
   host.addEventListener("focusout", () => setTimeout(render));
   render();
@@ -243,6 +246,7 @@ function spread(each: Measurement, actions: ListActions): HTMLElement | null {
   });
   return made;
 }
+whenLeft(() => opened.clear());
 const HAVE_HISTOGRAM = new Set(["EllipticalROI", "RectangleROI", "PlanarFreehandROI", "SplineROI"]);
 
 // --- Layers ---------------------------------------------------------------------------------------
@@ -286,7 +290,7 @@ export function showLayers(): void {
       ),
     );
   };
-  layers.addEventListener("change", render);
+  listenForCase(layers, "change", render);
   host.addEventListener("focusout", () => setTimeout(render));
   render();
 }

@@ -6,6 +6,7 @@ import { calibrated, cardiothoracicRatio, polygonStatistics, vertebraBelow } fro
 import { ENGINE_ID, pixelUnitOf } from "./engine.ts";
 import { type Statistic, statisticsOf, told, TOOL_NAMES } from "./format.ts";
 import { latticeOf } from "./layers.ts";
+import { whenLeft } from "./life.ts";
 import { type Mappings, STANDARD } from "./mappings.ts";
 import { isShownAsPreview, wholeImage } from "./progressive.ts";
 import { uptake } from "./uptake.ts";
@@ -61,6 +62,7 @@ export interface Drawn {
 
 /** Factors of images whose lengths somebody calibrated: millimetres for one of what is measured, by image id. */
 export const calibrations = new Map<string, number>();
+whenLeft(() => calibrations.clear());
 
 /** The numbers of a drawing: Cornerstone's, and ours where it has none. */
 export function numbersOf(tool: string, data: Drawn, target: string): Statistic[] {

@@ -4,6 +4,7 @@
 import * as core from "@cornerstonejs/core";
 import vtkPlane from "@kitware/vtk.js/Common/DataModel/Plane.js";
 import type { DisplaySet } from "./displaysets.ts";
+import { whenLeft } from "./life.ts";
 import type { Pane } from "./pane.ts";
 import { isPreview, volumeIdOf } from "./progressive.ts";
 
@@ -61,6 +62,7 @@ export const orientVolume = (plane: PlaneName): core.Types.ViewportInputOptions 
 });
 
 const loading = new Map<string, Promise<void>>();
+whenLeft(() => loading.clear());
 
 /** The volume with every voxel in place. Until then nothing is drawn: an empty voxel looks like tissue. */
 async function volumeOf(set: DisplaySet, progress: Progress): Promise<string> {

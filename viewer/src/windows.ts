@@ -33,25 +33,29 @@ export class Windows {
   private applying = false;
 
   constructor(
-    private readonly workspace: Workspace,
+    private workspace: Workspace,
     private readonly next: () => void,
+    private readonly go: (path: string) => void,
   ) {
     this.group = this.screen?.group ?? this.own();
     this.channel.onmessage = (event: MessageEvent<{ group: string; said: Said }>) => {
       if (event.data?.group === this.group) this.hear(event.data.said);
     };
-    const { grid } = workspace;
-    grid.addEventListener("layout", () => this.listen());
-    this.listen();
+    this.show(workspace);
     if (this.screen) {
       document.documentElement.classList.add("second-screen");
-      document.getElementById("workspace")?.classList.add("alone");
       this.say({ kind: "here" });
       this.mind();
-    } else {
-      this.say({ kind: "case", path: this.path() });
-      addEventListener("pagehide", () => this.say({ kind: "leaving" }));
-    }
+    } else addEventListener("pagehide", () => this.say({ kind: "leaving" }));
+  }
+
+  /** This page shows another case now: the others follow. */
+  show(workspace: Workspace): void {
+    this.workspace = workspace;
+    workspace.grid.addEventListener("layout", () => this.listen());
+    this.listen();
+    if (this.screen) document.getElementById("workspace")?.classList.add("alone");
+    else this.say({ kind: "case", path: this.path() });
   }
 
   private own(): string {
@@ -106,7 +110,7 @@ export class Windows {
       case "case":
         if (!this.screen) return;
         this.mind();
-        if (said.path !== this.path()) location.assign(said.path);
+        if (said.path !== this.path()) this.go(said.path);
         break;
       case "next":
         if (!this.screen) this.next();

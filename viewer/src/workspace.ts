@@ -15,6 +15,7 @@ import { valuesInside } from "./histogram.ts";
 import { History } from "./history.ts";
 import { layers } from "./layers.ts";
 import { Lesions } from "./lesionlist.ts";
+import { caseLife } from "./life.ts";
 import { LOCALISER, Localiser } from "./localiser.ts";
 import { Together } from "./together.ts";
 import { editMappings } from "./mappingeditor.ts";
@@ -28,14 +29,14 @@ import type { ImageLink } from "./srtree.ts";
 import { seriesOfStudy } from "./nextcase.ts";
 import type { Look, Pane } from "./pane.ts";
 import { learn } from "./registered.ts";
-import { loadResampled, mending, resampledSet } from "./resampled.ts";
+import { mending, resampledSet } from "./resampled.ts";
 import { isWholeSlide } from "./slide.ts";
 import { brushControls, segmentRows } from "./segmentlist.ts";
 import { insertIntoReport, type Prior, showLayers, showMeasurements, showPriors } from "./side.ts";
 import { layoutName, opening, Stages } from "./stages.ts";
 import { Strip, type StudyFacts } from "./strip.ts";
 import { type Commands, Toolbar, toolLabel } from "./toolbar.ts";
-import { ToolGroups } from "./toolgroups.ts";
+import type { ToolGroups } from "./toolgroups.ts";
 import { uptake, uptakePicker } from "./uptake.ts";
 import type { SuvKind } from "./suv.ts";
 import {
@@ -83,7 +84,7 @@ export class Workspace implements Commands, Host {
   private readonly localiser: Localiser;
   private readonly inStep: Together;
   readonly root: string;
-  private readonly groups = new ToolGroups();
+  private readonly life = caseLife();
   private readonly toolbar: Toolbar;
   private readonly history = new History();
   private readonly uptakes = uptakePicker((kind) => this.uptake(kind));
@@ -95,10 +96,10 @@ export class Workspace implements Commands, Host {
   constructor(
     readonly facts: PageFacts,
     readonly engine: core.RenderingEngine,
+    private readonly groups: ToolGroups,
   ) {
     this.root = location.origin + facts.dicomweb;
     this.stages = new Stages(this.root);
-    loadResampled();
     this.grid = new Grid(the("panes"), engine, this.groups);
     this.strip = new Strip(the("series"), this.root, (series) => void this.open(series));
     this.measurements = new Measurements(facts.may_measure, this.history);
@@ -191,6 +192,7 @@ export class Workspace implements Commands, Host {
     const asked = own.find((each) => each.seriesInstanceUid === wanted);
     this.preferences = await ask<Record<string, unknown>>("/api/preferences").catch(() => ({}));
     const hanging = await opening(this.stages, own, this.preferences);
+    if (this.life.aborted) return;
     uptake.choose((this.preferences.uptake as SuvKind | undefined) ?? "bw");
     this.map(mappingsFrom(this.preferences.mappings));
     const { series } = hanging;
@@ -264,6 +266,7 @@ export class Workspace implements Commands, Host {
     const first = this.facts.studies[0];
     if (!first) return;
     this.priors = await ask<Prior[]>(`/api/studies/${first.study_instance_uid}/priors`).catch(() => []);
+    if (this.life.aborted) return;
     const own = new Set(this.facts.studies.map((each) => each.study_instance_uid));
     this.priors = this.priors.filter((each) => !own.has(each.study_instance_uid));
     showPriors(this.priors, (prior) => void this.compare(prior));
@@ -334,6 +337,7 @@ export class Workspace implements Commands, Host {
 
   /** Say something that concerns the whole workspace. */
   tell(what: unknown): void {
+    if (this.life.aborted) return; // another case is shown now
     const words = what instanceof Error ? what.message : String(what);
     the("status").textContent = words;
     the("status").classList.toggle("problem", what instanceof Error);
@@ -344,6 +348,7 @@ export class Workspace implements Commands, Host {
   }
 
   refresh(): void {
+    if (this.life.aborted) return;
     showScales(this.grid.panes);
     const pane = this.grid.active;
     if (!pane) return;
@@ -562,11 +567,12 @@ export class Workspace implements Commands, Host {
       },
       true,
     );
-    addEventListener("pointerup", () => {
+    const ended = () => {
       const started = before;
       before = [];
       setTimeout(() => this.remember("Drag", started));
-    });
+    };
+    addEventListener("pointerup", ended, { signal: this.life });
   }
 
   step(again: boolean): void {

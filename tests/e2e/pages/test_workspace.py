@@ -461,9 +461,9 @@ def moved(x: float, y: float, z: float):
 
 def test_a_report_is_written_and_signed_beside_the_images_and_the_next_case_is_a_key_away(ward):
     numbers = [ward.hospital.order(each) for each in (31, 32)]
-    for number in numbers:
-        patient = 31 + numbers.index(number)
-        images = ct(generate_uid(), number, patient=patient, count=3)
+    studies = [generate_uid() for _ in numbers]
+    for at, number in enumerate(numbers):
+        images = ct(studies[at], number, patient=31 + at, count=3 + at)
         ward.store([part10(each) for each in images])
     ward.hospital.quiet()
     page = ward.open(f"/exams/{numbers[0]}/read")
@@ -475,12 +475,52 @@ def test_a_report_is_written_and_signed_beside_the_images_and_the_next_case_is_a
     page.keyboard.press("4")
     expect(page.locator(".pane .bottom-left").first).to_contain_text("W 80  L 40")
     expect(page.locator("#next-case a")).to_have_attribute("href", f"/exams/{numbers[1]}/read")
+    check_exchange(ward, page, numbers, studies[1])
     page.keyboard.press("r")
     page.keyboard.press("Control+Enter")
     page.get_by_role("button", name="Sign as Ada Phantom").click()
     page.wait_for_url(f"**/exams/{numbers[0]}?done=signed")
     expect(page.locator("#report")).to_contain_text("Normal.")
     page.close()
+
+
+def check_exchange(ward, page, numbers, study_uid):
+    """The next case stands on the same page, put on record as opened; the one before comes back."""
+    opened = len(ward.hospital.audited("study.view"))
+    page.evaluate("window.samePage = true")
+    page.keyboard.press("e")
+    draw_line(page)
+    page.keyboard.press("Shift+N")
+    page.wait_for_url(f"**/exams/{numbers[1]}/read")
+    page.wait_for_selector("html[data-ready=true]")
+    assert page.evaluate("window.samePage")
+    assert ward.hospital.audited("study.view")[0][1] == study_uid
+    assert len(ward.hospital.audited("study.view")) == opened + 1
+    expect(page.locator(".banner")).to_contain_text(numbers[1])
+    expect(page.locator(".pane .bottom-left").first).to_contain_text("W 400  L 40")
+    expect(page.locator(".pane .bottom-right").first).to_contain_text("Image 3 of 4")
+    expect(page.locator("#measurement-count")).to_have_text("")
+    expect(page.locator("#text")).to_have_value("")
+    np.testing.assert_array_equal(voxels(page), a_slice(3))
+    page.keyboard.press("r")
+    page.keyboard.type("Seen.")
+    page.go_back()
+    page.wait_for_url(f"**/exams/{numbers[0]}/read")
+    page.wait_for_selector("html[data-ready=true]")
+    assert page.evaluate("window.samePage")
+    expect(page.locator("#text")).to_have_value("Normal.")
+    expect(page.locator("#measurement-count")).to_have_text("1")
+    draft = "/api/reports?accession_number=" + numbers[1]
+    assert [each["state"] for each in ward.api(draft)] == ["draft"]
+
+
+def draw_line(page):
+    first, last = canvas_points(page, [(40, 40), (80, 70)])
+    page.mouse.move(*first)
+    page.mouse.down()
+    page.mouse.move(*last, steps=4)
+    page.mouse.up()
+    expect(page.locator("#measurement-count")).to_have_text("1")
 
 
 def test_a_browser_that_cannot_draw_gets_rendered_images(ward, exam):

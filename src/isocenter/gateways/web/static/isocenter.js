@@ -181,3 +181,9 @@ document.addEventListener("keydown", (event) => {
 });
 
 setInterval(() => tellTime(document), 15000);
+
+// The reading workspace has exchanged its case for another: this page has that one's address now.
+document.addEventListener("isocenter:case", (event) => {
+  tellTime(document);
+  for (const field of document.querySelectorAll("header input[name=next]")) field.value = event.detail.path;
+});

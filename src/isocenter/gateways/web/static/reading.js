@@ -124,9 +124,12 @@
 })();
 
 // --- The draft saves itself ------------------------------------------------------------------------
-(() => {
+function keepDraft() {
   const form = document.getElementById("draft");
   if (!form) return;
+  const shown = new AbortController(); // until the workspace exchanges its case for another
+  const { signal } = shown;
+  document.addEventListener("isocenter:case", () => { clearTimeout(timer); shown.abort(); }, { signal });
   const text = document.getElementById("text");
   const keeps = "accession" in form.dataset; // an addendum is kept only once it is signed
   const state = document.getElementById("draft-state");
@@ -186,5 +189,14 @@
     }
     saved = text.value;
   });
-  addEventListener("beforeunload", (event) => { if (text.value !== saved) event.preventDefault(); });
-})();
+  addEventListener("beforeunload", (event) => { if (text.value !== saved) event.preventDefault(); }, { signal });
+  async function leave(asked) {
+    clearTimeout(timer);
+    if (keeps) await save();
+    if (asked || text.value === saved) return true;
+    return confirm("What you have written is not saved. Leave this case all the same?");
+  }
+  document.addEventListener("isocenter:leaving", (event) => event.detail.waits.push(leave(event.detail.asked)), { signal });
+}
+keepDraft();
+document.addEventListener("isocenter:case", keepDraft); // after what listens for the case before it

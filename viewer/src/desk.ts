@@ -1,0 +1,175 @@
+// One page, one case after the other. What belongs to a case is made anew for each: its part of the page, its
+// workspace, and what listens for it. The engine, its decoders and the windows beside this one stay.
+
+import * as core from "@cornerstonejs/core";
+import * as tools from "@cornerstonejs/tools";
+import { the } from "./dom.ts";
+import { askChoices } from "./early.ts";
+import { forgetAllBut } from "./engine.ts";
+import { listenToKeys } from "./keys.ts";
+import { bridge, follow } from "./launch.ts";
+import { caseLife, endCase } from "./life.ts";
+import { linkOf } from "./links.ts";
+import { announce, casePath, fetchAhead, nextCase } from "./nextcase.ts";
+import { offerOutside } from "./outside.ts";
+import { setPatient } from "./overlay.ts";
+import { startTabs } from "./side.ts";
+import { ToolGroups } from "./toolgroups.ts";
+import { Windows } from "./windows.ts";
+import { type PageFacts, Workspace } from "./workspace.ts";
+
+declare global {
+  interface Window {
+    isocenterWorkspace?: Workspace; // for diagnosis in the browser's console, and for tests
+  }
+}
+
+const PLACE = /\/read$/; // pages whose case is exchanged; all others are gone to as the browser does
+
+const placeOf = ({ pathname, search }: Location | URL): string => pathname + search;
+
+export class Desk {
+  private readonly groups = new ToolGroups();
+  private workspace: Workspace | null = null;
+  private windows: Windows | null = null;
+  private shown = placeOf(location);
+  private wanted: { address: string; pushed: boolean } | null = null;
+  private going = false;
+  private next: string | null = null;
+  private ahead: ReadonlySet<string> = new Set(); // studies of the next case that are being loaded
+
+  constructor(private readonly engine: core.RenderingEngine) {
+    addEventListener("popstate", () => {
+      if (placeOf(location) !== this.shown) this.go(location.href, false);
+    });
+    addEventListener("beforeunload", (event) => {
+      if (this.workspace?.measurements.pending) event.preventDefault();
+    });
+    document.addEventListener("click", (event) => {
+      const plain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
+      const link =
+        event.target instanceof Element ? event.target.closest<HTMLAnchorElement>("#next-case a") : null;
+      if (!plain || !link) return;
+      event.preventDefault();
+      this.go(link.href);
+    });
+  }
+
+  /** Show the case of which the page tells. */
+  async open(): Promise<void> {
+    const facts = JSON.parse(the("workspace-facts").textContent ?? "{}") as PageFacts;
+    const life = caseLife();
+    const go = (address: string) => this.go(address);
+    const goNext = () => {
+      if (this.next) go(casePath(this.next));
+    };
+    setPatient({ name: facts.patient_name, id: facts.patient_id });
+    startTabs();
+    const workspace = new Workspace(facts, this.engine, this.groups);
+    window.isocenterWorkspace = this.workspace = workspace;
+    if (this.windows) this.windows.show(workspace);
+    else this.windows = new Windows(workspace, () => goNext(), go);
+    listenToKeys(workspace, this.windows, goNext);
+    offerOutside(workspace, this.windows);
+    const link = linkOf(location.hash);
+    await workspace.begin(link.series);
+    await follow(workspace, link);
+    if (life.aborted) return;
+    addEventListener("hashchange", () => void follow(workspace, linkOf(location.hash)), { signal: life });
+    bridge(workspace, facts.frame_origins, go);
+    document.documentElement.dataset.ready = "true";
+    if (facts.accession_number && facts.may_measure && !this.windows.screen)
+      await this.lookAhead(facts, life);
+  }
+
+  private async lookAhead(facts: PageFacts, life: AbortSignal): Promise<void> {
+    const waiting = await nextCase(facts.accession_number);
+    if (life.aborted) return;
+    this.next = waiting?.accession_number ?? null;
+    announce(waiting);
+    if (!waiting) return;
+    this.ahead = new Set(waiting.study_instance_uids);
+    const studies = await fetchAhead(waiting, location.origin + facts.dicomweb);
+    if (!life.aborted) this.ahead = studies;
+  }
+
+  /** Go to another case: in this page where that is possible. */
+  go(address: string, pushed = true): void {
+    this.wanted = { address, pushed };
+    if (this.going) return;
+    this.going = true;
+    this.follow().finally(() => {
+      this.going = false;
+    });
+  }
+
+  private async follow(): Promise<void> {
+    while (this.wanted) {
+      const { address, pushed } = this.wanted;
+      this.wanted = null;
+      const place = new URL(address, location.href);
+      if (pushed && placeOf(place) === this.shown) continue;
+      if (!PLACE.test(place.pathname) || !PLACE.test(location.pathname)) location.assign(place);
+      else if (await this.mayLeave()) await this.exchange(place, pushed);
+      else if (!pushed) history.pushState(null, "", this.shown); // the address names what is shown
+    }
+  }
+
+  /** Whether nothing is lost: what was written and measured is kept, or somebody said that it may go. */
+  private async mayLeave(asked = false): Promise<boolean> {
+    const waits: (boolean | Promise<boolean>)[] = [];
+    document.dispatchEvent(new CustomEvent("isocenter:leaving", { detail: { waits, asked } }));
+    const measurements = this.workspace?.measurements;
+    await measurements?.settle();
+    const kept = await Promise.all(waits);
+    if (asked) return true;
+    if (measurements?.error && !confirm(`${measurements.error} Leave this case all the same?`)) return false;
+    return kept.every(Boolean);
+  }
+
+  private async exchange(place: URL, pushed: boolean): Promise<void> {
+    this.workspace?.tell("The next case is opened…");
+    askChoices();
+    const fresh = await pageOf(place);
+    if (!fresh) return location.assign(place); // the browser shows what there is instead: a sign-in, a refusal
+    await this.mayLeave(true); // what was written since then is kept as well
+    this.leave(fresh);
+    if (pushed) history.pushState(null, "", place);
+    this.shown = placeOf(place);
+    document.title = fresh.title;
+    the("main").replaceChildren(...(fresh.getElementById("main")?.childNodes ?? []));
+    document.dispatchEvent(new CustomEvent("isocenter:case", { detail: { path: place.pathname } }));
+    const opened = this.open();
+    opened.catch((error: unknown) => this.workspace?.tell(error));
+    this.workspace?.grid.active?.element.focus({ preventScroll: true });
+  }
+
+  /** Take down everything of the shown case, and forget what the one that follows does not need. */
+  private leave(fresh: Document): void {
+    const panes = this.workspace?.grid.panes ?? [];
+    for (const each of panes) if (each.kind !== "empty") tools.cancelActiveManipulations(each.canvas);
+    delete document.documentElement.dataset.ready;
+    endCase();
+    for (const each of panes) each.clear();
+    this.groups.choose("WindowLevel");
+    this.groups.referenceLines(null);
+    tools.annotation.selection.deselectAnnotation();
+    tools.annotation.state.removeAllAnnotations();
+    const facts = JSON.parse(fresh.getElementById("workspace-facts")?.textContent ?? "{}") as PageFacts;
+    forgetAllBut(new Set([...this.ahead, ...facts.studies.map((each) => each.study_instance_uid)]));
+    this.next = null;
+    this.ahead = new Set();
+  }
+}
+
+/** The page of a case, as the server gives it to who opens it; null where it is none. */
+async function pageOf(place: URL): Promise<Document | null> {
+  try {
+    const answer = await fetch(place, { credentials: "same-origin", headers: { Accept: "text/html" } });
+    if (!answer.ok || answer.redirected) return null;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    return fresh.getElementById("workspace-facts") ? fresh : null;
+  } catch {
+    return null;
+  }
+}
