@@ -28,7 +28,8 @@ from tests.contract.hl7.test_sending import (
 )
 
 PATIENTS = 8
-QUICK = replace(OPTIONS, backoff_first_s=0.03, backoff_max_s=0.1)
+# Of batches so small the next is taken ahead.
+QUICK = replace(OPTIONS, backoff_first_s=0.03, backoff_max_s=0.1, batch_max=3)
 KINDS = ("accept", "trickle", "twice", "slow", "silent", "wrong", "crossed", "cut", "reject")
 WEIGHTS = (6, 3, 3, 2, 1, 2, 2, 2, 2)
 

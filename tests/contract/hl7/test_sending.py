@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 
 import hl7
 import pytest
@@ -467,11 +468,13 @@ def test_stop_while_waiting_is_prompt_and_the_same_bytes_go_again(database):
     silent.close()
 
 
-def test_two_senders_send_each_report_once(database):
+@pytest.mark.parametrize("batch_max", [64, 3])
+def test_two_senders_send_each_report_once(database, batch_max):
+    options = replace(OPTIONS, batch_max=batch_max)  # of full batches the next is taken ahead
     with receiver(database, accept) as ehr:
         for number in range(12):
             sign(database, f"L{number}")
-        with sending(database), sending(database):
+        with sending(database, options), sending(database, options):
             eventually(lambda: states(database) == ["acknowledged"] * 12)
         assert len(ehr.received) == 12
         assert [m.split(b"\rOBR|")[1].split(b"|")[17] for m in ehr.received] == [
