@@ -224,7 +224,7 @@ def _next_cases(context: BrowserContext, cases: list[str]) -> list[float]:
     seconds: list[float] = []
     for _ in cases[1:]:
         page.wait_for_selector("html[data-ready=true]")
-        page.locator("#next-case a").wait_for()
+        page.locator("#next-case[data-loaded]").wait_for()
         page.wait_for_load_state("networkidle")
         page.locator(".pane").first.focus()
         before = page.url

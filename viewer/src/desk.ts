@@ -89,8 +89,11 @@ export class Desk {
     announce(waiting);
     if (!waiting) return;
     this.ahead = new Set(waiting.study_instance_uids);
-    const studies = await fetchAhead(waiting, location.origin + facts.dicomweb);
-    if (!life.aborted) this.ahead = studies;
+    const { studies, loaded } = await fetchAhead(waiting, location.origin + facts.dicomweb);
+    if (life.aborted) return;
+    this.ahead = studies;
+    await loaded;
+    if (!life.aborted) the("next-case").dataset.loaded = "true";
   }
 
   /** Go to another case: in this page where that is possible. */

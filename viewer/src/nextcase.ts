@@ -41,19 +41,26 @@ export function announce(next: Waiting | null): void {
   );
 }
 
-/** Bring what the next case opens with into memory, after what the shown one waits for. Gives its studies. */
-export async function fetchAhead(next: Waiting, root: string): Promise<Set<string>> {
+interface Ahead {
+  studies: Set<string>;
+  loaded: Promise<unknown>; // when everything is there
+}
+
+/** Bring what the next case opens with into memory, after what the shown one waits for. */
+export async function fetchAhead(next: Waiting, root: string): Promise<Ahead> {
   const series = (await Promise.all(next.study_instance_uids.map((uid) => seriesOfStudy(root, uid)))).flat();
   const preferences = await ask<Record<string, unknown>>("/api/preferences").catch(() => ({}));
   const hanging = await opening(new Stages(root), series, preferences);
   const first = new Set(hanging.series.filter((each): each is SeriesFacts => each !== null));
+  const loads: Promise<void>[] = [];
   for (const each of first) {
     const { sets } = await contentsOf(root, each);
     // A series of mammograms is a set for each view, which hang side by side.
     const shown = sets.slice(0, each.modality === "MG" ? undefined : 1);
-    for (const set of shown) prefetchLater(set, firstShown(set), IMAGES_MAX);
+    for (const set of shown) loads.push(prefetchLater(set, firstShown(set), IMAGES_MAX));
   }
-  return new Set([...series, ...first].map((each) => each.studyInstanceUid));
+  const studies = new Set([...series, ...first].map((each) => each.studyInstanceUid));
+  return { studies, loaded: Promise.all(loads) };
 }
 
 export async function seriesOfStudy(root: string, study: string): Promise<SeriesFacts[]> {

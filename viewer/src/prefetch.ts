@@ -15,13 +15,13 @@ type Told = (done: number, all: number) => void;
 
 /** Load what is not loaded yet, nearest to `from` first, and tell how many are there. */
 export function prefetch(set: DisplaySet, from: number, told: Told): void {
-  load(set, from, told, { most: set.pictures.length, after: 0 });
+  void load(set, from, told, { most: set.pictures.length, after: 0 });
 }
 
-/** Load some images of a case that is not shown yet, when nothing of the shown one waits. */
-export function prefetchLater(set: DisplaySet, from: number, most: number): void {
+/** Load some images of a case that is not shown yet, when nothing of the shown one waits; until they are there. */
+export async function prefetchLater(set: DisplaySet, from: number, most: number): Promise<void> {
   ahead.add(set.id);
-  load(set, from, () => undefined, { most, after: LATER });
+  await load(set, from, () => undefined, { most, after: LATER });
 }
 
 const ahead = new Set<string>(); // display sets of the next case
@@ -32,7 +32,7 @@ function load(
   from: number,
   told: Told,
   { most, after }: { most: number; after: number },
-): void {
+): Promise<unknown> {
   const order = set.pictures
     .map((each, index) => ({ each, away: Math.abs(index - from) }))
     .sort((a, b) => a.away - b.away)
@@ -52,27 +52,28 @@ function load(
   for (const { each } of missing) waiting.set(each.imageId, set.id);
   const imageIds = missing.map(({ each }) => each.imageId);
   const failed = () => undefined; // it is asked for again when it is shown
+  let loads: Promise<unknown>[];
   if (stepsOf(set) && after) {
     // Nobody scrolls here yet: the image that is shown first is whole before another begins.
-    for (const [at, each] of imageIds.entries()) inSteps(set, [each], done, after + 2 * at).catch(failed);
-  } else if (stepsOf(set)) inSteps(set, imageIds, done, 0).catch(failed);
-  else
-    for (const { each, away } of missing) {
-      const load = async () => {
-        if (isFull()) return;
-        await core.imageLoader
-          .loadAndCacheImage(each.imageId, { priority: after + away, requestType: RequestType.Prefetch })
-          .catch(() => undefined);
-        done();
-      };
-      core.imageLoadPoolManager.addRequest(
-        load,
-        RequestType.Prefetch,
-        { imageId: each.imageId },
-        after + away,
-      );
-    }
+    loads = imageIds.map((each, at) => inSteps(set, [each], done, after + 2 * at));
+  } else if (stepsOf(set)) loads = [inSteps(set, imageIds, done, 0)];
+  else loads = missing.map(({ each, away }) => atOnce(each.imageId, after + away).finally(done));
   count();
+  return Promise.all(loads.map((each) => each.catch(failed)));
+}
+
+function atOnce(imageId: string, priority: number): Promise<unknown> {
+  const { Prefetch } = RequestType;
+  return new Promise((resolve) => {
+    const load = async () => {
+      if (!isFull())
+        await core.imageLoader
+          .loadAndCacheImage(imageId, { priority, requestType: Prefetch })
+          .catch(() => undefined);
+      resolve(null);
+    };
+    core.imageLoadPoolManager.addRequest(load, Prefetch, { imageId }, priority);
+  });
 }
 
 const waiting = new Map<string, string>(); // display sets of images that prefetching asked for
