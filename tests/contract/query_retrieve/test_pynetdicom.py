@@ -301,7 +301,6 @@ def test_more_associations_help_where_the_destination_lets_them(
     archived, associate, destination, monkeypatch
 ):
     monkeypatch.setattr(retrieve_move, "_INSTANCES_PER_ASSOCIATION", 1)
-    monkeypatch.setattr(retrieve_move, "_HEAD_START_S", 0.01)
     senders = []
     together = threading.Barrier(2, timeout=10)
 

@@ -62,7 +62,7 @@ class Limits:
     operation_threads: int = 2
     retrieve_threads: int = 4
     retrievals_max: int = 16
-    retrieve_associations_max: int = 3
+    retrieve_associations_max: int = 2
     retrieve_pauses_s: tuple[float, ...] = (0.2, 1.0, 5.0)
     retrieve_ahead_bytes: int = 8 << 20
     response_bytes: int = 1 << 16

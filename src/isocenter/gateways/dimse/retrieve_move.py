@@ -25,7 +25,6 @@ from isocenter.standards import ProtocolError
 _log = get_logger(__name__)
 _CONTEXTS_MAX: Final = 128  # PS3.8 9.3.2.2: odd numbers from 1 to 255
 _INSTANCES_PER_ASSOCIATION: Final = 40
-_HEAD_START_S: Final = 0.05  # less than opening an association is worth: little is sent by one
 _LOOK_S: Final = 0.5
 
 
@@ -96,6 +95,8 @@ class Move:
         self._destination = destination
         self._originator = originator
         self._pauses_s = pauses_s
+        # One comes first: a destination that takes one at a time must not take a helper's.
+        self._stands = asyncio.Event()
         wanted = len(job.pending) // _INSTANCES_PER_ASSOCIATION
         self._helpers = min(associations_max - 1, wanted)
 
@@ -143,7 +144,7 @@ class Move:
 
     async def _help(self) -> None:
         """Sends beside the others when the destination lets us; gives up quietly."""
-        await asyncio.sleep(_HEAD_START_S)
+        await self._stands.wait()
         with suppress(IsocenterError):
             if self._job.pending and not self._job.cancelled:
                 await self._over_one()
@@ -153,6 +154,7 @@ class Move:
         syntaxes = _proposed(self._job.left())
         classes = {sop_class_uid for sop_class_uid, _ in syntaxes}
         async with scu.associate(self._destination, syntaxes) as association:
+            self._stands.set()
             channel = _MoveChannel(association, self._originator, classes)
             await self._job.pump(channel, self._means)
 
