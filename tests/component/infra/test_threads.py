@@ -36,13 +36,6 @@ def test_a_failure_comes_back_too(threads: Threads) -> None:
         done(threads, lambda: 1 // 0)
 
 
-def test_a_thread_that_is_free_is_used_again(threads: Threads) -> None:
-    async def story() -> set[str]:
-        return {await threads.call(lambda: threading.current_thread().name) for _ in range(20)}
-
-    assert asyncio.run(story()) <= {"test_0", "test_1"}
-
-
 def test_no_more_threads_than_allowed_and_the_rest_waits(threads: Threads) -> None:
     busy, most = 0, 0
     counting = threading.Lock()

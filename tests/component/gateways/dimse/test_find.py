@@ -6,6 +6,7 @@ from isocenter.domain.audit import service as audit
 from isocenter.domain.audit.model import AuditFilter
 from isocenter.gateways.dimse.find import StudyQuery, TooManyMatches
 from isocenter.gateways.dimse.ports import Caller, Grant, QueryRequest, Service
+from isocenter.infra.db import ConstraintViolation
 from isocenter.infra.pools import Pool
 from isocenter.standards.dicom.query_retrieve import BASELINE
 from isocenter.standards.dicom.uids import STUDY_ROOT_FIND
@@ -69,3 +70,11 @@ def test_each_search_is_on_record_once(database, query):
     with database.read() as tx:
         records = audit.search(tx, AuditFilter(action="study.search"))
     assert [each.actor for each in records] == ["WORKSTATION"] * 2
+
+
+@pytest.mark.parametrize("wanted", ["A1", ""])  # at one go, and as a stream
+def test_nothing_is_answered_that_cannot_be_put_on_record(database, query, wanted):
+    with database.transaction() as tx:
+        tx.run("alter table audit.record add check (actor <> 'WORKSTATION') not valid")
+    with pytest.raises(ConstraintViolation):
+        query(10_000)(asked(wanted))
