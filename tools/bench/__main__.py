@@ -91,7 +91,8 @@ def _bench_viewer(arguments: argparse.Namespace, folder: Path) -> int:
     _line(f"  next case, fetched before {after:.2f} s")
     _line(
         f"  {run.stepped_slices} slices of 512 x 512 at 20 Mbit/s and 30 ms: coarse after"
-        f" {median(result.coarse_s):.2f} s, complete after {median(result.complete_s):.2f} s"
+        f" {median(result.coarse_s):.2f} s, complete after {median(result.complete_s):.2f} s;"
+        f" the line alone takes {median(result.line_s):.2f} s"
     )
     if result.jump_ms:
         _line(

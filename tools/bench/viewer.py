@@ -54,10 +54,15 @@ _LOADED: Final = """() => {
   return done >= all;
 }"""
 _CACHED: Final = "() => isocenterWorkspace.cached()"
-# A series is chosen: after how many milliseconds there is something of every image, and all of it.
+# A series is chosen: after how many milliseconds there is something of every image, and all of it;
+# and how many bytes came.
 _IN_STEPS: Final = """async () => {
   const { strip, grid } = isocenterWorkspace;
   const series = strip.series.reduce((a, b) => (a.numberOfInstances > b.numberOfInstances ? a : b));
+  performance.clearResourceTimings();
+  performance.setResourceTimingBufferSize(10 * series.numberOfInstances + 1000);
+  const bytes = () =>
+    performance.getEntriesByType("resource").reduce((sum, each) => sum + each.transferSize, 0);
   const started = performance.now();
   isocenterWorkspace.open(series);
   let coarse = 0;
@@ -67,7 +72,8 @@ _IN_STEPS: Final = """async () => {
     if (set?.series !== series) continue;
     const there = set.pictures.map(({ imageId }) => isocenterWorkspace.qualityOf(imageId) ?? 0);
     if (!coarse && there.every(Boolean)) coarse = performance.now() - started;
-    if (there.every((quality) => quality === 8)) return [coarse, performance.now() - started];
+    if (there.every((quality) => quality === 8))
+      return [coarse, performance.now() - started, bytes()];
   }
 }"""
 # Images far from the shown one are gone to: after how many milliseconds there is something of each.
@@ -115,6 +121,7 @@ class ViewerResult:
     Attributes:
         coarse_s: until there is something of every slice, on a line of 20 Mbit/s and 30 ms.
         complete_s: until all of them are complete, on the same.
+        line_s: what the bytes that came take on that line at the least.
         jump_ms: until there is something of an image of which there was nothing.
     """
 
@@ -123,6 +130,7 @@ class ViewerResult:
     next_case_s: list[float] = field(default_factory=list[float])
     coarse_s: list[float] = field(default_factory=list[float])
     complete_s: list[float] = field(default_factory=list[float])
+    line_s: list[float] = field(default_factory=list[float])
     jump_ms: list[float] = field(default_factory=list[float])
     scroll_ms: list[float] = field(default_factory=list[float])
     loaded_mb: float = 0.0
@@ -271,9 +279,10 @@ def _in_steps(context: BrowserContext, study: str, result: ViewerResult) -> None
     session: Any = context.new_cdp_session(page)  # its answers have no types
     session.send("Network.enable")
     session.send("Network.emulateNetworkConditions", _SLOW_LINE)
-    coarse_ms, complete_ms = page.evaluate(_IN_STEPS)
+    coarse_ms, complete_ms, line_bytes = page.evaluate(_IN_STEPS)
     result.coarse_s.append(coarse_ms / 1000)
     result.complete_s.append(complete_ms / 1000)
+    result.line_s.append(line_bytes / _SLOW_LINE["downloadThroughput"])
     page.close()
 
 
