@@ -143,6 +143,7 @@ def _read(page: Page) -> None:
 
 
 def _sign(page: Page) -> None:
+    page.keyboard.press("r")  # to the text, where the keys for signing are
     page.keyboard.press("Control+Enter")
     page.get_by_role("button", name=re.compile("^Sign as")).click()
     page.wait_for_url(re.compile(r".*done=signed.*"))
