@@ -158,6 +158,9 @@ export class Desk {
     this.groups.referenceLines(null);
     tools.annotation.selection.deselectAnnotation();
     tools.annotation.state.removeAllAnnotations();
+    // The engine's own history, which nothing here undoes, holds on to what was drawn on.
+    const memos = core.utilities.HistoryMemo.DefaultHistoryMemo;
+    memos.size = memos.size; // empties it
     const facts = JSON.parse(fresh.getElementById("workspace-facts")?.textContent ?? "{}") as PageFacts;
     forgetAllBut(new Set([...this.ahead, ...facts.studies.map((each) => each.study_instance_uid)]));
     this.next = null;

@@ -80,6 +80,7 @@ export async function ask<T>(address: string, options: RequestInit = {}): Promis
 
 const METADATA_TYPE = { Accept: "application/dicom+json" };
 const loaded = new Map<string, Promise<Contents>>();
+const studyOf = new Map<string, string>(); // of what is in ``loaded``
 
 /** The display sets of a series. Asked for once; a failure is forgotten so that it can be tried again. */
 export function contentsOf(root: string, series: SeriesFacts): Promise<Contents> {
@@ -87,6 +88,7 @@ export function contentsOf(root: string, series: SeriesFacts): Promise<Contents>
   if (known) return known;
   const made = load(root, series);
   loaded.set(series.seriesInstanceUid, made);
+  studyOf.set(series.seriesInstanceUid, series.studyInstanceUid);
   made.catch(() => loaded.delete(series.seriesInstanceUid));
   return made;
 }
@@ -141,11 +143,14 @@ export function forgetAllBut(studies: ReadonlySet<string>): void {
     }
     gone.add(imageId);
     if (core.cache.getImageLoadObject(imageId)) core.cache.removeImageLoadObject(imageId, { force: true });
-    metadata.clearTypedCacheData(Enums.MetadataModules.NATURALIZED, imageId);
+    // What is kept for an instance is kept under its own name, the rest under that of its frame.
+    for (const name of [imageId.replace(/\/frames\/\d+$/, ""), imageId])
+      metadata.clearTypedCacheData(Enums.MetadataModules.NATURALIZED, name);
     for (const known of [registered, spacings, uptakes]) known.delete(imageId);
     forgetParametric(imageId);
-    loaded.delete(text(data, TAG.seriesInstanceUid));
   }
+  for (const [series, study] of studyOf)
+    if (!studies.has(study)) for (const known of [loaded, studyOf]) known.delete(series);
   forgetSteps(studies);
   core.imageLoadPoolManager.filterRequests(
     ({ additionalDetails }) => !gone.has((additionalDetails as { imageId?: string })?.imageId ?? ""),
