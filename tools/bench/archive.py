@@ -8,6 +8,7 @@ kind, which fill caches, are not counted; who is quick is asked more often, for 
 
 import http.client
 import json
+import os
 import shutil
 import subprocess
 import threading
@@ -122,6 +123,7 @@ def _measure_one(
     ):
         for part in stored.folders:
             call(archive, "storescu", "--max-send-pdu", "131072", "+sd", files=[part])
+        os.sync()
         for what, count, work in _work(archive, run, stored, received):
             work(1)
             # A C-MOVE is of one series, whatever the count.

@@ -1,5 +1,6 @@
 """C-STORE throughput: DCMTK ``storescu`` sends the same objects to each receiver in turn."""
 
+import os
 import shutil
 import subprocess
 import time
@@ -38,7 +39,10 @@ class StoreResult:
 
 
 def measure(run: StoreRun, *, source: Path, folder: Path) -> list[StoreResult]:
-    """Return one result per receiver; each starts empty, repetitions bring new UIDs."""
+    """Return one result per receiver; each starts empty, repetitions bring new UIDs.
+
+    Nobody's time includes writing to the disk what another receiver only left in memory.
+    """
     folders = [
         [source / f"{repeat}-{part}" for part in range(run.associations)]
         for repeat in range(run.repeats)
@@ -64,6 +68,7 @@ def _send(receiver: Receiver, parts: list[Path]) -> float:
     storescu = shutil.which("storescu") or "storescu"
     target = ["-aet", "BENCH", "-aec", receiver.ae_title, "127.0.0.1", str(receiver.port)]
     command = [storescu, "--max-send-pdu", "131072", "+sd", *target]
+    os.sync()
     started = time.perf_counter()
     senders = [
         subprocess.Popen(
