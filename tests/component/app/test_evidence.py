@@ -21,6 +21,7 @@ from isocenter.app.evidence import EvidenceWriter
 from isocenter.app.subscriptions import router
 from isocenter.domain.access.model import Actor
 from isocenter.infra.db import Database
+from tests.e2e.pages.slide_images import slide as slide_files
 from tests.e2e.pages.workspace_images import SIZE, SPACING_MM, ct, part10, radiograph
 from tests.hospital import Hospital
 
@@ -34,6 +35,7 @@ class Study:
     study_uid: str
     images: list[pydicom.Dataset]
     film: pydicom.Dataset
+    slide: pydicom.Dataset
 
     def keep(self, identifier, tool, image, content, label=""):
         body = {
@@ -104,12 +106,13 @@ def study(database_stock, tmp_path_factory):
     images = ct(study_uid, number)
     film = radiograph(study_uid, 2, ImagerPixelSpacing=[0.2, 0.2])
     film.AccessionNumber = number
+    slide = pydicom.dcmread(io.BytesIO(slide_files(study_uid, number, factors=(1,))[0]))
     for each in (*images, film):
         each.PatientName = "Phântom^Ada"
         each.SpecificCharacterSet = "ISO_IR 100"
     parts = b"".join(
         b"--b\r\nContent-Type: application/dicom\r\n\r\n" + part10(each) + b"\r\n"
-        for each in (*images, film)
+        for each in (*images, film, slide)
     )
     answer = hospital.program("tom").post(
         "/dicomweb/studies",
@@ -118,7 +121,7 @@ def study(database_stock, tmp_path_factory):
     )
     assert answer.status_code == 200
     hospital.dispatcher.run_once()
-    made = Study(hospital, writer[0], study_uid, images, film)
+    made = Study(hospital, writer[0], study_uid, images, film, slide)
     _measure(made)
     yield made
     hospital.pool.close()
@@ -182,6 +185,13 @@ def _measure(study):
         "statistics": [{"name": "", "value": 10.0, "unit": "mm Proj"}],
     }
     study.keep("m6", "Length", study.film, on_film)
+    on_slide = {
+        "points": [],
+        "pixel_origin": "VOLUME",
+        "image_points": [[100, 100.25], [500, 400.25]],
+        "statistics": [{"name": "", "value": 250.0, "unit": "\u00b5m"}],
+    }
+    study.keep("s1", "Length", study.slide, on_slide, "Margin")
     study.keep("m7", "KeyImage", third, {"points": [], "statistics": []})
     study.keep("m8", "KeyImage", study.film, {"points": [], "statistics": []})
     shown = {
@@ -240,6 +250,23 @@ def test_the_report_says_the_same_numbers_at_the_same_places(study, written):
     assert list(coordinates.GraphicData) == [20.5, 30.5, 70.5, 30.5]
     image = coordinates.ContentSequence[0].ReferencedSOPSequence[0]
     assert image.ReferencedSOPInstanceUID == study.film.SOPInstanceUID
+
+
+def test_a_length_on_a_slide_lies_in_its_total_pixel_matrix(study, written):
+    (dataset,) = written[0]["measurements"]
+    report = hd.sr.ComprehensiveSR.from_dataset(dataset)
+    ((length,),) = [
+        found
+        for group in report.content.get_image_measurement_groups()
+        if (found := [each for each in group.get_measurements() if each.unit.value == "um"])
+    ]
+    assert (length.name.meaning, length.value) == ("Length", 250.0)
+    coordinates = length[0].ContentSequence[0]
+    assert coordinates.PixelOriginInterpretation == "VOLUME"
+    assert list(coordinates.GraphicData) == [100, 100.25, 500, 400.25]
+    image = coordinates.ContentSequence[0].ReferencedSOPSequence[0]
+    assert image.ReferencedSOPInstanceUID == study.slide.SOPInstanceUID
+    assert "ReferencedFrameNumber" not in image  # no tile of it: all of the matrix
 
 
 def test_regions_keep_their_outline_and_every_statistic(study, written):

@@ -55,8 +55,8 @@ def tracking_uid(measurement: Measurement) -> str:
 
 
 def reference(measurement: Measurement, header: DataSet) -> ImageReference:
-    """The image of the measurement; with its frame where the image has several."""
-    several = (header.number(_NUMBER_OF_FRAMES) or 1) > 1
+    """The image of the measurement; with its frame where it lies on one of several."""
+    several = (header.number(_NUMBER_OF_FRAMES) or 1) > 1 and not _on_matrix(measurement)
     return ImageReference(
         measurement.series_instance_uid,
         header.text(_SOP_CLASS_UID),
@@ -128,9 +128,18 @@ def _outline(measurement: Measurement, header: DataSet) -> list[list[Point]]:
     return [[*points, points[0]] if closed and points[0] != points[-1] else points]
 
 
+def _on_matrix(measurement: Measurement) -> bool:
+    """Whether it lies on a slide: its places are those of the total pixel matrix, not of a tile.
+
+    Standard: PS3.3 C.18.6, Pixel Origin Interpretation
+    """
+    return measurement.content.get("pixel_origin") == "VOLUME"
+
+
 def _image_points(measurement: Measurement, header: DataSet, name: str) -> list[Point]:
     """By the image's plane; where it has none, by what the workspace drew on."""
-    plane = image_plane(header, measurement.frame_number)
+    on_matrix = _on_matrix(measurement)
+    plane = None if on_matrix else image_plane(header, measurement.frame_number)
     given = measurement.content.get(name)
     if plane is not None and isinstance(given, list):
         world = [_floats(each) for each in cast("list[Any]", given)]

@@ -12,6 +12,7 @@ from isocenter.standards.dicom.evidence.measurement_report import Quantity
 _UNITS: Final = {
     "mm": Code("mm", "UCUM", "millimeter"),
     "cm": Code("cm", "UCUM", "centimeter"),
+    "µm": Code("um", "UCUM", "micrometer"),  # noqa: RUF001 - as shown
     "mm²": Code("mm2", "UCUM", "square millimeter"),
     "cm²": Code("cm2", "UCUM", "square centimeter"),
     "px": Code("{pixels}", "UCUM", "pixels"),

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from isocenter.standards.dicom.values_model import DataSet
 
+VL_WHOLE_SLIDE_MICROSCOPY_IMAGE: Final = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _DESIGNATOR: Final = "99ISOCENTER"
 _TEXT_LENGTH_MAX: Final = 1024  # PS3.5 6.2 allows more; nobody reads more beside an image
 _MEANING_LENGTH_MAX: Final = 64  # LO
@@ -153,9 +154,15 @@ def coordinates(
 ) -> DataSet:
     """A SCOORD item: columns and rows, from 0 at the outer corner of the first pixel.
 
+    That pixel is the first of the frame, or of the total pixel matrix where the image is of tiles
+    and the reference names none of its frames.
+
     Standard: PS3.3 C.18.6
     """
     made = _item(relationship, "SCOORD", name)
+    if reference.sop_class_uid == VL_WHOLE_SLIDE_MICROSCOPY_IMAGE:
+        origin = "VOLUME" if reference.frame_number is None else "FRAME"
+        made.put("PixelOriginInterpretation", origin)
     made.put("GraphicType", graphic_type)
     made.put("GraphicData", *(float(each) for point in points for each in point[:2]))
     made.put("ContentSequence", image("SELECTED FROM", reference))
