@@ -1,10 +1,11 @@
 """Admission in two steps: bytes durable, then one commit that shows them, for many at a time.
 
-One thread takes what concurrent associations have finished, scans the headers and has the storage
-make the bytes durable together. What needs nothing more to be known is put on a shelf
-(``shelves``): its sender is answered then. The other thread collects objects for an instant and
-has them admitted in one transaction; the senders of all others are answered after that. An
-association is not released, and does no other operation, before its own objects are visible.
+Some threads take what concurrent associations have finished, scan the headers and have the storage
+make the bytes durable: one waits for the disk while another one looks at what came since. What
+needs nothing more to be known is put on a shelf (``shelves``): its sender is answered then. One
+more thread collects objects for an instant and has them admitted in one transaction; the senders
+of all others are answered after that. An association is not released, and does no other operation,
+before its own objects are visible.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ _HURRY: Final = _Hurry()
 
 @dataclass(slots=True)
 class _Gathered:
-    """What the second thread does next."""
+    """What the last thread does next."""
 
     entries: list[Entry] = field(default_factory=list[Entry])
     is_last: bool = False
@@ -87,11 +88,12 @@ class AdmissionQueue:
         self._owed: list[Entry] = []
         self._owed_from_s = 0.0
         self._loop = asyncio.get_running_loop()
-        self._threads = (
-            threading.Thread(target=self._keep_all, name="durability", daemon=True),
-            threading.Thread(target=self._admit_all, name="admission", daemon=True),
-        )
-        for thread in self._threads:
+        self._keepers = [
+            threading.Thread(target=self._keep_all, name=f"durability-{number}", daemon=True)
+            for number in range(limits.durability_threads)
+        ]
+        self._admitter = threading.Thread(target=self._admit_all, name="admission", daemon=True)
+        for thread in (*self._keepers, self._admitter):
             thread.start()
 
     def submit(self, finished: Finished) -> None:
@@ -107,21 +109,19 @@ class AdmissionQueue:
 
         What was promised and cannot be made visible now is left on its shelf.
         """
-        self._finished.put(None)
-        for thread in self._threads:
+        for _ in self._keepers:
+            self._finished.put(None)
+        for thread in self._keepers:
             thread.join()
+        self._durable.put(None)
+        self._admitter.join()
 
-    # -- first thread: bytes
+    # -- first threads: bytes
 
     def _keep_all(self) -> None:
-        while True:
-            first = self._finished.get()
-            batch: list[Finished] = []
-            while first is not None:
-                batch.append(first)
-                if len(batch) >= self._limits.batch_instances_max or self._finished.empty():
-                    break
-                first = self._finished.get()
+        is_last = False
+        while not is_last:
+            batch, is_last = self._next_finished()
             entries = [Entry(finished) for finished in batch]
             try:
                 self._keep(entries)
@@ -135,9 +135,20 @@ class AdmissionQueue:
                 if entry.answer is None or entry.is_promised:
                     self._durable.put(entry)
             self._tell([entry for entry in entries if entry.answer is not None], [])
-            if first is None:
-                self._durable.put(None)
-                return
+
+    def _next_finished(self) -> tuple[list[Finished], bool]:
+        """All that wait, at least one; and whether that was all that this thread has to do."""
+        batch: list[Finished] = []
+        following = self._finished.get()
+        while following is not None:
+            batch.append(following)
+            if len(batch) >= self._limits.batch_instances_max:
+                break
+            try:
+                following = self._finished.get_nowait()
+            except Empty:
+                break
+        return batch, following is None
 
     def _keep(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -166,7 +177,7 @@ class AdmissionQueue:
         for entry in plain:
             entry.is_promised, entry.answer = True, _STORED
 
-    # -- second thread: the index
+    # -- last thread: the index
 
     def _admit_all(self) -> None:
         while True:

@@ -20,6 +20,7 @@ class Limits:
         header_bytes: how much of an object is kept in memory to read its header without its file.
         header_reread_bytes_max: how much is read back when the header is longer than that.
         batch_instances_max: instances that share one commit.
+        durability_threads: batches of bytes that are made durable beside each other.
         gather_s: how long instances are collected for that commit, once their senders are answered.
         unsettled_instances_max: instances that may be answered and not visible; more wait.
         settle_timeout_s: how long a release and other operations of an association wait for what it
@@ -51,6 +52,7 @@ class Limits:
     header_bytes: int = 1 << 16
     header_reread_bytes_max: int = 16 << 20
     batch_instances_max: int = 64
+    durability_threads: int = 2
     gather_s: float = 0.03
     unsettled_instances_max: int = 256
     settle_timeout_s: float = 5.0

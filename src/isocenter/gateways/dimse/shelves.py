@@ -38,7 +38,7 @@ class _Kept:
 
 
 class Shelves:
-    """The shelves of one process. One thread takes keys, another one settles and tends.
+    """The shelves of one process. Some threads take keys, another one tends.
 
     Args:
         store: makes them.
