@@ -8,6 +8,7 @@ import { askChoices } from "./early.ts";
 import { forgetAllBut } from "./engine.ts";
 import { listenToKeys } from "./keys.ts";
 import { bridge, follow } from "./launch.ts";
+import { type Keeper, Leaving, placeOf, Way } from "./leaving.ts";
 import { caseLife, endCase } from "./life.ts";
 import { linkOf } from "./links.ts";
 import { announce, casePath, fetchAhead, nextCase } from "./nextcase.ts";
@@ -24,26 +25,39 @@ declare global {
   }
 }
 
+const TOLD_AFTER_MS = 300; // what comes at once needs no words
 const PLACE = /\/read$/; // pages whose case is exchanged; all others are gone to as the browser does
-
-const placeOf = ({ pathname, search }: Location | URL): string => pathname + search;
 
 export class Desk {
   private readonly groups = new ToolGroups();
   private workspace: Workspace | null = null;
   private windows: Windows | null = null;
-  private shown = placeOf(location);
-  private wanted: { address: string; pushed: boolean } | null = null;
-  private going = false;
+  private readonly way = new Way(
+    {
+      address: () => placeOf(location),
+      push: (place) => history.pushState(null, "", place),
+      assign: (place) => location.assign(place),
+      exchangeable: (place) => PLACE.test(place.pathname) && PLACE.test(location.pathname),
+      leaving: () => new Leaving(this.keepers(), (question) => confirm(question)),
+      fetch: (place) => {
+        const page = pageOf(place);
+        askChoices();
+        const told = setTimeout(() => this.workspace?.tell("The next case is opened…"), TOLD_AFTER_MS);
+        return page.finally(() => clearTimeout(told));
+      },
+      exchange: (place, page) => this.exchange(place, page),
+      stayed: () =>
+        this.workspace?.tell(new Error("This case is still shown: not everything in it is saved.")),
+    },
+    placeOf(location),
+  );
   private next: string | null = null;
   private ahead: ReadonlySet<string> = new Set(); // studies of the next case that are being loaded
 
   constructor(private readonly engine: core.RenderingEngine) {
-    addEventListener("popstate", () => {
-      if (placeOf(location) !== this.shown) this.go(location.href, false);
-    });
+    addEventListener("popstate", () => this.go(location.href, false));
     addEventListener("beforeunload", (event) => {
-      if (this.workspace?.measurements.pending) event.preventDefault();
+      if (this.workspace?.measurements.unkept()) event.preventDefault();
     });
     document.addEventListener("click", (event) => {
       const plain = event.button === 0 && !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey);
@@ -93,57 +107,40 @@ export class Desk {
     if (life.aborted) return;
     this.ahead = studies;
     await loaded;
-    if (!life.aborted) the("next-case").dataset.loaded = "true";
+    if (life.aborted) return;
+    askChoices();
+    the("next-case").dataset.loaded = "true";
   }
 
   /** Go to another case: in this page where that is possible. */
   go(address: string, pushed = true): void {
-    this.wanted = { address, pushed };
-    if (this.going) return;
-    this.going = true;
-    this.follow().finally(() => {
-      this.going = false;
-    });
+    void this.way.go({ place: new URL(address, location.href), pushed });
   }
 
-  private async follow(): Promise<void> {
-    while (this.wanted) {
-      const { address, pushed } = this.wanted;
-      this.wanted = null;
-      const place = new URL(address, location.href);
-      if (pushed && placeOf(place) === this.shown) continue;
-      if (!PLACE.test(place.pathname) || !PLACE.test(location.pathname)) location.assign(place);
-      else if (await this.mayLeave()) await this.exchange(place, pushed);
-      else if (!pushed) history.pushState(null, "", this.shown); // the address names what is shown
-    }
-  }
-
-  /** Whether nothing is lost: what was written and measured is kept, or somebody said that it may go. */
-  private async mayLeave(asked = false): Promise<boolean> {
-    const waits: (boolean | Promise<boolean>)[] = [];
-    document.dispatchEvent(new CustomEvent("isocenter:leaving", { detail: { waits, asked } }));
+  /** Who has what would be lost with the shown case: its measurements, its report, an open dialog. */
+  private keepers(): Keeper[] {
+    const keepers = [writtenInDialogs];
     const measurements = this.workspace?.measurements;
-    await measurements?.settle();
-    const kept = await Promise.all(waits);
-    if (asked) return true;
-    if (measurements?.error && !confirm(`${measurements.error} Leave this case all the same?`)) return false;
-    return kept.every(Boolean);
+    if (measurements)
+      keepers.push({
+        keep: () => {
+          const { activeElement } = document; // a name that is being written is one when its field is left
+          if (activeElement instanceof HTMLInputElement) activeElement.blur();
+          return measurements.settle();
+        },
+        lost: () => measurements.unkept(),
+        problem: () => measurements.error || "A measurement is not saved.",
+      });
+    document.dispatchEvent(new CustomEvent("isocenter:leaving", { detail: { keepers } }));
+    return keepers;
   }
 
-  private async exchange(place: URL, pushed: boolean): Promise<void> {
-    this.workspace?.tell("The next case is opened…");
-    askChoices();
-    const fresh = await pageOf(place);
-    if (!fresh) return location.assign(place); // the browser shows what there is instead: a sign-in, a refusal
-    await this.mayLeave(true); // what was written since then is kept as well
+  private exchange(place: URL, fresh: Document): void {
     this.leave(fresh);
-    if (pushed) history.pushState(null, "", place);
-    this.shown = placeOf(place);
     document.title = fresh.title;
     the("main").replaceChildren(...(fresh.getElementById("main")?.childNodes ?? []));
     document.dispatchEvent(new CustomEvent("isocenter:case", { detail: { path: place.pathname } }));
-    const opened = this.open();
-    opened.catch((error: unknown) => this.workspace?.tell(error));
+    this.open().catch((error: unknown) => this.workspace?.tell(error));
     this.workspace?.grid.active?.element.focus({ preventScroll: true });
   }
 
@@ -154,6 +151,10 @@ export class Desk {
     delete document.documentElement.dataset.ready;
     endCase();
     for (const each of panes) each.clear();
+    // Dialogs speak of this case; one that is part of the page has a name.
+    for (const each of document.querySelectorAll<HTMLDialogElement>("dialog[open]"))
+      if (each.id) each.close();
+      else each.remove();
     this.groups.choose("WindowLevel");
     this.groups.referenceLines(null);
     tools.annotation.selection.deselectAnnotation();
@@ -167,6 +168,16 @@ export class Desk {
     this.ahead = new Set();
   }
 }
+
+/** What is entered in a dialog that is open is kept nowhere yet. */
+const writtenInDialogs: Keeper = {
+  keep: () => Promise.resolve(),
+  lost: () =>
+    [...document.querySelectorAll<HTMLInputElement>("dialog[open] :is(input, select, textarea)")]
+      .map((each) => `${each.name}=${each.value}`)
+      .join(),
+  problem: () => "A dialog is open.",
+};
 
 /** The page of a case, as the server gives it to who opens it; null where it is none. */
 async function pageOf(place: URL): Promise<Document | null> {

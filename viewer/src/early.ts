@@ -1,13 +1,21 @@
-// Questions to the server that are asked before the code that needs their answers is there. It imports nothing.
+// Questions to the server that are asked before the code that needs their answers is there, or before a case that needs
+// them is opened. It imports nothing.
 
 interface Facts {
   dicomweb: string;
   studies: { study_instance_uid: string; series: { series_instance_uid: string; modality: string }[] }[];
 }
 
+/** What the server answered, of which nothing is still on its way. */
+export interface Answer {
+  status: number;
+  ok: boolean;
+  json(): Promise<unknown>;
+}
+
 const NO_IMAGES = new Set(["SR", "PR", "KO", "SEG", "RTSTRUCT", "RTPLAN", "DOC", "REG", "RWV", "ECG"]);
 const DICOM_JSON = "application/dicom+json";
-const early = new Map<string, Promise<Response>>();
+const early = new Map<string, Promise<Answer>>();
 
 /** Ask for what the workspace begins with: the user's choices, and the metadata of the series that comes first. */
 export function askEarly(): void {
@@ -26,21 +34,32 @@ export function askEarly(): void {
   ask(`/api/studies/${study.study_instance_uid}/renditions`, "application/json");
 }
 
-/** Ask for what the user chose, which every case begins with. */
+/** Ask for what the user chose, which every case begins with, unless that is known. */
 export function askChoices(): void {
-  ask("/api/hanging-protocols", "application/json");
-  ask("/api/preferences", "application/json");
+  for (const address of ["/api/hanging-protocols", "/api/preferences"])
+    if (!early.has(address)) ask(address, "application/json");
 }
 
 function ask(address: string, accept: string): void {
-  const answer = fetch(address, { credentials: "same-origin", headers: { Accept: accept } });
-  answer.catch(() => undefined); // whoever takes it is told
+  const answer = answered(address, accept);
   early.set(address, answer);
+  answer.catch(() => early.delete(address)); // whoever has taken it is told
+}
+
+async function answered(address: string, accept: string): Promise<Answer> {
+  const answer = await fetch(address, { credentials: "same-origin", headers: { Accept: accept } });
+  const text = await answer.text();
+  return { status: answer.status, ok: answer.ok, json: async () => JSON.parse(text) as unknown };
 }
 
 /** The answer to what was asked before, once; undefined where it was not. */
-export function takeEarly(address: string): Promise<Response> | undefined {
+export function takeEarly(address: string): Promise<Answer> | undefined {
   const answer = early.get(address);
   early.delete(address);
   return answer;
+}
+
+/** Something below this address is changed: what was asked there before is not so any more. */
+export function forgetEarly(changed: string): void {
+  for (const address of early.keys()) if (changed.startsWith(address)) early.delete(address);
 }

@@ -6,16 +6,18 @@ import dicomLoader from "@cornerstonejs/dicom-image-loader";
 import { Enums, registerDefaultProviders, utilities as metadata } from "@cornerstonejs/metadata";
 import * as tools from "@cornerstonejs/tools";
 import dcmjs from "dcmjs";
+import { countPreviews } from "./cachesize.ts";
 import { type DicomJson, TAG, text } from "./dicom.ts";
 import { forgetSteps, loadInSteps, renditionOf } from "./progressive.ts";
 import { forgetParametric, loadParametric, quantityOfImage, registerParametric } from "./parametric.ts";
 import { SUV_UNITS, suvOf, type Uptake } from "./suv.ts";
-import { takeEarly } from "./early.ts";
+import { forgetEarly, takeEarly } from "./early.ts";
 import { type Contents, displaySets, type SeriesFacts } from "./displaysets.ts";
 
 export const ENGINE_ID = "workspace";
 const CACHE_BYTES = 1_500_000_000;
 const CALIBRATION_PRIORITY = 11_000;
+const PREFETCHED_AT_ONCE = 5; // of the six that a browser asks one server for: what is gone to finds one free
 
 /** What draws here; null where nothing can as the workspace needs it. Asked once: a context is dear. */
 let renderer: string | null | undefined;
@@ -51,7 +53,9 @@ export async function start(): Promise<core.RenderingEngine> {
   core.metaData.addProvider(uptakeOf, CALIBRATION_PRIORITY);
   loadParametric(CALIBRATION_PRIORITY);
   core.cache.setMaxCacheSize(CACHE_BYTES);
-  core.imageLoadPoolManager.setMaxSimultaneousRequests(core.Enums.RequestType.Prefetch, 4);
+  countPreviews();
+  core.imageLoadPoolManager.setMaxSimultaneousRequests(core.Enums.RequestType.Prefetch, PREFETCHED_AT_ONCE);
+  core.imageLoadPoolManager.grabDelay = 0; // the line is not to wait between two images
   return new core.RenderingEngine(ENGINE_ID);
 }
 
@@ -63,13 +67,14 @@ export class SignedOut extends Error {}
 
 /** The JSON that our own server answers; `SignedOut` when the session has ended. */
 export async function ask<T>(address: string, options: RequestInit = {}): Promise<T> {
-  const before = options.method === undefined ? takeEarly(address) : undefined;
+  const before = options.method === undefined ? takeEarly(address) : forgetEarly(address);
   const answer = await (before ??
     fetch(address, {
       credentials: "same-origin",
       ...options,
       headers: { Accept: "application/json", ...options.headers },
     }));
+  if (options.method !== undefined) forgetEarly(address); // asked while it was being changed
   if (answer.status === 401) throw new SignedOut("You are signed out. Sign in again in another tab.");
   if (!answer.ok) {
     const problem = (await answer.json().catch(() => null)) as { detail?: string } | null;
@@ -196,8 +201,20 @@ function calibrate(imageId: string, data: DicomJson): void {
   core.utilities.calibratedPixelSpacingMetadataProvider.add(imageId, stated as never);
 }
 
+interface Calibration {
+  known: boolean;
+  how: string;
+}
+const calibrationsKnown = new WeakMap<DicomJson, Calibration>();
+
 /** How a length on this image is known, in a word; "px" when it is not known at all. */
-export function calibrationOf(data: DicomJson): { known: boolean; how: string } {
+export function calibrationOf(data: DicomJson): Calibration {
+  const found = calibrationsKnown.get(data) ?? calibrationStated(data);
+  calibrationsKnown.set(data, found);
+  return found;
+}
+
+function calibrationStated(data: DicomJson): Calibration {
   if (text(data, TAG.modality) === "US") {
     const regions = data["00186011"]?.Value?.length ?? 0;
     return regions

@@ -97,13 +97,22 @@ export class Grid extends EventTarget {
   }
 
   async show(pane: Pane, set: DisplaySet, at?: number): Promise<void> {
+    let asked = false;
+    const askForOthers = () => {
+      if (asked || pane.set !== set) return;
+      asked = true;
+      keepOnly(new Set(this.panes.map((each) => each.set?.id ?? "")));
+      prefetch(set, pane.position, (done, all) =>
+        this.dispatchEvent(new CustomEvent("progress", { detail: { set, done, all } })),
+      );
+    };
+    // The others are asked for as soon as anything of the shown one is there: the line is not to wait for its decoding.
+    pane.canvas.addEventListener(core.Enums.Events.STACK_NEW_IMAGE, askForOthers);
     const shown = await pane.showStack(set, at);
+    pane.canvas.removeEventListener(core.Enums.Events.STACK_NEW_IMAGE, askForOthers);
     if (!shown) return;
+    askForOthers();
     this.changed(pane);
-    keepOnly(new Set(this.panes.map((each) => each.set?.id ?? "")));
-    prefetch(set, pane.position, (done, all) =>
-      this.dispatchEvent(new CustomEvent("progress", { detail: { set, done, all } })),
-    );
   }
 
   changed(pane: Pane): void {

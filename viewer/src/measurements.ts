@@ -7,6 +7,7 @@ import type { DisplaySet, Picture } from "./displaysets.ts";
 import { ask } from "./engine.ts";
 import type { Statistic } from "./format.ts";
 import type { History } from "./history.ts";
+import { Keeping } from "./keeping.ts";
 import { latticeOf } from "./layers.ts";
 import type { LesionRole } from "./lesions.ts";
 import { caseLife, listenForCase } from "./life.ts";
@@ -30,6 +31,7 @@ export interface Content {
   text?: string;
   image_points?: [number, number][]; // columns and rows from 0 at the outer corner of the first pixel
   image_contour?: [number, number][];
+  pixel_origin?: "VOLUME"; // on a slide: image points are those of its total pixel matrix, not of a tile
   view?: ShownView;
   lesion?: { role: LesionRole }; // followed over time under its label
   mask?: KeptMask; // of a segment: which pixels of the image belong to it
@@ -76,7 +78,11 @@ type Annotation = tools.Types.Annotation;
 export class Measurements extends EventTarget {
   private readonly kept = new Map<string, Measurement & { study: string }>();
   private readonly places = new Map<string, Place>(); // by image id
-  private readonly waiting = new Map<string, number>();
+  private readonly gone = new Map<string, string>(); // studies of what was removed
+  private readonly keeping = new Keeping(
+    (id) => this.send(id),
+    () => this.changed(),
+  );
   private readonly deferred = new Set<Annotation>(); // changed while only a preview of their image was shown
   private readonly unplaced = new Map<string, (Measurement & { study: string })[]>(); // by series
   private readonly life = caseLife();
@@ -84,7 +90,6 @@ export class Measurements extends EventTarget {
   private together = false; // several marks change as one step
   private latest: { id: string; at: number; after: Known | null } | null = null;
   private dragging = false;
-  error = "";
 
   constructor(
     private readonly mayKeep: boolean,
@@ -108,8 +113,19 @@ export class Measurements extends EventTarget {
     return [...this.kept.values()];
   }
 
-  get pending(): boolean {
-    return this.waiting.size > 0;
+  /** Why something is not kept; empty where nothing failed. */
+  get error(): string {
+    return this.keeping.error;
+  }
+
+  /** What the server does not have as it is here, in words that differ where it differs; empty: nothing. */
+  unkept(): string {
+    const drawn = this.mayKeep ? [...this.deferred].filter((each) => this.isNews(each)) : [];
+    const told = [
+      ...this.keeping.unkept.map((id) => [id, this.kept.get(id) ?? null]),
+      ...drawn.map((each) => [each.annotationUID, each.data.handles?.points]),
+    ];
+    return told.length ? JSON.stringify(told) : "";
   }
 
   /** Make the images of a display set known, and draw what was measured on them before. */
@@ -213,12 +229,17 @@ export class Measurements extends EventTarget {
     for (const annotation of [...this.deferred]) {
       if (annotation.metadata?.referencedImageId !== imageId) continue;
       this.deferred.delete(annotation);
-      const id = annotation.annotationUID ?? "";
-      if (tools.annotation.state.getAnnotation(id) !== annotation) continue; // gone, or drawn anew
-      const known = this.kept.get(id);
-      const made = this.describe(annotation, id, annotation.metadata.toolName);
-      if (made && !(known && drawnAlike(known, made))) this.take(annotation);
+      if (this.isNews(annotation)) this.take(annotation);
     }
+  }
+
+  /** Whether the drawing is there and is not what is known of it. */
+  private isNews(annotation: Annotation): boolean {
+    const id = annotation.annotationUID ?? "";
+    if (tools.annotation.state.getAnnotation(id) !== annotation) return false; // gone, or drawn anew
+    const known = this.kept.get(id);
+    const made = this.describe(annotation, id, annotation.metadata?.toolName ?? "");
+    return made !== null && !(known && drawnAlike(known, made));
   }
 
   private take(annotation: Annotation): void {
@@ -291,11 +312,16 @@ export class Measurements extends EventTarget {
 
   /** Keep a mark that is no drawing: a key image, or how an image was shown. */
   mark(tool: string, place: Place, content: Partial<Content> = {}, label = ""): void {
-    const made = this.madeOf(tool, place, content, label);
-    this.kept.set(made.measurement_id, made);
-    this.remember(made.measurement_id, null, made);
+    this.hold(this.madeOf(tool, place, content, label));
+  }
+
+  /** Keep what no tool of the engine drew, or what became of it. */
+  hold(made: Known): void {
+    const id = made.measurement_id;
+    this.remember(id, this.kept.get(id) ?? null, made);
+    this.kept.set(id, made);
     this.changed();
-    this.keepSoon(made.measurement_id, 0);
+    this.keepSoon(id, 0);
   }
 
   /** Change several marks of one kind as one step: content for an image's mark, null where it goes. */
@@ -438,82 +464,45 @@ export class Measurements extends EventTarget {
   }
 
   private keepSoon(id: string, afterMs = SAVE_AFTER_MS): void {
-    if (!this.mayKeep) return;
-    clearTimeout(this.waiting.get(id));
-    this.waiting.set(
-      id,
-      window.setTimeout(() => void this.keep(id), afterMs),
-    );
+    if (this.mayKeep) this.keeping.soon(id, afterMs);
   }
 
-  /** Keep at once what waits to be kept: before something is made from it. */
-  async settle(): Promise<void> {
-    for (const [id, timer] of [...this.waiting]) {
-      clearTimeout(timer);
-      await this.keep(id);
-    }
+  /** Keep at once what waits to be kept: before something is made from it, and before the case is left. */
+  settle(): Promise<void> {
+    return this.keeping.settle();
   }
 
-  private async keep(id: string): Promise<void> {
+  /** Let the server have the measurement as it is here, or have it no more. */
+  private async send(id: string): Promise<void> {
     const each = this.kept.get(id);
-    const timer = this.waiting.get(id);
-    if (!each) return;
-    const { study, series_instance_uid, sop_instance_uid, frame_number, tool, label, content } = each;
-    const body = JSON.stringify({
-      series_instance_uid,
-      sop_instance_uid,
-      frame_number,
-      tool,
-      label,
-      content,
-    });
+    const address = `/api/studies/${each?.study ?? this.gone.get(id)}/measurements/${id}`;
+    const headers = { "Content-Type": "application/json" };
     try {
-      await ask(`/api/studies/${study}/measurements/${id}`, {
-        method: "PUT",
-        headers: { "Content-Type": "application/json" },
-        body,
-      });
-      this.error = "";
+      await ask(address, each ? { method: "PUT", headers, body: sentOf(each) } : { method: "DELETE" });
     } catch (error) {
-      this.error = `A measurement is not saved: ${error instanceof Error ? error.message : "the server cannot be reached"}`;
+      const why = error instanceof Error ? error.message : "the server cannot be reached";
+      throw new Error(`A measurement is not ${each ? "saved" : "removed"}: ${why}`);
     }
-    if (this.waiting.get(id) === timer) this.waiting.delete(id);
-    this.changed();
   }
 
   private removed(event: Event): void {
     const { annotation } = (event as CustomEvent<{ annotation: Annotation }>).detail;
-    const id = annotation.annotationUID ?? "";
-    const each = this.kept.get(id);
-    if (!each || this.restoring) return;
-    this.kept.delete(id);
-    this.remember(id, each, null);
-    clearTimeout(this.waiting.get(id));
-    this.waiting.delete(id);
-    this.changed();
-    if (this.mayKeep) this.removeFromServer(each.study, id);
-  }
-
-  private removeFromServer(study: string, id: string): void {
-    ask(`/api/studies/${study}/measurements/${id}`, { method: "DELETE" }).catch((error: Error) => {
-      this.error = `A measurement is not removed: ${error.message}`;
-      this.changed();
-    });
+    if (!this.restoring) this.drop(annotation.annotationUID ?? "");
   }
 
   remove(id: string): void {
     if (tools.annotation.state.getAnnotation(id)) tools.annotation.state.removeAnnotation(id);
-    else {
-      const each = this.kept.get(id);
-      this.kept.delete(id);
-      if (each) {
-        this.remember(id, each, null);
-        clearTimeout(this.waiting.get(id));
-        this.waiting.delete(id);
-        this.removeFromServer(each.study, id);
-      }
-      this.changed();
-    }
+    else this.drop(id);
+  }
+
+  private drop(id: string): void {
+    const each = this.kept.get(id);
+    if (!each) return;
+    this.kept.delete(id);
+    this.gone.set(id, each.study);
+    this.remember(id, each, null);
+    if (this.mayKeep) void this.keeping.now(id);
+    this.changed();
   }
 
   rename(id: string, label: string): void {
@@ -559,6 +548,18 @@ export class Measurements extends EventTarget {
     this.recalibrate();
     this.dispatchEvent(new Event("change"));
   }
+}
+
+/** What the server is told of a measurement. */
+function sentOf({
+  series_instance_uid,
+  sop_instance_uid,
+  frame_number,
+  tool,
+  label,
+  content,
+}: Known): string {
+  return JSON.stringify({ series_instance_uid, sop_instance_uid, frame_number, tool, label, content });
 }
 
 /** Whether two states of a measurement differ in their numbers at most. */

@@ -229,8 +229,23 @@ export class Pane {
   }
 
   private drawLayers(): void {
-    if (this.kind === "plane") return this.drawCuts();
-    drawLayers(this.sheet, this.stack, this.kind === "stack" ? this.picture : null, layers.list);
+    if (this.kind === "plane") {
+      this.uncover(true);
+      return this.drawCuts();
+    }
+    const picture = this.kind === "stack" ? this.picture : null;
+    const shown = picture ? layers.list.filter((each) => each.visible && each.on(picture)) : [];
+    if (this.uncover(shown.length > 0)) drawLayers(this.sheet, this.stack, picture, shown);
+  }
+
+  /** A sheet on which nothing is drawn costs as much as the image under it: it is taken away. Whether it is there. */
+  private uncover(needed: boolean): boolean {
+    const wanted = needed ? "" : "hidden";
+    if (this.sheet.style.visibility !== wanted) {
+      this.sheet.style.visibility = wanted;
+      this.sheet.getContext("2d")?.reset();
+    }
+    return needed;
   }
 
   /** Draw where the shown plane cuts through layers, at most once for each picture that the browser shows. */

@@ -502,8 +502,7 @@ def check_exchange(ward, page, numbers, study_uid):
     expect(page.locator("#measurement-count")).to_have_text("")
     expect(page.locator("#text")).to_have_value("")
     np.testing.assert_array_equal(voxels(page), a_slice(3))
-    page.keyboard.press("r")
-    page.keyboard.type("Seen.")
+    check_refusal(ward, page, numbers[1])
     page.go_back()
     page.wait_for_url(f"**/exams/{numbers[0]}/read")
     page.wait_for_selector("html[data-ready=true]")
@@ -512,6 +511,30 @@ def check_exchange(ward, page, numbers, study_uid):
     expect(page.locator("#measurement-count")).to_have_text("1")
     draft = "/api/reports?accession_number=" + numbers[1]
     assert [each["state"] for each in ward.api(draft)] == ["draft"]
+
+
+def check_refusal(ward, page, number):
+    """What the server does not take keeps its case on the screen when the reader says so."""
+    asked: list[str] = []
+
+    def stay(dialog):
+        asked.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", stay)
+    page.route("**/api/reports**", lambda route: route.fulfill(status=409, json={"detail": "no"}))
+    page.keyboard.press("r")
+    page.keyboard.type("Seen.")
+    page.go_back()
+    expect(page.locator("#status")).to_contain_text("This case is still shown")
+    assert asked == ["What you have written is not saved. Leave this case all the same?"]
+    page.wait_for_url(f"**/exams/{number}/read")
+    expect(page.locator("#text")).to_have_value("Seen.")
+    page.unroute("**/api/reports**")
+    page.remove_listener("dialog", stay)
+    refused = [each for each in ward.complaints if "409" in each]  # the browser names it as well
+    ward.complaints[:] = [each for each in ward.complaints if each not in refused]
+    assert refused
 
 
 def draw_line(page):

@@ -189,14 +189,14 @@ function keepDraft() {
     }
     saved = text.value;
   });
-  addEventListener("beforeunload", (event) => { if (text.value !== saved) event.preventDefault(); }, { signal });
-  async function leave(asked) {
+  addEventListener("beforeunload", (event) => { if (unsaved()) event.preventDefault(); }, { signal });
+  const unsaved = () => text.value !== saved && (text.value.trim() || saved.trim()) !== "";
+  async function keep() { // once more when something was written meanwhile; not for ever while somebody writes on
     clearTimeout(timer);
-    if (keeps) await save();
-    if (asked || text.value === saved) return true;
-    return confirm("What you have written is not saved. Leave this case all the same?");
+    for (let tries = 0; keeps && unsaved() && tries < 3; tries++) if (!(await save())) return;
   }
-  document.addEventListener("isocenter:leaving", (event) => event.detail.waits.push(leave(event.detail.asked)), { signal });
+  const keeper = { keep, lost: () => (unsaved() ? `text ${text.value}` : ""), problem: () => "What you have written is not saved." };
+  document.addEventListener("isocenter:leaving", (event) => event.detail.keepers.push(keeper), { signal });
 }
 keepDraft();
 document.addEventListener("isocenter:case", keepDraft); // after what listens for the case before it
