@@ -503,6 +503,52 @@ def test_a_running_dispatcher_finds_new_work_and_stops(make_database: MakeDataba
     assert not thread.is_alive()
 
 
+def test_what_is_overdue_is_handled_beside_what_takes_long(make_database: MakeDatabase) -> None:
+    begun, released, handled = threading.Event(), threading.Event(), threading.Event()
+
+    def handle(tx: Tx, event: Counted, *, now: datetime) -> None:
+        if event.counter == "long":
+            begun.set()
+            released.wait(30)
+        else:
+            handled.set()
+
+    router = Router([Subscription(event=Counted, subscriber="a", handler=handle)])
+    db = make_database(router=router)
+    dispatcher = Dispatcher(db, router, clock=utc_now, workers=2)
+    stop = threading.Event()
+    thread = threading.Thread(target=dispatcher.run, args=(stop,))
+    thread.start()
+    try:
+        for counter, seen in (("long", begun), ("short", handled)):
+            with db.transaction() as tx:
+                append(tx, Counted(counter, 1), now=utc_now())
+            assert seen.wait(30)
+    finally:
+        released.set()
+        stop.set()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_running_dispatcher_fires_timers(make_database: MakeDatabase) -> None:
+    fired = threading.Event()
+
+    def handle(tx: Tx, event: Counted, *, now: datetime) -> None:
+        fired.set()
+
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=handle))
+    stop = threading.Event()
+    thread = threading.Thread(target=rig.dispatcher.run, args=(stop,))
+    thread.start()
+    with rig.db.transaction() as tx:
+        set_timer(tx, Counted("x", 1), key="k", due_at=rig.clock())
+    assert fired.wait(30)
+    stop.set()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
 def test_the_feed_is_in_order_and_pages(make_database: MakeDatabase) -> None:
     rig = Rig(make_database)
     ids = rig.append(*(Counted("x", number) for number in range(5)))

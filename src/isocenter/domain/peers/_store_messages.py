@@ -236,15 +236,19 @@ def neighbour(tx: Tx, of: ListedMessage) -> int | None:
 
 
 def without_words(tx: Tx, *, before: datetime, limit: int) -> list[tuple[int, bytes]]:
-    """The oldest messages whose words are not kept yet: key and bytes."""
+    """The oldest messages whose words are not kept yet: key and bytes.
+
+    Of those received ``before`` only what is behind the last whose words are kept.
+    """
     rows = tx.all(
         _Unread,
         """
         select message_key, raw from peers.message as message
-         where message_key > (select coalesce(max(message_key), 0) from peers.message_words
-                               where message_key <= (select coalesce(max(message_key), 0)
-                                                       from peers.message
-                                                      where received_at < %(before)s))
+         where message_key > coalesce((
+                   select max(message_key) from peers.message_words
+                    where message_key <= (select message_key from peers.message
+                                           where received_at < %(before)s
+                                           order by received_at desc limit 1)), 0)
            and not exists (select from peers.message_words as kept
                             where kept.message_key = message.message_key)
          order by message_key limit %(limit)s

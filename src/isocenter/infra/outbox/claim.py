@@ -57,6 +57,32 @@ def claim(
     return sorted(found, key=lambda each: each.event_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """That something of a subscriber, or a timer of this name, is due, and since when."""
+
+    name: str
+    due_at: datetime
+
+
+# Of more than can be looked at the oldest: nobody who looks only at those sees them all.
+_LOOKED_AT_MAX = 500
+_DUE = """
+select subscriber as name, min(due_at) as due_at
+  from (select subscriber, due_at from outbox.delivery
+         where state = 'waiting' and due_at <= %(now)s
+         order by due_at, event_id limit %(limit)s) as waiting
+ group by subscriber
+union all
+select name, min(due_at) from outbox.timer where due_at <= %(now)s group by name
+"""
+
+
+def due(tx: Tx, *, now: datetime) -> list[Due]:
+    """What is due among the deliveries that wait the longest, and of the timers."""
+    return tx.all(Due, _DUE, {"now": now, "limit": _LOOKED_AT_MAX})
+
+
 def settle_done(tx: Tx, deliveries: Sequence[Claimed], *, now: datetime) -> None:
     """Record success."""
     tx.run(

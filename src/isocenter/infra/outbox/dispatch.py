@@ -7,9 +7,9 @@ one database.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from isocenter.errors import IsocenterError
@@ -25,14 +25,16 @@ from isocenter.infra.outbox.claim import (
     settle_given_up,
 )
 from isocenter.infra.outbox.events import UndecodableEvent, from_data
+from isocenter.infra.outbox.lookout import Turn, look_out
 from isocenter.infra.outbox.routing import GiveUp, Router, Subscription
-from isocenter.infra.outbox.timers import fire_due_timer
+from isocenter.infra.outbox.timers import fire_due_timer, timer_names
 
-_BATCH_MAX = 64
+_BATCH_MAX = 192
 _POLL_FIRST_S = 0.05
 _POLL_MAX_S = 0.2
 _AWAY_S = 1.0
-_LOOKING_SHARE = 5
+_WORKING_SHARE = 5
+_RESERVE_AFTER = timedelta(seconds=0.3)
 
 log = get_logger(__name__)
 
@@ -50,13 +52,24 @@ class _Crew:
         """How many deliveries share a transaction."""
         return 1 if self.external else _BATCH_MAX
 
+    @property
+    def turns(self) -> Sequence[tuple[Collection[str], timedelta]]:
+        """For each thread, whose deliveries are its business, and how long they are due before.
+
+        Where deliveries share transactions, two threads would make two small ones of each large
+        one: all but the first are for when that one is held up, or does not keep up.
+        """
+        reserve = timedelta() if self.external else _RESERVE_AFTER
+        names = frozenset(self.subscribers)
+        return [(names, timedelta()), *[(names, reserve)] * (self.workers - 1)]
+
 
 def _subscribers(router: Router, *, external: bool) -> Sequence[str]:
     return [each.subscriber for each in router.subscriptions if each.external is external]
 
 
 class Dispatcher:
-    """Delivers what is due. Thread-safe; ``run`` needs a connection per worker and one more."""
+    """Delivers what is due. Thread-safe; ``run`` needs a connection per worker and two more."""
 
     def __init__(
         self,
@@ -98,16 +111,18 @@ class Dispatcher:
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until ``stop`` is set; what a worker has begun by then it finishes."""
-        steps: list[tuple[Callable[[], int], int]] = [(self._fire_timer, 1)]
+        turns = [Turn(self._fire_timer, 1, timer_names(self._router))]
         for crew in self._crews:
-            steps += [(partial(self._deliver, crew), crew.batch_max)] * crew.workers
+            turns += [
+                Turn(partial(self._deliver, crew, overdue=after), crew.batch_max, names, after)
+                for names, after in crew.turns
+            ]
         threads = [
-            threading.Thread(target=_work, args=(step, most, stop), name="dispatch")
-            for step, most in steps
+            threading.Thread(target=_work, args=(turn, stop), name="dispatch") for turn in turns
         ]
         for each in threads:
             each.start()
-        stop.wait()
+        look_out(turns, stop, db=self._db, clock=self._clock)
         for each in threads:
             each.join()
 
@@ -116,13 +131,13 @@ class Dispatcher:
             tx.router = self._router
             return fire_due_timer(tx, self._router, now=self._clock())
 
-    def _deliver(self, crew: _Crew) -> int:
-        """How many deliveries were tried, in one transaction."""
+    def _deliver(self, crew: _Crew, *, overdue: timedelta = timedelta()) -> int:
+        """How many deliveries were tried, in one transaction, of those due for so long."""
         now = self._clock()
         with self._db.transaction() as tx:
             tx.router = self._router
             claimed = claim(
-                tx, crew.subscribers, durable=crew.external, most=crew.batch_max, now=now
+                tx, crew.subscribers, durable=crew.external, most=crew.batch_max, now=now - overdue
             )
             done = self._handle_all(tx, claimed, now)
             if done:
@@ -242,18 +257,18 @@ def _usable(tx: Tx) -> bool:
     return True
 
 
-def _work(step: Callable[[], int], most: int, stop: threading.Event) -> None:
-    """One thread: no pause while ``step`` does ``most``, a short one while it does something.
+def _work(turn: Turn, stop: threading.Event) -> None:
+    """One thread: no pause while a step does the most it can, a short one while it does something.
 
-    What comes during the short pause makes one batch: batches grow with the load. When there is
-    nothing to do the pauses grow up to a limit. Nothing needs to wake the thread, so nothing can
-    fail to: it looks again by itself.
+    What comes during the short pause makes one batch, which costs much less than several. The pause
+    grows with what the work before it took, so batches grow with the load, and the more so the
+    slower the machine is. When there is nothing to do the thread waits to be called.
     """
     pause_s = _POLL_FIRST_S
     while not stop.is_set():
         began = time.monotonic()
         try:
-            count = step()
+            count = turn.step()
         except (DatabaseUnavailable, DatabaseBusy) as error:
             log.warning("dispatch_interrupted", error_kind=error.kind)
             stop.wait(_AWAY_S)
@@ -262,12 +277,14 @@ def _work(step: Callable[[], int], most: int, stop: threading.Event) -> None:
             log.exception("dispatch_failed")
             stop.wait(_AWAY_S)
             continue
+        took_s = time.monotonic() - began
         if count:
             pause_s = _POLL_FIRST_S
-            if count < most:
-                stop.wait(pause_s)
+            if count < turn.most:
+                # What is overdue is not to wait for company.
+                gathering_s = 0.0 if turn.overdue else _WORKING_SHARE * took_s
+                stop.wait(min(max(pause_s, gathering_s), _POLL_MAX_S))
             continue
         pause_s = min(pause_s * 1.5, _POLL_MAX_S)
         # Looking in vain must never become a load, whatever it costs at the moment.
-        looking_s = time.monotonic() - began
-        stop.wait(max(pause_s, _LOOKING_SHARE * looking_s))
+        turn.rest(stop, max(pause_s, _WORKING_SHARE * took_s))

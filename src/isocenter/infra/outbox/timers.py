@@ -51,13 +51,17 @@ returning jsonb_build_array(timer.name, timer.data)
 """
 
 
+def timer_names(router: Router) -> list[str]:
+    """The names of the events to which this program subscribes, each of which may be a timer."""
+    return sorted({each.event.name for each in router.subscriptions})
+
+
 def fire_due_timer(tx: Tx, router: Router, *, now: datetime) -> bool:
     """Whether a timer was due; it is now an event of the log.
 
     Timers to which this program does not subscribe are left for a version that does.
     """
-    names = sorted({each.event.name for each in router.subscriptions})
-    taken: list[Any] | None = tx.value(_TAKE_DUE, {"now": now, "names": names})
+    taken: list[Any] | None = tx.value(_TAKE_DUE, {"now": now, "names": timer_names(router)})
     if taken is None:
         return False
     name, data = taken

@@ -343,3 +343,22 @@ def test_words_of_messages_that_committed_late_are_kept(hospital, interface):
             tx, before=hospital.clock() - timedelta(minutes=5), limit=9
         )
     assert left == []
+
+
+def test_a_short_look_back_leaves_what_committed_late_to_a_longer_one(hospital, interface):
+    interface.receive(an_order(1), an_order(2))
+    with hospital.database.transaction() as tx:
+        first = tx.value("select min(message_key) from peers.message")
+        tx.run("delete from peers.message_words where message_key = %s", (first,))
+    hospital.clock.advance(seconds=10)
+    interface.receive(an_order(3))  # the words of its neighbours are kept already
+
+    def kept(**looking_back):
+        return hospital.pool.run_here(
+            lambda tx: peers.keep_words(tx, limit=9, now=hospital.clock(), **looking_back)
+        )
+
+    with hospital.database.transaction() as tx:
+        tx.run("delete from peers.message_words where message_key = %s", (first,))
+    assert kept(looking_back=timedelta(seconds=5)) == 0
+    assert kept() == 1

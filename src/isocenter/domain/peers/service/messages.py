@@ -28,6 +28,7 @@ from isocenter.standards.hl7v2.er7 import parse
 from isocenter.standards.hl7v2.words import words_of
 
 _PAGE_MAX = 500
+_COMMITTED_LATE_MAX = timedelta(minutes=5)
 
 
 def stored_acknowledgement(tx: Tx, peer: str, control_id: str, body_digest: bytes) -> bytes | None:
@@ -174,10 +175,15 @@ def finish_replay(tx: Tx, replay: Replay, result_key: int | None, *, now: dateti
     store.finish_replay(tx, replay.replay_key, result_key, now=now)
 
 
-def keep_words(tx: Tx, *, limit: int, now: datetime) -> int:
-    """Make up to ``limit`` messages findable by their words, the oldest first; gives how many."""
-    # A message whose transaction took a while may be recorded behind later ones.
-    unread = store.without_words(tx, before=now - timedelta(minutes=5), limit=limit)
+def keep_words(
+    tx: Tx, *, limit: int, now: datetime, looking_back: timedelta = _COMMITTED_LATE_MAX
+) -> int:
+    """Make up to ``limit`` messages findable by their words, the oldest first; gives how many.
+
+    A message whose transaction took a while may be recorded behind later ones. It is found when it
+    was received within the time of ``looking_back``, all of whose messages are looked through.
+    """
+    unread = store.without_words(tx, before=now - looking_back, limit=limit)
     if unread:
         store.keep_words(tx, [key for key, _ in unread], [_words(raw) for _, raw in unread])
     return len(unread)
