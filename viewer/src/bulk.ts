@@ -23,15 +23,16 @@ function find(body: Uint8Array, wanted: Uint8Array, from: number): number {
   return -1;
 }
 
-async function bytesAt(address: string): Promise<Uint8Array> {
-  const answer = await fetch(address, { credentials: "same-origin", headers: { Accept: NATIVE } });
+async function bytesAt(address: string, signal?: AbortSignal): Promise<Uint8Array> {
+  const headers = { Accept: NATIVE };
+  const answer = await fetch(address, { credentials: "same-origin", headers, signal: signal ?? null });
   if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
   return firstPart(new Uint8Array(await answer.arrayBuffer()), answer.headers.get("content-type") ?? "");
 }
 
 /** A frame (from 1) of an instance, decoded. */
-export const frameBytes = (instance: string, frame: number): Promise<Uint8Array> =>
-  bytesAt(`${instance}/frames/${frame}`);
+export const frameBytes = (instance: string, frame: number, signal?: AbortSignal): Promise<Uint8Array> =>
+  bytesAt(`${instance}/frames/${frame}`, signal);
 
 /** The value of an attribute, wherever it is; null when it has none. */
 export async function valueBytes(attribute: Attribute | undefined): Promise<Uint8Array | null> {

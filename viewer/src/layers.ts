@@ -5,6 +5,8 @@ import * as core from "@cornerstonejs/core";
 import type { Picture } from "./displaysets.ts";
 import type { Vec3 } from "./geometry.ts";
 import { whenLeft } from "./life.ts";
+import type { Part, Slide } from "./slide.ts";
+import type { PlacedTile } from "./slidetiles.ts";
 
 export type Point = readonly [number, number];
 /** Leads from (column, row) to the sheet. */
@@ -23,6 +25,9 @@ export interface Layer {
   draw(sheet: CanvasRenderingContext2D, picture: Picture, to: ToSheet, layer: Layer): void;
   /** Draw it where a reformatted plane cuts through it; absent for what lies on single images only. */
   cut?(sheet: CanvasRenderingContext2D, cut: Cut): void;
+  /** Its tiles over a part of a whole slide, which is shown with so many points for each pixel of its finest level;
+   * null where they are more than can be shown. Absent for what lies on no slide. */
+  slide?(slide: Slide, part: Part, scale: number): PlacedTile[] | null;
 }
 
 /** A plane through the patient as a viewport shows it: sheet and millimetres. */

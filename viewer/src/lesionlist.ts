@@ -9,7 +9,8 @@ import type { Known, Measurement, Measurements } from "./measurements.ts";
 const STUDIES_MAX = 20; // that are asked for what was measured in them
 const MEASURED = new Set(["Length", "Bidirectional"]);
 
-export const mayBeLesion = (each: Measurement): boolean => MEASURED.has(each.tool);
+export const mayBeLesion = (each: Measurement): boolean =>
+  MEASURED.has(each.tool) && !each.content.pixel_origin; // a diameter in the patient, not on glass
 
 /** The choice of what a measured diameter is of. */
 export function rolePicker(each: Measurement, chosen: (role: LesionRole | "") => void): HTMLElement {

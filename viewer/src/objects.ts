@@ -13,6 +13,7 @@ import { whenLeft } from "./life.ts";
 import type { Pane } from "./pane.ts";
 import { type State, stateLayers, stateOf } from "./presentation.ts";
 import { segmentation, segmentLayers } from "./segments.ts";
+import { isTiled, namedSources, pyramids, slideLayers } from "./slidesegments.ts";
 import { type ImageLink, reportLines, selectedImages } from "./srtree.ts";
 
 export type Family =
@@ -62,14 +63,16 @@ export async function showObjects(
   given: readonly DicomJson[],
   pane: Pane,
 ): Promise<boolean> {
-  const known = [...given]
+  const levels = new Map(pyramids(given).map((each) => [each[0], each]));
+  const known = [...levels.keys()]
+    .filter((each) => each !== undefined)
     .filter((each) => familyOf(each))
     .sort((a, b) => madeAt(b).localeCompare(madeAt(a)));
   if (!known.length) return false;
   const sections: HTMLElement[] = [];
   for (const each of known) {
     const title = `${NAMES[familyOf(each)]}, ${date(series.studyDate)}`;
-    sections.push(h("section", {}, h("h2", {}, title), ...(await sectionOf(host, each))));
+    sections.push(h("section", {}, h("h2", {}, title), ...(await sectionOf(host, each, levels.get(each)))));
   }
   pane.showDocument(h("div", { class: "document", tabindex: 0, "aria-label": series.label }, ...sections));
   return true;
@@ -79,7 +82,11 @@ const madeAt = (data: DicomJson): string =>
   (text(data, TAG.contentDate) || text(data, "00080012")) +
   (text(data, "00080033") || text(data, "00080013"));
 
-async function sectionOf(host: Host, data: DicomJson): Promise<(HTMLElement | string)[]> {
+async function sectionOf(
+  host: Host,
+  data: DicomJson,
+  levels: readonly DicomJson[] = [data],
+): Promise<(HTMLElement | string)[]> {
   const address = addressOf(host.root, data);
   switch (familyOf(data)) {
     case "report":
@@ -90,7 +97,7 @@ async function sectionOf(host: Host, data: DicomJson): Promise<(HTMLElement | st
       return [applying(host, data)];
     case "segments":
     case "structures":
-      return [await overlaying(host, data, address)];
+      return [await overlaying(host, data, address, levels)];
     case "document":
       return documentOf(data, address);
     case "video":
@@ -167,12 +174,19 @@ function applying(host: Host, data: DicomJson): HTMLElement {
 const loading = new Set<string>();
 whenLeft(() => loading.clear());
 
-async function overlaying(host: Host, data: DicomJson, address: string): Promise<HTMLElement> {
+async function overlaying(
+  host: Host,
+  data: DicomJson,
+  address: string,
+  levels: readonly DicomJson[],
+): Promise<HTMLElement> {
   const group = text(data, TAG.sopInstanceUid);
   const made =
-    familyOf(data) === "segments"
-      ? ofSegments(host, data, address, group)
-      : structureLayers(group, structures(data));
+    familyOf(data) !== "segments"
+      ? structureLayers(group, structures(data))
+      : isTiled(data)
+        ? slideLayers(group, levels, (each) => addressOf(host.root, each))
+        : ofSegments(host, data, address, group);
   if (!layers.has(group)) layers.add(made);
   const jump = async () => {
     for (const image of sourcesOf(data)) if (await host.jump(image)) return;
@@ -212,6 +226,7 @@ function ofSegments(host: Host, data: DicomJson, address: string, group: string)
 
 /** Images that an object was made from, those in the middle first. */
 export function sourcesOf(data: DicomJson): ImageLink[] {
+  if (isTiled(data)) return namedSources(data).map((sopInstanceUid) => ({ sopInstanceUid, frame: 1 }));
   if (familyOf(data) === "segments") {
     const found = segmentation(data).frames.filter((each) => each.source);
     const middle = found[found.length >> 1];

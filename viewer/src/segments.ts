@@ -78,13 +78,25 @@ export function rgbOf(cielab: readonly number[]): Rgb | null {
   return bent as unknown as Rgb;
 }
 
-/** What the object says of its segments and frames. */
-export function segmentation(data: DicomJson): SegmentationFacts {
+/** What the object says of all of its frames. */
+export function segmentKinds(data: DicomJson): Omit<SegmentationFacts, "frames"> {
   const segments = items(data, T.segments).map((each, index) => ({
     number: number(each, T.segmentNumber) ?? index + 1,
     label: text(each, T.segmentLabel) || `Segment ${index + 1}`,
     colour: rgbOf(numbers(each, T.cielab)) ?? (PALETTE[index % PALETTE.length] as Rgb),
   }));
+  const kind = text(data, T.kind);
+  return {
+    rows: number(data, TAG.rows) ?? 0,
+    columns: number(data, TAG.columns) ?? 0,
+    kind: kind === "FRACTIONAL" || kind === "LABELMAP" ? kind : "BINARY",
+    most: number(data, T.most) ?? 255,
+    segments,
+  };
+}
+
+/** What the object says of its segments and frames. */
+export function segmentation(data: DicomJson): SegmentationFacts {
   const frames = Array.from({ length: number(data, TAG.numberOfFrames) ?? 1 }, (_, index) => {
     const source = items(functionalGroup(data, index, T.derivation), T.source)[0];
     return {
@@ -96,15 +108,26 @@ export function segmentation(data: DicomJson): SegmentationFacts {
       frameOfReferenceUid: text(data, TAG.frameOfReferenceUid),
     };
   });
-  const kind = text(data, T.kind);
-  return {
-    rows: number(data, TAG.rows) ?? 0,
-    columns: number(data, TAG.columns) ?? 0,
-    kind: kind === "FRACTIONAL" || kind === "LABELMAP" ? kind : "BINARY",
-    most: number(data, T.most) ?? 255,
-    segments,
-    frames,
-  };
+  return { ...segmentKinds(data), frames };
+}
+
+/** How much of each pixel of a frame belongs to the segment, from 0 to 255. `bytes`: one bit, or one or two bytes for
+ * each pixel. */
+export function sharesOf(
+  facts: Omit<SegmentationFacts, "frames">,
+  segment: SegmentFacts,
+  bytes: Uint8Array,
+): Uint8Array {
+  const pixels = facts.rows * facts.columns;
+  const wide = bytes.length >= 2 * pixels;
+  const value = (index: number) =>
+    wide ? (bytes[2 * index] ?? 0) + 256 * (bytes[2 * index + 1] ?? 0) : (bytes[index] ?? 0);
+  const share = {
+    BINARY: (index: number) => (bitAt(bytes, index) ? 1 : 0),
+    FRACTIONAL: (index: number) => value(index) / facts.most,
+    LABELMAP: (index: number) => (value(index) === segment.number ? 1 : 0),
+  }[facts.kind];
+  return Uint8Array.from({ length: pixels }, (_, index) => Math.round(255 * share(index)));
 }
 
 const NEAR_MM = 0.5;
@@ -149,21 +172,12 @@ export type FrameBytes = (index: number) => Uint8Array | null; // asks for it wh
 export function segmentLayers(group: string, facts: SegmentationFacts, stored: FrameBytes): Layer[] {
   const bitmaps = new Map<string, HTMLCanvasElement>();
   const decoded = new Map<string, Uint8Array>();
-  const pixels = facts.rows * facts.columns;
   const shares = (frame: SegmentFrame, segment: SegmentFacts): Uint8Array | null => {
     const key = `${frame.index}/${segment.number}`;
     const known = decoded.get(key);
     const bytes = known ? null : stored(frame.index);
     if (known || !bytes) return known ?? null;
-    const wide = bytes.length >= 2 * pixels;
-    const value = (index: number) =>
-      wide ? (bytes[2 * index] ?? 0) + 256 * (bytes[2 * index + 1] ?? 0) : (bytes[index] ?? 0);
-    const share = {
-      BINARY: (index: number) => (bitAt(bytes, index) ? 1 : 0),
-      FRACTIONAL: (index: number) => value(index) / facts.most,
-      LABELMAP: (index: number) => (value(index) === segment.number ? 1 : 0),
-    }[facts.kind];
-    const made = Uint8Array.from({ length: pixels }, (_, index) => Math.round(255 * share(index)));
+    const made = sharesOf(facts, segment, bytes);
     decoded.set(key, made);
     return made;
   };

@@ -190,7 +190,7 @@ function row(
             "Insert",
           )
         : null,
-      actions.mayChange && each.tool === "Length"
+      actions.mayChange && each.tool === "Length" && !each.content.pixel_origin
         ? h(
             "button",
             {

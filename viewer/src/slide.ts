@@ -2,6 +2,7 @@
 // serves a zoom. Pure arithmetic on metadata; what is drawn is the slide pane's. PS3.3 C.8.12.4, C.7.6.17.3
 
 import { type DicomJson, functionalGroup, items, number, numbers, TAG, text } from "./dicom.ts";
+import type { Statistic } from "./format.ts";
 
 const WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6";
 
@@ -27,6 +28,15 @@ const T = {
   container: "00400512",
   bitsStored: "00280101",
   windowWidth: "00281051",
+  origin: "00480008", // Total Pixel Matrix Origin Sequence
+  originX: "0040072A",
+  originY: "0040073A",
+  turn: "00480102", // Image Orientation (Slide)
+  segments: "00620002",
+  segmentNumber: "00620004",
+  segmentationType: "00620001",
+  segmentOfFrame: "0062000A",
+  referencedSegment: "0062000B",
 } as const;
 
 /** A frame at a place of the total pixel matrix of its level: columns and rows from 0. */
@@ -44,8 +54,17 @@ export interface Level {
   tileRows: number;
   mm: readonly [number, number] | null; // from one column to the next, from one row to the next
   coloured: boolean;
+  parts: readonly DicomJson[]; // the instances that it is made of
+  plane: SlidePlane | null;
   /** The tiles that touch a rectangle of the matrix, on one focal plane and optical path. */
   tiles(left: number, top: number, right: number, bottom: number, layer: number): Tile[];
+}
+
+/** Where a matrix lies on the glass, in millimetres. PS3.3 C.8.12.2.1 */
+export interface SlidePlane {
+  frameOfReferenceUid: string;
+  origin: readonly [number, number]; // of the centre of its first pixel
+  turn: readonly number[]; // directions of rows and columns, three cosines each
 }
 
 export interface Slide {
@@ -102,8 +121,17 @@ interface LayerName {
 }
 
 const isFull = (data: DicomJson): boolean => text(data, T.organization) === "TILED_FULL";
+/** What lies at the same place in several frames: optical paths of images, segments of segmentations. */
 const pathNames = (data: DicomJson): string[] =>
-  items(data, T.opticalPaths).map((each, index) => text(each, T.opticalPathId) || String(index + 1));
+  data[T.segments]
+    ? segmentNames(data)
+    : items(data, T.opticalPaths).map((each, index) => text(each, T.opticalPathId) || String(index + 1));
+
+/** Label maps hold all segments in every frame. */
+const segmentNames = (data: DicomJson): string[] =>
+  text(data, T.segmentationType) === "LABELMAP"
+    ? ["1"]
+    : items(data, T.segments).map((each, index) => text(each, T.segmentNumber) || String(index + 1));
 
 /** Every pair of optical path and focal plane, named for a choice. */
 function layerNames(given: readonly DicomJson[]): LayerName[] {
@@ -150,7 +178,10 @@ function sparseKeys(data: DicomJson): { key: string; depth: number }[] {
     const path = functionalGroup(data, frame, T.pathOfFrame);
     return {
       depth: number(place, T.depth) ?? 0,
-      path: text(path, T.opticalPathId) || (pathNames(data)[0] ?? "1"),
+      path:
+        text(path, T.opticalPathId) ||
+        text(functionalGroup(data, frame, T.segmentOfFrame), T.referencedSegment) ||
+        (pathNames(data)[0] ?? "1"),
     };
   });
   const depths = [...new Set(frames.map((each) => each.depth))].sort((a, b) => a - b);
@@ -173,11 +204,30 @@ function levelOf(parts: readonly DicomJson[], names: readonly LayerName[]): Leve
     ...size,
     mm: spacingOf(first, columns, rows),
     coloured: (number(first, TAG.samplesPerPixel) ?? 1) > 1,
+    parts,
+    plane: planeOf(first),
     tiles: (left, top, right, bottom, layer) =>
       sources.flatMap((find) =>
         find(Math.max(0, left), Math.max(0, top), Math.min(columns, right), Math.min(rows, bottom), layer),
       ),
   };
+}
+
+function planeOf(data: DicomJson): SlidePlane | null {
+  const origin = items(data, T.origin)[0];
+  const [x, y] = [number(origin, T.originX), number(origin, T.originY)];
+  const turn = numbers(data, T.turn);
+  if (x === undefined || y === undefined || turn.length !== 6) return null;
+  return { frameOfReferenceUid: text(data, TAG.frameOfReferenceUid), origin: [x, y], turn };
+}
+
+/** What an object is whose frames are tiles of a matrix, and its frames by what they are of: `tiles` counts layers
+ * as they are listed. Null where it has no such matrix. */
+export function matrixOfTiles(data: DicomJson): { level: Level; layers: string[] } | null {
+  if (!number(data, T.totalColumns) || !number(data, T.totalRows)) return null;
+  const names = layerNames([data]);
+  const level = levelOf([data], names);
+  return level && { level, layers: names.map((each) => each.key.split("\n")[0] ?? "") };
 }
 
 type Size = Pick<Level, "columns" | "rows" | "tileColumns" | "tileRows">;
@@ -267,6 +317,14 @@ export function levelFor(levels: readonly Level[], view: View, pointsPerCssPixel
   return 0;
 }
 
+/** A rectangle in pixels of the finest level. */
+export interface Part {
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+}
+
 /** All of it in a viewport. */
 export const fitted = (base: Level, width: number, height: number): View => ({
   x: base.columns / 2,
@@ -300,16 +358,26 @@ export function scaleBar(mmPerPoint: number, most: number): { points: number; la
   return { points: um / 1000 / mmPerPoint, label };
 }
 
-/** How far apart two places of a level are, in words; pixels where their size is not stated. */
-export function told(
+/** How far apart two places of a level are; in pixels where their size is not stated. */
+export function lengthOn(
   level: Pick<Level, "mm">,
   from: readonly [number, number],
   to: readonly [number, number],
-): string {
+): Statistic {
   const [across, down] = [to[0] - from[0], to[1] - from[1]];
-  if (!level.mm) return `${Math.hypot(across, down).toFixed(0)} px`;
+  if (!level.mm) return { name: "", value: Math.hypot(across, down), unit: "px" };
   const mm = Math.hypot(across * level.mm[0], down * level.mm[1]);
-  return mm >= 1 ? `${mm.toFixed(2)} mm` : `${(mm * 1000).toFixed(1)} µm`;
+  return { name: "", ...(mm >= 1 ? { value: mm, unit: "mm" } : { value: mm * 1000, unit: "µm" }) };
+}
+
+/** The level that an instance is of, or is a part of. */
+export const levelOfInstance = (slide: Slide, sopInstanceUid: string): Level | undefined =>
+  slide.levels.find(({ parts }) => parts.some((each) => text(each, TAG.sopInstanceUid) === sopInstanceUid));
+
+/** How many columns and rows of the finest level those of another are. */
+export function scaleOf(slide: Slide, level: Level): readonly [number, number] {
+  const base = slide.levels[0] ?? level;
+  return [base.columns / level.columns, base.rows / level.rows];
 }
 
 /** The window that all tiles of a grey slide share: their own extremes differ from tile to tile. */

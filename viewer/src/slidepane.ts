@@ -5,6 +5,8 @@ import "./slide.css";
 import { type DicomJson, TAG, text } from "./dicom.ts";
 import { h } from "./dom.ts";
 import { plural } from "./format.ts";
+import { layers } from "./layers.ts";
+import type { Measurements } from "./measurements.ts";
 import {
   fitted,
   glassOf,
@@ -15,32 +17,37 @@ import {
   slideOf,
   type Tile,
   type View,
-  windowOf,
   zoomed,
 } from "./slide.ts";
-import { Rulers } from "./sliderulers.ts";
+import { lengthsOn, type Point, recordOf, Rulers } from "./sliderulers.ts";
+import { addressOf, imageTile, Tiles, type WantedTile } from "./slidetiles.ts";
 
-const REQUESTS_MAX = 6;
-const KEPT_PIXELS_MAX = 64 << 20; // four bytes each
-const TRIES_MAX = 2;
 const SCALE_MOST = 16; // points per pixel of the finest level
 const BAR_POINTS_MAX = 160;
 const STEP = 1.5; // of a zoom by key or button
-const JPEG_BASELINE = "1.2.840.10008.1.2.4.50";
+const SHOWN_SHARE = 0.5; // of the viewport, that a length takes which is gone to
 
 export interface SlideFacts {
   root: string; // of DICOMweb
   patient: string[];
   title: string;
   host: HTMLElement; // whose keys are the slide's
+  measurements: Measurements;
+  mayMeasure: boolean;
   tell(what: unknown): void;
 }
+
+const shown = new WeakMap<Element, SlidePane>();
 
 /** The slide that the instances are, ready to be put into a viewport; null where they are none. */
 export function slideElement(facts: SlideFacts, instances: readonly DicomJson[]): HTMLElement | null {
   const slide = slideOf(instances);
   return slide ? new SlidePane(facts, slide, glassOf(instances)).element : null;
 }
+
+/** Bring a length into the middle of the slide that it was measured on. */
+export const lookAt = (element: Element, measurement: string): void =>
+  shown.get(element)?.lookAt(measurement);
 
 class SlidePane {
   readonly element: HTMLElement;
@@ -54,6 +61,7 @@ class SlidePane {
   private view: View | null = null;
   private layer = 0;
   private waiting = false;
+  private tooMany = false; // tiles of segments to be shown at this zoom
   private readonly pointers = new Map<number, [number, number]>();
 
   constructor(
@@ -61,16 +69,22 @@ class SlidePane {
     private readonly slide: Slide,
     glass: readonly DicomJson[],
   ) {
-    this.tiles = new Tiles(facts.root, () => this.redraw(), facts.tell);
+    this.tiles = new Tiles(() => this.redraw(), facts.tell);
     this.glass = this.glassImages(glass);
     this.rulers = new Rulers(this.base);
-    this.measuring = button("Length", "Measure a length (l); Delete takes the latest away", () =>
+    this.measuring = button("Length", "Measure a length (l); Delete takes the chosen one away", () =>
       this.measure(),
     );
     this.measuring.setAttribute("aria-pressed", "false");
     this.element = h(
       "div",
-      { class: "document slide", tabindex: 0, role: "group", "aria-label": `Slide, ${facts.title}` },
+      {
+        class: "document slide",
+        tabindex: 0,
+        role: "group",
+        "aria-label": `Slide, ${facts.title}`,
+        "data-series": seriesOf(slide),
+      },
       this.canvas,
       this.rulers.element,
       h("span", { class: "corner top-left" }, facts.patient.join("\n")),
@@ -80,7 +94,9 @@ class SlidePane {
       this.glass,
       this.controls(glass.length > 0),
     );
+    shown.set(this.element, this);
     this.listen();
+    this.measured();
   }
 
   private get base(): Level {
@@ -119,8 +135,8 @@ class SlidePane {
       button("−", "Farther (-)", () => this.zoom(1 / STEP)),
       button("Fit", "All of the slide (f)", () => this.fit()),
       button("1:1", "A pixel of the scan for each of the screen", () => this.scaleTo(1 / ratio())),
-      this.measuring,
     );
+    if (this.facts.mayMeasure) made.append(this.measuring);
     if (hasGlass)
       made.append(button("Glass", "Label and overview", () => (this.glass.hidden = !this.glass.hidden)));
     if (this.slide.layers.length > 1) made.append(this.choice());
@@ -141,12 +157,19 @@ class SlidePane {
 
   private listen(): void {
     const { element, canvas } = this;
+    const { measurements } = this.facts;
+    const measured = () => this.measured();
+    const redraw = () => this.redraw();
     const seen = new ResizeObserver(() => {
       if (element.isConnected) return this.redraw();
       seen.disconnect();
       removeEventListener("keydown", keys, true);
+      measurements.removeEventListener("change", measured);
+      for (const name of ["change", "repaint"]) layers.removeEventListener(name, redraw);
       this.tiles.end();
     });
+    measurements.addEventListener("change", measured);
+    for (const name of ["change", "repaint"]) layers.addEventListener(name, redraw);
     seen.observe(element);
     const keys = (event: KeyboardEvent) => this.key(event);
     // Before the workspace, whose keys move the images of a stack.
@@ -165,29 +188,83 @@ class SlidePane {
     canvas.addEventListener("dblclick", (event) => this.zoom(2, [event.offsetX, event.offsetY]));
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
-      if (this.rulers.active && event.isPrimary && event.button === 0) {
-        this.rulers.begin(this.place(event));
-        return;
-      }
-      this.pointers.set(event.pointerId, [event.offsetX, event.offsetY]);
+      const at: Point = [event.offsetX, event.offsetY];
+      if (event.isPrimary && event.button === 0 && this.take(at)) return this.redraw();
+      this.pointers.set(event.pointerId, [...at]);
     });
     canvas.addEventListener("pointermove", (event) => this.drag(event));
     for (const name of ["pointerup", "pointercancel"] as const)
       canvas.addEventListener(name, (event) => {
         this.pointers.delete(event.pointerId);
-        if (event.isPrimary) this.rulers.end();
+        if (event.isPrimary) this.drawn();
       });
   }
 
-  /** Where a pointer is, in columns and rows of the finest level. */
-  private place(event: PointerEvent): [number, number] {
+  /** Where a point of the viewport is, in columns and rows of the finest level. */
+  private place([left, top]: Point): Point {
     const { x, y, scale } = this.view ?? fitted(this.base, ...this.size);
     const [width, height] = this.size;
-    return [x + (event.offsetX - width / 2) / scale, y + (event.offsetY - height / 2) / scale];
+    return [x + (left - width / 2) / scale, y + (top - height / 2) / scale];
+  }
+
+  private readonly onScreen = ([column, row]: Point): Point => {
+    const { x, y, scale } = this.view ?? fitted(this.base, ...this.size);
+    const [width, height] = this.size;
+    return [width / 2 + (column - x) * scale, height / 2 + (row - y) * scale];
+  };
+
+  // --- Lengths -----------------------------------------------------------------------------------
+
+  /** Begin to draw, or to move the end of a line; whether the pointer does either. */
+  private take(at: Point): boolean {
+    const { rulers } = this;
+    if (this.facts.mayMeasure && rulers.grab(at, this.onScreen)) return true;
+    rulers.choose(at, this.onScreen);
+    if (rulers.active) rulers.begin(this.place(at));
+    return rulers.active;
+  }
+
+  /** Keep what was drawn. */
+  private drawn(): void {
+    const drag = this.rulers.end();
+    this.redraw();
+    if (!drag) return;
+    const { measurements } = this.facts;
+    const before = measurements.list.find((each) => each.measurement_id === drag.id);
+    if (drag.id && !before) return; // removed meanwhile
+    const made = recordOf(this.slide, this.layer, drag.from, drag.to, before);
+    measurements.hold(made);
+    this.rulers.chosen = made.measurement_id;
+  }
+
+  private measured(): void {
+    this.rulers.show(lengthsOn(this.slide, this.facts.measurements.list));
+    this.redraw();
+  }
+
+  lookAt(measurement: string): void {
+    const found = this.rulers.find(measurement);
+    if (!found) return;
+    const { from, to } = found;
+    const [width, height] = this.size;
+    const [across, down] = [Math.abs(to[0] - from[0]) || 1, Math.abs(to[1] - from[1]) || 1];
+    const [least, most] = this.limits;
+    const scale = SHOWN_SHARE * Math.min(width / across, height / down);
+    this.rulers.chosen = measurement;
+    this.look({
+      x: (from[0] + to[0]) / 2,
+      y: (from[1] + to[1]) / 2,
+      scale: Math.min(most, Math.max(least, scale)),
+    });
+  }
+
+  private removeChosen(): void {
+    if (this.facts.mayMeasure && this.rulers.chosen) this.facts.measurements.remove(this.rulers.chosen);
   }
 
   /** Draw lengths instead of moving the slide, or the other way round. */
   private measure(): void {
+    if (!this.facts.mayMeasure) return;
     this.rulers.active = !this.rulers.active;
     this.measuring.setAttribute("aria-pressed", String(this.rulers.active));
     this.element.classList.toggle("measuring", this.rulers.active);
@@ -204,7 +281,7 @@ class SlidePane {
       "-": () => this.zoom(1 / STEP),
       f: () => this.fit(),
       l: () => this.measure(),
-      Delete: () => this.rulers.removeLatest(),
+      Delete: () => this.removeChosen(),
       ArrowLeft: () => this.move(-width / 4, 0),
       ArrowRight: () => this.move(width / 4, 0),
       ArrowUp: () => this.move(0, -height / 4),
@@ -227,7 +304,7 @@ class SlidePane {
   /** One pointer moves the slide; two zoom it as well. */
   private drag(event: PointerEvent): void {
     if (this.rulers.drawing && event.isPrimary) {
-      this.rulers.extend(this.place(event));
+      this.rulers.extend(this.place([event.offsetX, event.offsetY]));
       return this.redraw();
     }
     const before = this.pointers.get(event.pointerId);
@@ -294,18 +371,17 @@ class SlidePane {
     context.clearRect(0, 0, across, down);
     const chosen = levelFor(slide.levels, view, ratio());
     const coarsest = slide.levels.length - 1;
-    const wanted: Tile[] = [];
+    const wanted: WantedTile[] = [];
     // The coarsest level is always asked for: it stands in for all others. Between them only what is here.
     for (let at = coarsest; at >= chosen; at--) {
       const level = slide.levels[at] as Level;
       const tiles = this.visible(level, view);
-      if (at === chosen || at === coarsest) wanted.unshift(...tiles);
+      if (at === chosen || at === coarsest)
+        wanted.unshift(...tiles.map((each) => imageTile(this.facts.root, each)));
       this.paint(context, level, view, tiles);
     }
-    this.rulers.place(([column, row]) => [
-      width / 2 + (column - view.x) * view.scale,
-      height / 2 + (row - view.y) * view.scale,
-    ]);
+    wanted.push(...this.paintLayers(context, view));
+    this.rulers.place(this.onScreen);
     this.tiles.want(wanted);
     this.tellState(chosen, view);
   }
@@ -343,13 +419,51 @@ class SlidePane {
     context.imageSmoothingEnabled = perColumn * ratio() < 2;
     context.imageSmoothingQuality = "high";
     for (const tile of tiles) {
-      const bitmap = this.tiles.get(tile);
+      const bitmap = this.tiles.get(imageTile(this.facts.root, tile).key);
       if (!bitmap) continue;
       const [left, top] = [x(tile.column), y(tile.row)];
       const [right, bottom] = [x(tile.column + level.tileColumns), y(tile.row + level.tileRows)];
       context.drawImage(bitmap, left, top, right - left, bottom - top);
     }
     context.restore();
+  }
+
+  /** Lay segments over the tiles; gives the tiles of them that are in view. */
+  private paintLayers(context: CanvasRenderingContext2D, view: View): WantedTile[] {
+    const [width, height] = this.size;
+    const [reachX, reachY] = [width / 2 / view.scale, height / 2 / view.scale];
+    const part = {
+      left: view.x - reachX,
+      top: view.y - reachY,
+      right: view.x + reachX,
+      bottom: view.y + reachY,
+    };
+    this.tooMany = false;
+    const wanted: WantedTile[] = [];
+    context.save();
+    for (const layer of layers.list) {
+      const found =
+        layer.visible && layer.opacity ? layer.slide?.(this.slide, part, view.scale * ratio()) : [];
+      if (found === null) this.tooMany = true;
+      context.globalAlpha = layer.opacity;
+      for (const { tile, left, top, right, bottom } of found ?? []) {
+        wanted.push(tile);
+        const bitmap = this.tiles.get(tile.key);
+        if (!bitmap) continue;
+        const [x0, y0] = this.onScreen([left, top]).map((each) => Math.round(each * ratio())) as [
+          number,
+          number,
+        ];
+        const [x1, y1] = this.onScreen([right, bottom]).map((each) => Math.round(each * ratio())) as [
+          number,
+          number,
+        ];
+        context.imageSmoothingEnabled = x1 - x0 < bitmap.width; // segments have no edges between pixels
+        context.drawImage(bitmap, x0, y0, x1 - x0, y1 - y0);
+      }
+    }
+    context.restore();
+    return wanted;
   }
 
   private tellState(chosen: number, view: View): void {
@@ -364,6 +478,7 @@ class SlidePane {
       `Level ${slide.levels.length - chosen} of ${slide.levels.length}`,
       lens || `Zoom ${view.scale.toPrecision(2)}`,
       base.mm ? "" : "Uncalibrated",
+      this.tooMany ? "Zoom in to see all segments" : "",
     ]
       .filter(Boolean)
       .join("\n");
@@ -379,106 +494,4 @@ const button = (label: string, title: string, onclick: () => void): HTMLElement 
   h("button", { type: "button", class: "small", title, "aria-label": title, onclick }, label);
 
 const ratio = (): number => devicePixelRatio || 1;
-const addressOf = (root: string, data: DicomJson): string =>
-  `${root}/studies/${text(data, TAG.studyInstanceUid)}/series/${text(data, TAG.seriesInstanceUid)}/instances/${text(data, TAG.sopInstanceUid)}`;
-
-/** Tiles as bitmaps: few requests at a time, none for what is out of view, the oldest forgotten. */
-class Tiles {
-  private readonly kept = new Map<string, ImageBitmap>(); // the least recently drawn first
-  private readonly asked = new Map<string, AbortController>();
-  private readonly failed = new Map<string, number>();
-  private wanted: { key: string; tile: Tile }[] = [];
-  private pixels = 0;
-
-  constructor(
-    private readonly root: string,
-    private readonly arrived: () => void,
-    private readonly tell: (what: unknown) => void,
-  ) {}
-
-  /** How many are to come. */
-  get waiting(): number {
-    return this.wanted.filter(({ key }) => !this.kept.has(key) && (this.failed.get(key) ?? 0) < TRIES_MAX)
-      .length;
-  }
-
-  get(tile: Tile): ImageBitmap | undefined {
-    const key = keyOf(tile);
-    const found = this.kept.get(key);
-    if (found) {
-      this.kept.delete(key);
-      this.kept.set(key, found);
-    }
-    return found;
-  }
-
-  want(tiles: readonly Tile[]): void {
-    this.wanted = tiles.map((tile) => ({ key: keyOf(tile), tile }));
-    const keys = new Set(this.wanted.map(({ key }) => key));
-    for (const [key, request] of this.asked) if (!keys.has(key)) request.abort();
-    this.askMore();
-  }
-
-  end(): void {
-    this.wanted = [];
-    for (const request of this.asked.values()) request.abort();
-    for (const bitmap of this.kept.values()) bitmap.close();
-    this.kept.clear();
-  }
-
-  private askMore(): void {
-    for (const { key, tile } of this.wanted) {
-      if (this.asked.size >= REQUESTS_MAX) return;
-      const tried = this.failed.get(key) ?? 0;
-      if (!this.kept.has(key) && !this.asked.has(key) && tried < TRIES_MAX) void this.load(key, tile);
-    }
-  }
-
-  private async load(key: string, tile: Tile): Promise<void> {
-    const request = new AbortController();
-    this.asked.set(key, request);
-    try {
-      const bitmap = await fetched(this.root, tile, request.signal);
-      if (this.wanted.some((each) => each.key === key)) this.keep(key, bitmap);
-      else bitmap.close();
-    } catch (error) {
-      if (!request.signal.aborted) {
-        this.failed.set(key, (this.failed.get(key) ?? 0) + 1);
-        this.tell(error);
-      }
-    }
-    this.asked.delete(key);
-    this.arrived();
-    this.askMore();
-  }
-
-  private keep(key: string, bitmap: ImageBitmap): void {
-    this.kept.set(key, bitmap);
-    this.pixels += bitmap.width * bitmap.height;
-    for (const [oldest, old] of this.kept) {
-      if (this.pixels <= KEPT_PIXELS_MAX || this.wanted.some((each) => each.key === oldest)) break;
-      this.pixels -= old.width * old.height;
-      this.kept.delete(oldest);
-      old.close();
-    }
-  }
-}
-
-const keyOf = (tile: Tile): string => `${text(tile.instance, TAG.sopInstanceUid)}/${tile.frame}`;
-
-/** A frame as the browser can draw it: the stored bytes where they are what it decodes, else made by the server. */
-async function fetched(root: string, tile: Tile, signal: AbortSignal): Promise<ImageBitmap> {
-  const { instance, frame } = tile;
-  const address = `${addressOf(root, instance)}/frames/${frame}`;
-  const kind = text(instance, TAG.photometricInterpretation);
-  const asStored =
-    text(instance, TAG.availableTransferSyntaxUid) === JPEG_BASELINE && kind.startsWith("YBR_FULL");
-  const window = kind.startsWith("MONOCHROME") ? `?window=${windowOf(instance)}` : "";
-  const answer = await fetch(asStored ? address : `${address}/rendered${window}`, {
-    credentials: "same-origin",
-    headers: { Accept: asStored ? "image/jpeg" : "image/png" },
-    signal,
-  });
-  if (!answer.ok) throw new Error(`A tile could not be loaded (${answer.status}).`);
-  return createImageBitmap(await answer.blob());
-}
+const seriesOf = ({ levels: [base] }: Slide): string => text(base?.parts[0], TAG.seriesInstanceUid);

@@ -2,7 +2,7 @@
 
 import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
-import type { DicomJson } from "./dicom.ts";
+import { type DicomJson, TAG, text } from "./dicom.ts";
 import type { DisplaySet, SeriesFacts } from "./displaysets.ts";
 import { the } from "./dom.ts";
 import { BRUSH, Brush } from "./brush.ts";
@@ -312,10 +312,31 @@ export class Workspace implements Commands, Host {
     const patient = [patient_name, patient_id, `${date(series.studyDate)} ${series.studyDescription}`.trim()];
     const title = `${series.modality} ${series.label}`.trim();
     const tell = (what: unknown) => this.tell(what);
-    const shown = slideElement({ root: this.root, patient, title, host: pane.element, tell }, given);
+    const { measurements } = this;
+    const mayMeasure = this.facts.may_measure;
+    const where = { root: this.root, patient, title, host: pane.element };
+    const shown = slideElement({ ...where, measurements, mayMeasure, tell }, given);
     if (!shown) return false;
     pane.showDocument(shown);
     this.refresh();
+    return true;
+  }
+
+  /** Go to a slide beside the object that names it, or to a length on it: in the viewport where it is, if it is. */
+  private async goToSlide(series: SeriesFacts, given: DicomJson[], measurement = ""): Promise<boolean> {
+    const find = () =>
+      this.grid.panes
+        .map(({ element, index }) => ({
+          index,
+          slide: element.querySelector(`.slide[data-series="${series.seriesInstanceUid}"]`),
+        }))
+        .find(({ slide }) => slide);
+    const free = () => (measurement ? this.grid.active : this.besides());
+    if (!find() && !(await this.showSlide(series, given, free()))) return false;
+    const { slide, index } = find() ?? {};
+    if (!slide || index === undefined) return false;
+    this.grid.activate(index);
+    if (measurement) (await import("./slidepane.ts")).lookAt(slide, measurement);
     return true;
   }
 
@@ -651,6 +672,11 @@ export class Workspace implements Commands, Host {
   async jump(link: ImageLink): Promise<boolean> {
     for (const series of this.strip.series.filter(hasImages)) {
       const contents = await contentsOf(this.root, series).catch(() => null);
+      const slides = contents?.others.filter(isWholeSlide) ?? [];
+      if (slides.some((each) => text(each, TAG.sopInstanceUid) === link.sopInstanceUid)) {
+        this.leaveVolume();
+        return this.goToSlide(series, slides);
+      }
       for (const set of contents?.sets ?? []) {
         const index = set.pictures.findIndex(
           (each) => each.sopInstanceUid === link.sopInstanceUid && each.frame === link.frame,
@@ -855,6 +881,10 @@ export class Workspace implements Commands, Host {
     const series = each && this.strip.find(each.series_instance_uid);
     if (!series) return;
     const contents = await contentsOf(this.root, series).catch((error) => this.tell(error));
+    if (contents && each.content.pixel_origin) {
+      await this.goToSlide(series, contents.others, id);
+      return;
+    }
     for (const set of contents?.sets ?? []) this.measurements.know(set);
     const place = this.measurements.place(id);
     if (!place) return;

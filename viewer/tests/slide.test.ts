@@ -1,6 +1,20 @@
 import { describe, expect, it } from "vitest";
 import type { DicomJson } from "../src/dicom.ts";
-import { fitted, glassOf, levelFor, scaleBar, slideOf, told, windowOf, zoomed } from "../src/slide.ts";
+import { told } from "../src/format.ts";
+import {
+  fitted,
+  glassOf,
+  lengthOn,
+  levelFor,
+  levelOfInstance,
+  scaleBar,
+  scaleOf,
+  type Slide,
+  slideOf,
+  windowOf,
+  zoomed,
+} from "../src/slide.ts";
+import { lengthsOn, recordOf } from "../src/sliderulers.ts";
 
 const WSI = "1.2.840.10008.5.1.4.1.1.77.1.6";
 const json = (values: Record<string, unknown[]>): DicomJson =>
@@ -140,8 +154,57 @@ describe("a view of a slide", () => {
     expect(scaleBar(0.00001, 60).label).toBe("0.5 µm");
   });
   it("tells lengths by the spacing of its level, whose pixels need not be square", () => {
-    expect(told({ mm: [0.0005, 0.0005] }, [100, 100], [500, 400])).toBe("250.0 µm");
-    expect(told({ mm: [0.0005, 0.001] }, [0, 0], [3000, 2000])).toBe("2.50 mm");
-    expect(told({ mm: null }, [0, 0], [30, 40])).toBe("50 px");
+    const words = (mm: [number, number] | null, to: [number, number]) => told(lengthOn({ mm }, [0, 0], to));
+    expect(words([0.0005, 0.0005], [400, 300])).toBe("250.0 µm");
+    expect(words([0.0005, 0.001], [3000, 2000])).toBe("2.5 mm");
+    expect(words(null, [30, 40])).toBe("50.0 px");
+  });
+});
+
+describe("a length on a slide", () => {
+  const ids = { "0020000D": ["1.2.study"], "0020000E": ["1.2.series"] };
+  const slide = slideOf([level("fine", 100, 60, 20, ids), level("coarse", 50, 30, 20, ids)]) as Slide;
+
+  it("is kept in pixels of the finest level's matrix, with its size in the glass's units", () => {
+    const made = recordOf(slide, 0, [10, 20], [40, 60]);
+    expect(made).toMatchObject({
+      study: "1.2.study",
+      series_instance_uid: "1.2.series",
+      sop_instance_uid: "fine",
+      tool: "Length",
+      content: {
+        pixel_origin: "VOLUME",
+        image_points: [
+          [10, 20],
+          [40, 60],
+        ],
+      },
+    });
+    // 20 mm for 100 columns, 15 mm for 60 rows
+    expect(made.content.statistics[0]?.value).toBeCloseTo(Math.hypot(6, 10));
+    expect(lengthsOn(slide, [made])).toMatchObject([{ from: [10, 20], to: [40, 60], words: "11.7 mm" }]);
+  });
+
+  it("that names a coarser level is at the same place, and stays with it when it is changed", () => {
+    const made = recordOf(slide, 0, [10, 20], [40, 60]);
+    const coarse = { ...made, sop_instance_uid: "coarse", label: "Margin" };
+    expect(lengthsOn(slide, [coarse])).toMatchObject([{ from: [20, 40], to: [80, 120] }]);
+    const changed = recordOf(slide, 0, [20, 40], [60, 40], coarse);
+    expect(changed).toMatchObject({ sop_instance_uid: "coarse", label: "Margin" });
+    expect(changed.content.image_points).toEqual([
+      [10, 20],
+      [30, 20],
+    ]);
+    expect(lengthsOn(slide, [changed])[0]).toMatchObject({ to: [60, 40], words: "Margin 8.0 mm" });
+  });
+
+  it("of another image or another kind is none of the slide's", () => {
+    const made = recordOf(slide, 0, [10, 20], [40, 60]);
+    expect(lengthsOn(slide, [{ ...made, sop_instance_uid: "elsewhere" }])).toEqual([]);
+    expect(lengthsOn(slide, [{ ...made, tool: "KeyImage" }])).toEqual([]);
+    const { pixel_origin: _, ...ofFrame } = made.content;
+    expect(lengthsOn(slide, [{ ...made, content: ofFrame }])).toEqual([]);
+    const coarse = levelOfInstance(slide, "coarse");
+    expect(coarse && scaleOf(slide, coarse)).toEqual([2, 2]);
   });
 });
