@@ -8,8 +8,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
+import imagecodecs
+import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -20,14 +23,19 @@ from pynetdicom.sop_class import (
     StorageCommitmentPushModel,
 )
 
+from isocenter.app.renditions import ProcessorShare, RenditionMaker
+from isocenter.domain.access.model import Action, Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.model_corrections import Corrections
+from isocenter.domain.archive.model_renditions import MARK
+from isocenter.domain.archive.service import renditions
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.distribution.model import Progress
 from isocenter.gateways.dimse.sending import ImageSender
 from isocenter.infra.blobs import open_store
+from isocenter.infra.blobs.several import SeveralStores
 from isocenter.standards.dicom import uids
-from tests.dicom_site import SYSTEM, Site, a_file, free_port, until
+from tests.dicom_site import NOW, SYSTEM, Site, a_file, free_port, until
 
 pytestmark = pytest.mark.peer("pynetdicom")
 STUDY = "1.2.826.0.1.3680043.9.9999.1"
@@ -222,6 +230,50 @@ def test_images_are_compressed_as_the_route_says(site, tmp_path):
     subprocess.run(["dcmdjpls", compressed, tmp_path / "decoded"], check=True)
     assert pydicom.dcmread(tmp_path / "decoded").PixelData == original.PixelData
     assert pydicom.dcmread(untouched).file_meta.TransferSyntaxUID == uids.JPEG_2000
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken"),
+    [
+        (uids.HTJ2K_LOSSLESS_RPCL, uids.HTJ2K_LOSSLESS_RPCL),
+        (uids.HTJ2K_LOSSLESS, uids.HTJ2K_LOSSLESS),  # of which the other is a special case
+        (None, uids.HTJ2K_LOSSLESS_RPCL),
+    ],
+)
+def test_a_kept_rendition_goes_out_as_it_is(site, receive, asked, taken):
+    port = free_port()
+    site.add_peer("PACS", port)
+    site.add_route("all", "PACS", transfer_syntax_uid=asked)
+    original = admit(site, 1)
+    kept = rendition_of(site, f"{STUDY}.1.1")
+    with site.database.transaction() as tx:
+        now = tx.value("select now()")
+        archive.correct(tx, SYSTEM, STUDY, Corrections(patient_id="RIGHT"), now=now)
+        # Whoever encodes it anew has nothing to read.
+        site.store.delete(tx.value("select blob_key from archive.instance"))
+    site.route(STUDY)
+    receiver = receive(port, syntaxes=taken)
+    site.work(ImageSender)
+    until(lambda: states(site) == ["acknowledged"])
+    (got,) = receiver.objects
+    assert (got.PatientID, got.PixelData) == ("RIGHT", kept.PixelData)
+    (frame,) = pydicom.encaps.generate_frames(got.PixelData, number_of_frames=1)
+    assert np.array_equal(imagecodecs.jpeg2k_decode(frame), original.pixel_array)
+
+
+def rendition_of(site: Site, sop_instance_uid: str) -> Dataset:
+    """What the worker makes of an instance in the background: the bytes that WADO-RS serves."""
+    with site.database.transaction() as tx:
+        tx.run("update archive.study set completed_at = now()")
+        renditions.want_all_renditions(tx, SYSTEM, ["CT"], now=NOW)
+    share = ProcessorShare(100, lambda seconds: None)
+    stores = SeveralStores({"main": site.store})
+    maker = RenditionMaker(site.database, stores, SYSTEM, lambda: NOW, ["CT"], share, lambda: False)
+    assert maker.run() == 1
+    viewer = Viewer.of(SYSTEM, Action.STUDY_READ)
+    with site.database.read() as tx:
+        (made,) = renditions.renditions_of(tx, viewer, [sop_instance_uid]).values()
+    return pydicom.dcmread(BytesIO(bytes(site.store.read(made.blob_key))[len(MARK) :]))
 
 
 def test_a_refused_object_parks_the_transfer_and_holds_up_nothing(site, receive):

@@ -42,6 +42,8 @@ Transcode: TypeAlias = Callable[[bytes, str], bytes]
 
 # What every peer must take: the default, and the one that all but the oldest prefer (PS3.5 10.1).
 RENDITION: Final = uids.HTJ2K_LOSSLESS_RPCL
+# What its codestream conforms to: the order of progression is free in the other. PS3.5 A.4.11
+_RENDITION_IS: Final = frozenset({RENDITION, uids.HTJ2K_LOSSLESS})
 UNCOMPRESSED: Final = (uids.EXPLICIT_VR_LITTLE_ENDIAN, uids.IMPLICIT_VR_LITTLE_ENDIAN)
 PIECE_BYTES: Final = 1 << 20
 _FIRST_READ_BYTES: Final = 1 << 16
@@ -199,7 +201,7 @@ def _is_transcoded(instance: Outgoing) -> bool:
 def _as_kept(blobs: BlobStore, instance: Outgoing, transfer_syntax_uid: str) -> Outgoing | None:
     """The rendition as if it were the stored instance; None where it is not this or is gone."""
     rendition = instance.rendition
-    if rendition is None or transfer_syntax_uid != RENDITION:
+    if rendition is None or transfer_syntax_uid not in _RENDITION_IS:
         return None
     start, size = len(MARK), rendition.size_bytes
     try:

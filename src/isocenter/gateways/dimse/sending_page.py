@@ -19,17 +19,19 @@ from collections.abc import (
     Sequence,
 )
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar, Final, ParamSpec, TypeVar
 
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
+from isocenter.domain.archive.service import renditions
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.distribution.model import ClaimedTransfer, Failure, Progress
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.dimse import metrics, scu
 from isocenter.gateways.dimse.outgoing import (
+    KeptRendition,
     NotSendable,
     Outgoing,
     Piece,
@@ -87,7 +89,16 @@ def next_page(tx: Tx, claimed: ClaimedTransfer, *, not_from: str) -> Page:
     viewer = Viewer.of(_SENDER, Action.STUDY_READ)
     uids = [each.sop_instance_uid for each in found]
     modifications = archive.modifications(tx, viewer, {claimed.study_instance_uid}, uids)
-    outgoing = [Outgoing.of(each, modifications.of(each)) for each in found]
+    kept = {
+        uid: KeptRendition(each.blob_key, each.size_bytes)
+        for uid, each in renditions.renditions_of(tx, viewer, uids).items()
+    }
+    outgoing = [
+        replace(
+            Outgoing.of(each, modifications.of(each)), rendition=kept.get(each.sop_instance_uid)
+        )
+        for each in found
+    ]
     fitting = len(outgoing)
     while len(_contexts(outgoing[:fitting], claimed.transfer_syntax_uid)) > _CONTEXTS_MAX:
         fitting //= 2
