@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from isocenter.app.settings import Settings
-from isocenter.app.settings_reader import aws_variables
+from isocenter.app.settings_reader import aws_environment
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.blobs import BlobStore, open_store
 from isocenter.infra.blobs.several import MAIN, SeveralStores
@@ -70,6 +70,7 @@ def installation_key(settings: Settings) -> "KeyEncryptionKey":
     Raises:
         BadKey, KeyFileUnreadable
         KeyServiceRefused, KeyServiceUnavailable: a key of AWS KMS is not to be had.
+        CredentialsMissing, CredentialsUnavailable: nobody says in whose name to ask for it.
     """
     return _key(settings, settings.store_key or _content(settings.store_key_file))
 
@@ -103,15 +104,16 @@ def _key(settings: Settings, written: str) -> "KeyEncryptionKey":
 
 
 def _key_service(settings: Settings, key_arn: str) -> "KeyService":
-    from isocenter.infra.aws_kms import Credentials, KeyService, region_of  # noqa: PLC0415 - as above
+    from isocenter.infra.aws_credentials import credentials_of, sources_of  # noqa: PLC0415 - as above
+    from isocenter.infra.aws_kms import KeyService, region_of  # noqa: PLC0415 - as above
 
     region = region_of(key_arn)
-    variables = aws_variables()
-    if not variables.access_key_id or not variables.secret_access_key:
-        raise CredentialsMissing("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set")
-    credentials = Credentials(
-        variables.access_key_id, variables.secret_access_key, variables.session_token
-    )
+    credentials = credentials_of(sources_of(aws_environment()))
+    if credentials is None:
+        raise CredentialsMissing(
+            "no AWS credentials: neither in the environment (AWS_ACCESS_KEY_ID,"
+            " AWS_SECRET_ACCESS_KEY) nor in the credentials file, of the container or the instance"
+        )
     return KeyService(region, credentials, endpoint=settings.store_kms_endpoint or "")
 
 

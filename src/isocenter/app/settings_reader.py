@@ -198,16 +198,7 @@ def _suggestion(written: str, known: list[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-@dataclass(frozen=True, slots=True)
-class AwsVariables:
-    """Credentials as every program of AWS takes them from its environment; empty where not set."""
-
-    access_key_id: str
-    secret_access_key: str
-    session_token: str
-
-
-def aws_variables() -> AwsVariables:
-    """In whose name AWS is asked."""
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-    return AwsVariables(*(os.environ.get(name, "") for name in names))  # noqa: TID251 the one place that reads it
+def aws_environment() -> dict[str, str]:
+    """What the environment says to every program of AWS."""
+    environment = os.environ  # noqa: TID251 the one place that reads it
+    return {name: value for name, value in environment.items() if name.startswith("AWS_")}

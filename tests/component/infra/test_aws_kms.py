@@ -131,6 +131,8 @@ class Console:
             "ISOCENTER_STORE_ENCRYPTION": "on",
             "ISOCENTER_STORE_KEY_FILE": str(folder / "kms.key"),
             "ISOCENTER_STORE_KMS_ENDPOINT": kms.url,
+            "AWS_SHARED_CREDENTIALS_FILE": str(folder / "credentials"),
+            "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_ACCESS_KEY_ID": CREDENTIALS.access_key_id,
             "AWS_SECRET_ACCESS_KEY": CREDENTIALS.secret_access_key,
         }
@@ -162,6 +164,13 @@ def test_an_installation_is_opened_by_kms_and_can_leave_it(
     nobody = console("keys", "status", AWS_ACCESS_KEY_ID="")
     assert nobody.exit_code == 0  # shows ids, opens nothing
     assert console("keys", "init", AWS_ACCESS_KEY_ID="").exit_code != 0
+    # The same credentials from where programs of AWS look next.
+    (tmp_path / "credentials").write_text(
+        f"[default]\naws_access_key_id = {CREDENTIALS.access_key_id}\n"
+        f"aws_secret_access_key = {CREDENTIALS.secret_access_key}\n"
+    )
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "")
+    assert open_blobs(read(console.settings).settings).read(blob.key) == b"an image"
     # Changing to a key in a file, as between any two keys.
     plain = tmp_path / "plain.key"
     assert console("keys", "new", str(plain)).exit_code == 0
