@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,8 +161,16 @@ def peak_resident_mb(process_id: int) -> dict[str, float]:
 
 
 def descendants(process_id: int) -> Iterator[int]:
-    """Yield the processes below ``process_id``."""
-    for task in Path(f"/proc/{process_id}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield int(child)
-            yield from descendants(int(child))
+    """Yield the processes below ``process_id``, without those that have ended."""
+    for child in _children(process_id):
+        yield child
+        yield from descendants(child)
+
+
+def _children(process_id: int) -> list[int]:
+    found: list[int] = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{process_id}/task").iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ended just now
+                found += map(int, (task / "children").read_text().split())
+    return found
