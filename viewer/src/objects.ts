@@ -226,7 +226,14 @@ function ofSegments(host: Host, data: DicomJson, address: string, group: string)
 
 /** Images that an object was made from, those in the middle first. */
 export function sourcesOf(data: DicomJson): ImageLink[] {
-  if (isTiled(data)) return namedSources(data).map((sopInstanceUid) => ({ sopInstanceUid, frame: 1 }));
+  if (isTiled(data)) {
+    const frameOfReferenceUid = text(data, TAG.frameOfReferenceUid); // of the glass, where nothing is named that is here
+    return [...namedSources(data), ""].map((sopInstanceUid) => ({
+      sopInstanceUid,
+      frame: 1,
+      ...(sopInstanceUid ? {} : { frameOfReferenceUid }),
+    }));
+  }
   if (familyOf(data) === "segments") {
     const found = segmentation(data).frames.filter((each) => each.source);
     const middle = found[found.length >> 1];

@@ -223,11 +223,12 @@ function planeOf(data: DicomJson): SlidePlane | null {
 
 /** What an object is whose frames are tiles of a matrix, and its frames by what they are of: `tiles` counts layers
  * as they are listed. Null where it has no such matrix. */
-export function matrixOfTiles(data: DicomJson): { level: Level; layers: string[] } | null {
+export function matrixOfTiles(data: DicomJson): { level: Level; layers: string[]; isFull: boolean } | null {
   if (!number(data, T.totalColumns) || !number(data, T.totalRows)) return null;
   const names = layerNames([data]);
   const level = levelOf([data], names);
-  return level && { level, layers: names.map((each) => each.key.split("\n")[0] ?? "") };
+  const layers = names.map((each) => each.key.split("\n")[0] ?? "");
+  return level && { level, layers, isFull: isFull(data) };
 }
 
 type Size = Pick<Level, "columns" | "rows" | "tileColumns" | "tileRows">;
@@ -260,6 +261,7 @@ function full(data: DicomJson, size: Size, names: readonly LayerName[]): Level["
 /** Each tile states its place, which need not be on a grid. PS3.3 C.8.12.6.1 */
 function sparse(data: DicomJson, size: Size, names: readonly LayerName[]): Level["tiles"] {
   const places = new Map<string, Tile[]>();
+  const all = new Map<number, Tile[]>(); // by layer
   const cell = (layer: number, x: number, y: number) => `${layer}/${x}/${y}`;
   const keys = sparseKeys(data);
   const layerOf = new Map(names.map((each, index) => [each.key, index]));
@@ -269,24 +271,28 @@ function sparse(data: DicomJson, size: Size, names: readonly LayerName[]): Level
     const row = (number(place, T.row) ?? 1) - 1;
     const layer = layerOf.get(keys[at]?.key ?? "") ?? 0;
     const key = cell(layer, Math.floor(column / size.tileColumns), Math.floor(row / size.tileRows));
-    const here = places.get(key) ?? [];
-    here.push({ column, row, instance: data, frame: at + 1 });
-    places.set(key, here);
+    const tile = { column, row, instance: data, frame: at + 1 };
+    places.set(key, [...(places.get(key) ?? []), tile]);
+    const others = all.get(layer) ?? [];
+    others.push(tile);
+    all.set(layer, others);
   }
-  return (left, top, right, bottom, layer) => {
+  // A tile that begins in the cell before may reach in.
+  const around = (left: number, top: number, right: number, bottom: number, layer: number): Tile[] => {
     const found: Tile[] = [];
-    // A tile that begins in the cell before may reach in.
     for (let y = Math.floor(top / size.tileRows) - 1; y <= Math.floor(bottom / size.tileRows); y++)
       for (let x = Math.floor(left / size.tileColumns) - 1; x <= Math.floor(right / size.tileColumns); x++)
-        for (const tile of places.get(cell(layer, x, y)) ?? [])
-          if (
-            tile.column < right &&
-            tile.row < bottom &&
-            tile.column + size.tileColumns > left &&
-            tile.row + size.tileRows > top
-          )
-            found.push(tile);
+        found.push(...(places.get(cell(layer, x, y)) ?? []));
     return found;
+  };
+  return (left, top, right, bottom, layer) => {
+    const own = all.get(layer) ?? [];
+    const cells = ((right - left) / size.tileColumns + 2) * ((bottom - top) / size.tileRows + 2);
+    const near = own.length <= cells ? own : around(left, top, right, bottom, layer);
+    return near.filter(
+      ({ column, row }) =>
+        column < right && row < bottom && column + size.tileColumns > left && row + size.tileRows > top,
+    );
   };
 }
 

@@ -73,8 +73,12 @@ export function placeOnSlide(data: DicomJson, level: Level, slide: Slide): Placi
 
 interface Source {
   data: DicomJson;
+  uid: string;
+  facts: ReturnType<typeof segmentKinds>;
+  places: WeakMap<Slide, { place: Placing | null }>;
   level: Level;
   layers: string[]; // the segment of each
+  isFull: boolean;
   bytes(frame: number, signal: AbortSignal): Promise<Uint8Array>;
 }
 
@@ -86,11 +90,13 @@ export function slideLayers(
 ): Layer[] {
   const sources = given.flatMap((data): Source[] => {
     const matrix = matrixOfTiles(data);
-    return matrix ? [{ data, ...matrix, bytes: remembered(addressOf(data)) }] : [];
+    if (!matrix) return [];
+    const uid = text(data, TAG.sopInstanceUid);
+    const bytes = remembered(addressOf(data));
+    return [{ data, uid, facts: segmentKinds(data), places: new WeakMap(), ...matrix, bytes }];
   });
-  const first = given[0];
-  if (!first) return [];
-  return segmentKinds(first).segments.map((segment) => ({
+  const segments = sources[0]?.facts.segments ?? [];
+  return segments.map((segment) => ({
     id: `${group}/${segment.number}`,
     group,
     label: segment.label,
@@ -111,39 +117,41 @@ function placedTiles(
   scale: number,
 ): PlacedTile[] | null {
   const placed = sources.flatMap((source) => {
-    const place = placeOnSlide(source.data, source.level, slide);
-    return place ? [{ source, place }] : [];
+    const known = source.places.get(slide) ?? { place: placeOnSlide(source.data, source.level, slide) };
+    source.places.set(slide, known);
+    return known.place ? [{ source, place: known.place }] : [];
   });
   // The coarsest that has a pixel for every point, else the finest.
   const chosen = [...placed].reverse().find(({ place }) => place.scale[0] * scale <= 1.001) ?? placed[0];
   if (!chosen) return [];
   const { source, place } = chosen;
   const { at, scale: by } = place;
+  const { level } = source;
+  const left = Math.max(0, (part.left - at[0]) / by[0]);
+  const top = Math.max(0, (part.top - at[1]) / by[1]);
+  const right = Math.min(level.columns, (part.right - at[0]) / by[0]);
+  const bottom = Math.min(level.rows, (part.bottom - at[1]) / by[1]);
+  if (right <= left || bottom <= top) return [];
+  const cells = ((right - left) / level.tileColumns) * ((bottom - top) / level.tileRows);
+  if (source.isFull && cells > TILES_MAX) return null; // without counting them one by one
+  const all = source.facts.kind === "LABELMAP"; // every frame may hold it
   const found = source.layers.flatMap((name, layer) =>
-    name === String(segment.number) || segmentKinds(source.data).kind === "LABELMAP"
-      ? source.level.tiles(
-          (part.left - at[0]) / by[0],
-          (part.top - at[1]) / by[1],
-          (part.right - at[0]) / by[0],
-          (part.bottom - at[1]) / by[1],
-          layer,
-        )
-      : [],
+    all || name === String(segment.number) ? level.tiles(left, top, right, bottom, layer) : [],
   );
   if (found.length > TILES_MAX) return null;
   return found.map(({ column, row, frame }) => ({
     left: at[0] + column * by[0],
     top: at[1] + row * by[1],
-    right: at[0] + (column + source.level.tileColumns) * by[0],
-    bottom: at[1] + (row + source.level.tileRows) * by[1],
+    right: at[0] + (column + level.tileColumns) * by[0],
+    bottom: at[1] + (row + level.tileRows) * by[1],
     tile: segmentTile(source, segment, frame),
   }));
 }
 
 const segmentTile = (source: Source, segment: SegmentFacts, frame: number): WantedTile => ({
-  key: `${text(source.data, TAG.sopInstanceUid)}/${frame}/${segment.number}`,
+  key: `${source.uid}/${frame}/${segment.number}`,
   load: async (signal) => {
-    const facts = segmentKinds(source.data);
+    const { facts } = source;
     const shares = sharesOf(facts, segment, await source.bytes(frame, signal));
     const drawn = bitmapOf((index) => (shares[index] ?? 0) / 255, facts.columns, facts.rows, segment.colour);
     return createImageBitmap(drawn);

@@ -5,6 +5,7 @@ import { type DicomJson, items, text } from "./dicom.ts";
 export interface ImageLink {
   sopInstanceUid: string;
   frame: number; // from 1
+  frameOfReferenceUid?: string; // of a slide's glass, where no image is named
 }
 
 export interface ReportLine {

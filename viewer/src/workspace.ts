@@ -336,7 +336,9 @@ export class Workspace implements Commands, Host {
     const { slide, index } = find() ?? {};
     if (!slide || index === undefined) return false;
     this.grid.activate(index);
-    if (measurement) (await import("./slidepane.ts")).lookAt(slide, measurement);
+    if (!measurement) return true;
+    (await import("./slidepane.ts")).lookAt(slide, measurement);
+    (slide as HTMLElement).focus({ preventScroll: true }); // keys are for what is looked at
     return true;
   }
 
@@ -673,7 +675,7 @@ export class Workspace implements Commands, Host {
     for (const series of this.strip.series.filter(hasImages)) {
       const contents = await contentsOf(this.root, series).catch(() => null);
       const slides = contents?.others.filter(isWholeSlide) ?? [];
-      if (slides.some((each) => text(each, TAG.sopInstanceUid) === link.sopInstanceUid)) {
+      if (slides.some((each) => isOf(each, link))) {
         this.leaveVolume();
         return this.goToSlide(series, slides);
       }
@@ -960,6 +962,12 @@ export class Workspace implements Commands, Host {
     this.refresh();
   }
 }
+
+/** Whether a slide is the image that an object names, or lies on the glass that it names. */
+const isOf = (slide: DicomJson, { sopInstanceUid, frameOfReferenceUid }: ImageLink): boolean =>
+  sopInstanceUid
+    ? text(slide, TAG.sopInstanceUid) === sopInstanceUid
+    : Boolean(frameOfReferenceUid) && text(slide, TAG.frameOfReferenceUid) === frameOfReferenceUid;
 
 /** The series of another study that is most like this one: modality first, then words in common. */
 export function resembling(

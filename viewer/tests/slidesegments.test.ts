@@ -108,7 +108,10 @@ describe("segments of a slide", () => {
     const level = matrixOfTiles(data)?.level;
     expect(namedSources(data)).toEqual(["coarse"]);
     expect(level && placeOnSlide(data, level, slide)).toEqual({ at: [0, 0], scale: [2, 2] });
-    expect(sourcesOf(data)).toEqual([{ sopInstanceUid: "coarse", frame: 1 }]);
+    expect(sourcesOf(data)).toEqual([
+      { sopInstanceUid: "coarse", frame: 1 },
+      { sopInstanceUid: "", frame: 1, frameOfReferenceUid: "1.2.frame" }, // else any slide of this glass
+    ]);
   });
 
   it("lie where their own matrix is on the glass, where that is all that is known", () => {

@@ -14,14 +14,15 @@ import pytest
 from PIL import Image
 from pydicom.uid import generate_uid
 
-from tests.e2e.pages.slide_images import UM_PER_PIXEL, painting, slide
-from tests.e2e.pages.test_workspace import canvas_points, expect, voxels, ward
+from tests.e2e.pages.slide_images import UM_PER_PIXEL, painting, segments, shares, slide
+from tests.e2e.pages.test_workspace import canvas_points, drag, expect, kept, voxels, ward
 from tests.e2e.pages.workspace_images import SIZE, SPACING_MM, a_slice, ct, part10
 from tests.e2e.product import until
 
 __all__ = ["ward"]  # a fixture
 
 REAL_SLIDE = "dicom/highdicom_sm_seg_ann/sm_image.dcm"
+REAL_SEGMENTS = "dicom/highdicom_sm_seg_ann/seg_image_sm_control_labelmap.dcm"
 REAL_MAP = "dicom/pydicom_data_subset/parametric_map_float.dcm"
 
 
@@ -70,12 +71,19 @@ def bar_um(found):
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def case(ward, testdata):
-    """An exam with a slide of three levels, a real slide and a real map; its accession number."""
+    """An exam with a slide of three levels, a real slide and a real map, with segments of both.
+
+    Gives its accession number."""
     number, study_uid = ward.hospital.order(1), generate_uid()
     objects = slide(study_uid, number)
-    for series, path in enumerate((REAL_SLIDE, REAL_MAP), start=2):
+    on_glass = segments(objects[0], factor=2, fractional=True, full=True, named=False)
+    on_image = segments(objects[0], factor=1, fractional=False, full=False, named=True)
+    for ds, name in ((on_glass, "glass"), (on_image, "image")):
+        ds.SeriesDescription = f"segments by {name}"
+        objects.append(part10(ds))
+    for series, path in enumerate((REAL_SLIDE, REAL_MAP, REAL_SEGMENTS), start=2):
         ds = pydicom.dcmread(testdata / path)
         ds.StudyInstanceUID, ds.AccessionNumber, ds.SeriesNumber = study_uid, number, series
         ds.PatientID, ds.PatientName, ds.SeriesDescription = (
@@ -160,6 +168,165 @@ def test_slides_and_maps_are_shown_as_they_are(ward, case, testdata):
     assert float(under.inner_text()) == pytest.approx(wanted[77, 40], abs=1e-5)
     expect(page.locator(".pane .bottom-left").first).to_contain_text("W 0.94")
     compare_colours(page, wanted, (40, 77))
+
+
+def on_screen(found, places):
+    """Where pixels (column, row) of the finest level are, with all of the slide in view."""
+    box = found.bounding_box()
+    scale = min(box["width"] / 900, box["height"] / 600)
+    return [
+        (
+            box["x"] + box["width"] / 2 + (x - 450) * scale,
+            box["y"] + box["height"] / 2 + (y - 300) * scale,
+        )
+        for x, y in places
+    ]
+
+
+def line_um(found):
+    """How long the drawn line is, by its points on the screen and the bar beside it."""
+    ends = found.locator(".rulers line").evaluate(
+        "line => ['x1', 'y1', 'x2', 'y2'].map((each) => Number(line.getAttribute(each)))"
+    )
+    points, micrometres = bar_um(found)
+    return np.hypot(ends[2] - ends[0], ends[3] - ends[1]) * micrometres / points
+
+
+def test_what_is_measured_on_a_slide_is_kept_and_found_again(ward, case):
+    (study,) = ward.api(f"/api/exams/{case}")["studies"]
+    study_uid = study["study_instance_uid"]
+    page = ward.open(f"/exams/{case}/read")
+    found = settled(page)
+    page.keyboard.press("l")
+    drag(page, *on_screen(found, [(100, 100), (500, 300)]))
+    expect(found.locator(".rulers line")).to_have_count(1)
+    drag(page, *on_screen(found, [(500, 300), (500, 400)]))  # the end of the line, not a new one
+    expect(found.locator(".rulers line")).to_have_count(1)
+    page.keyboard.press("l")
+    page.locator("#tab-measurements").click()
+    name = page.get_by_label("Name of this length")
+    name.fill("Margin")
+    name.press("Enter")
+    until(lambda: [each["label"] for each in kept(ward, study_uid, 1)] == ["Margin"], what="a name")
+    (made,) = kept(ward, study_uid, 1)
+    assert made["content"]["pixel_origin"] == "VOLUME"
+    ends = np.array(made["content"]["image_points"])
+    assert np.abs(ends - [[100, 100], [500, 400]]).max() <= 2.5  # points of the screen are coarser
+    (told,) = made["content"]["statistics"]
+    assert told["unit"] == "\u00b5m"
+    assert told["value"] == pytest.approx(np.hypot(*(ends[1] - ends[0])) * UM_PER_PIXEL)
+    words = f"{told['value']:.1f} \u00b5m"
+
+    page.reload()
+    page.wait_for_selector("html[data-ready=true]")
+    expect(found.locator(".rulers text")).to_have_text(f"Margin {words}")
+    settled(page)
+    assert line_um(found) == pytest.approx(told["value"], rel=0.02)
+    for _ in range(3):
+        page.keyboard.press("+")
+    settled(page)
+    assert line_um(found) == pytest.approx(told["value"], rel=0.02)
+
+    page.locator(".thumb", has_text="real SM").click()
+    expect(found.locator(".top-right")).to_contain_text("real SM")
+    expect(found.locator(".rulers line")).to_have_count(0)
+    page.locator("#tab-measurements").click()
+    row = page.locator(f"[data-measurement='{made['measurement_id']}']", has=page.locator("input"))
+    expect(row.locator(".values")).to_have_text(words)
+    expect(row.get_by_role("button", name="Calibrate")).to_have_count(0)
+    row.get_by_role("button", name="Show").click()
+    expect(page.locator(".rulers line.chosen")).to_have_count(1)
+    settled(page)
+    box, line = found.bounding_box(), found.locator(".rulers line").bounding_box()
+    assert line["x"] + line["width"] / 2 == pytest.approx(box["x"] + box["width"] / 2, abs=2)
+    assert line["y"] + line["height"] / 2 == pytest.approx(box["y"] + box["height"] / 2, abs=2)
+
+    page.keyboard.press("Delete")
+    path = f"/api/studies/{study_uid}/measurements"
+    until(lambda: ward.api(path) == [], what="the removal")
+    expect(row).to_have_count(0)
+    page.keyboard.press("Control+z")
+    kept(ward, study_uid, 1)
+    expect(found.locator(".rulers line")).to_have_count(1)
+    page.close()
+
+
+def blended(under, colour, share):
+    """A colour seen through a segment: half of what a pixel holds of it hides what lies below."""
+    covered = np.asarray(share)[..., None] / 2
+    return np.asarray(under) * (1 - covered) + np.asarray(colour) * covered
+
+
+def until_shown(page, places, wanted, off=4):
+    def matches():
+        settled(page)
+        return np.abs(shown(page, places) - wanted).max() <= off
+
+    until(matches, what="the colours of segments")
+
+
+FIRST, SECOND = (255, 107, 107), (6, 214, 160)  # where segments have no colours of their own
+
+
+def open_segments(page, name):
+    """Lay the segments of a series over the slide that they were made from."""
+    page.locator(".thumb", has_text=name).click()
+    document = page.locator(f".document[aria-label*='{name}']")
+    document.get_by_role("button", name="Show over its images").click()
+
+
+def test_segments_are_drawn_over_slides(ward, case, testdata):
+    page = ward.open(f"/exams/{case}/read")
+    settled(page)
+    places = [(110, 90), (300, 170), (490, 250), (300, 350), (300, 430), (400, 470), (600, 420)]
+    plain = shown(page, places)
+    page.locator("#tab-layers").click()
+    page.locator(".thumb", has_text="segments by glass").click()
+    expect(page.locator("[data-layer]")).to_have_count(3)  # overlays of images among them
+    page.locator(".thumb", has_text="slide").first.click()
+    held = np.array([[shares(2, number)[y // 2, x // 2] for x, y in places] for number in (1, 2)])
+    until_shown(page, places, blended(blended(plain, FIRST, held[0]), SECOND, held[1]))
+    page.get_by_role("checkbox", name="Ramp").uncheck()
+    page.get_by_label("Opacity of Disc").fill("100")
+    until_shown(page, places, blended(plain, SECOND, held[1] * 2))
+    page.get_by_role("checkbox", name="Disc").uncheck()
+    until_shown(page, places, plain, off=0)
+
+    open_segments(page, "segments by image")
+    expect(page.locator(".pane")).to_have_count(2)
+    expect(page.locator("[data-layer]")).to_have_count(5)
+    held = np.array([[shares(1, number)[y, x] > 0 for x, y in places] for number in (1, 2)])
+    wanted = blended(blended(plain, FIRST, held[0]), SECOND, held[1])
+    until_shown(page, places, wanted, off=10)  # the slide is smaller than before
+    open_segments(page, "segments by glass")  # which name no image: any slide on that glass
+    expect(page.locator(".slide .top-right")).to_contain_text("1 slide")
+    open_segments(page, "real SEG")
+    expect(page.locator(".slide .top-right")).to_contain_text("real SM")
+    labels = pydicom.dcmread(testdata / REAL_SEGMENTS)
+    matrix = np.zeros((50, 50), int)
+    for frame, group in zip(
+        labels.pixel_array, labels.PerFrameFunctionalGroupsSequence, strict=True
+    ):
+        (place,) = group.PlanePositionSlideSequence
+        top = place.RowPositionInTotalImagePixelMatrix - 1
+        left = place.ColumnPositionInTotalImagePixelMatrix - 1
+        matrix[top : top + 10, left : left + 10] = frame
+    tiles = pydicom.dcmread(testdata / REAL_SLIDE).pixel_array.reshape(5, 5, 10, 10, 3)
+    under = tiles.transpose(0, 2, 1, 3, 4).reshape(50, 50, 3)
+
+    def differs():
+        """Where the 50 x 50 pixels of the slide, all in view, look otherwise than it does."""
+        settled(page)
+        canvas = drawn(page)
+        side = min(canvas.shape[:2]) / 50
+        top, left = ((each - 50 * side) / 2 for each in canvas.shape[:2])
+        rows, columns = (
+            [int(begin + (each + 0.5) * side) for each in range(50)] for begin in (top, left)
+        )
+        return np.abs(canvas[rows][:, columns] - under).max(axis=2) > 2
+
+    until(lambda: (differs() == (matrix > 0)).mean() > 0.99, what="the labels over the slide")
+    page.close()
 
 
 def test_a_tilted_series_is_cut_after_the_server_has_resampled_it(ward):
