@@ -69,6 +69,7 @@ from isocenter.domain.worklist.events import (
     WorkitemPerformed,
     WorkitemReportDue,
 )
+from isocenter.domain.worklist.service import Archived, nothing_archived
 from isocenter.infra.db import Tx
 from isocenter.infra.outbox import BatchHandler, GiveUp, Handler, Router, Subscription
 
@@ -118,6 +119,7 @@ class WorkerParts(TypedDict, total=False):
         archive_signed: findings go into the archive when their report is signed.
         link_patients: records of surely one person are linked without asking.
         order_workitems: steps of orders are workitems, too.
+        archived_outputs: what the archive has of an exam, which its completed workitem names.
         ae_title: ours.
         zone: where the department lives: routes know the time of day there.
     """
@@ -135,6 +137,7 @@ class WorkerParts(TypedDict, total=False):
     archive_signed: bool
     link_patients: bool
     order_workitems: bool
+    archived_outputs: Archived
     ae_title: str
     zone: ZoneInfo
 
@@ -153,7 +156,9 @@ def router(**parts: Unpack[WorkerParts]) -> Router:
 def _worklists(parts: WorkerParts) -> list[Subscription]:
     """The reactions by which worklists follow the schedule, and that the modalities."""
     follower = worklist.WorkitemFollower(
-        create=parts.get("order_workitems", False), ae_title=parts.get("ae_title", "ISOCENTER")
+        create=parts.get("order_workitems", False),
+        ae_title=parts.get("ae_title", "ISOCENTER"),
+        archived=parts.get("archived_outputs", nothing_archived),
     )
     table: tuple[tuple[str, type[Any], Handler], ...] = (
         ("worklist.withdraw", StepCancelled, worklist.on_step_cancelled),

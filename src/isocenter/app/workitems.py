@@ -1,12 +1,17 @@
-"""What the worker does with workitems by the clock, and once when it begins."""
+"""What the worker does with workitems by the clock, once when it begins, and when exams end."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
 from isocenter.app.jobs import Job
 from isocenter.app.runtime import Runtime
-from isocenter.domain.access.model import Actor
+from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.worklist import service as worklist
+from isocenter.domain.worklist.model_workitem_outputs import MadeSeries
+from isocenter.infra.db import Tx
+from isocenter.readmodels import exam_outputs
 
 _ACTOR: Final = Actor.system("worker")
 _REMOVE_S: Final = 3_600.0
@@ -41,3 +46,34 @@ def report_restart(runtime: Runtime) -> int:
     """
     now = runtime.clock()
     return runtime.pool.run_here(lambda tx: worklist.report_restart(tx, now=now))
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedOutputs:
+    """Tells what the archive has of an exam, and where it is retrieved.
+
+    Attributes:
+        ae_title: ours.
+        base_url: of the web server, as others reach it.
+    """
+
+    ae_title: str
+    base_url: str
+
+    def __call__(
+        self, tx: Tx, accession_number: str, study_instance_uid: str, /
+    ) -> Sequence[MadeSeries]:
+        """The series of the exam."""
+        viewer = Viewer.of(_ACTOR, Action.STUDY_READ)
+        found = exam_outputs.series_of_exam(tx, viewer, accession_number, study_instance_uid)
+        return [
+            MadeSeries(
+                study_instance_uid=each.study_instance_uid,
+                series_instance_uid=each.series_instance_uid,
+                instances=tuple(zip(each.sop_class_uids, each.sop_instance_uids, strict=True)),
+                retrieve_ae_title=self.ae_title,
+                retrieve_url=f"{self.base_url}/dicomweb/studies/{each.study_instance_uid}"
+                f"/series/{each.series_instance_uid}",
+            )
+            for each in found
+        ]

@@ -26,7 +26,7 @@ from isocenter.app.settings import Settings
 from isocenter.app.shelves import shelf_job
 from isocenter.app.subscriptions import router
 from isocenter.app.tls_contexts import dicom_client_context
-from isocenter.app.workitems import report_restart, workitem_jobs
+from isocenter.app.workitems import ArchivedOutputs, report_restart, workitem_jobs
 from isocenter.domain.access.model import Action, Actor, Viewer
 from isocenter.domain.archive import service as archive
 from isocenter.domain.archive.events import StudyCompleted
@@ -80,6 +80,7 @@ def run(settings: Settings) -> None:
             archive_signed=settings.findings_archived_when_signed == "on",
             link_patients=settings.patient_links == "automatic",
             order_workitems=settings.order_workitems == "on",
+            archived_outputs=ArchivedOutputs(settings.ae_title, settings.base_url),
             ae_title=settings.ae_title,
             write_note=NoteWriter(runtime.images, _ACTOR, ZoneInfo(settings.time_zone)),
             report_workitem=WorkitemReporter(ae_title=settings.ae_title, tls=tls),

@@ -91,11 +91,13 @@ class WorkitemFollower:
     Args:
         create: whether steps that wait get a workitem.
         ae_title: ours, in which workitems are asked to be canceled.
+        archived: what the archive has of an exam, which a completed workitem names.
     """
 
-    def __init__(self, *, create: bool, ae_title: str) -> None:
+    def __init__(self, *, create: bool, ae_title: str, archived: service.Archived) -> None:
         self._create = create
         self._ae_title = ae_title
+        self._archived = archived
 
     def after(self, handler: Handler) -> Handler:
         """The reaction, after which the workitems of the event's exam follow."""
@@ -122,7 +124,9 @@ class WorkitemFollower:
                     tx, _ACTOR, event.step_keys, ae_title=self._ae_title, now=now
                 )
         exams = sorted({each.accession_number for each in events})
-        service.follow_exams(tx, _ACTOR, exams, create=self._create, now=now)
+        service.follow_exams(
+            tx, _ACTOR, exams, create=self._create, now=now, archived=self._archived
+        )
 
 
 def on_workitem_performed(tx: Tx, event: WorkitemPerformed, *, now: datetime) -> None:

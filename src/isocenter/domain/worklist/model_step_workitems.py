@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from isocenter.domain.scheduling.model import WAITING, Step, StepStatus
 from isocenter.domain.worklist.model import PerformedStatus
@@ -127,7 +127,11 @@ class ScheduledFacts:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """What a modality said with a performed procedure step of a scheduled one."""
+    """What a modality said with a performed procedure step of a scheduled one.
+
+    Attributes:
+        attributes: all of it, in the DICOM JSON model.
+    """
 
     step_key: int
     performed_station_ae_title: str
@@ -136,6 +140,7 @@ class Performance:
     discontinuation_reason_code: str | None
     discontinuation_reason_scheme: str | None
     discontinuation_reason_meaning: str | None
+    attributes: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +292,9 @@ def with_performance(
     *,
     begun_at: datetime,
     ended_at: datetime,
+    made: Element,
 ) -> DataSet:
     """A workitem's attributes with what its final state COMPLETED needs.
-
-    The images are not named: they are in the study.
 
     Args:
         step: its attributes.
@@ -298,6 +302,7 @@ def with_performance(
         performance: what its modality said; None: nothing.
         begun_at: when it began, if its modality did not say.
         ended_at: when it ended, if its modality did not say.
+        made: the Output Information Sequence.
 
     Standard: PS3.4 Table CC.2.5-3 (0074,1216)
     """
@@ -310,7 +315,7 @@ def with_performance(
     performed[0x00404019] = code_items(facts.workitem_codes or [_EXAMINATION])
     performed.put(0x00404050, format_date_time(begun_at.astimezone(UTC)))
     performed.put(0x00404051, format_date_time(max(begun_at, ended_at).astimezone(UTC)))
-    performed.put(0x00404033)
+    performed[ups.OUTPUT_INFORMATION] = made
     after = DataSet(step)
     after.put(ups.PERFORMED_PROCEDURE, performed.sorted())
     return after

@@ -41,6 +41,7 @@ MODIFICATION: Final = 0x00404010
 EXPECTED_COMPLETION: Final = 0x00404011
 STATION_NAMES: Final = 0x00404025
 HUMAN_PERFORMERS: Final = 0x00404034
+OUTPUT_INFORMATION: Final = 0x00404033
 INPUT_READINESS: Final = 0x00404041
 CANCELLATION: Final = 0x00404052
 STATE: Final = 0x00741000
@@ -59,7 +60,6 @@ CANCELLATION_REASON: Final = 0x00741238
 _WORKITEM_CODE: Final = 0x00404018
 _REPLACED_STEPS: Final = 0x00741224
 _REFERENCED_REQUESTS: Final = 0x0040A370
-_OUTPUT_INFORMATION: Final = 0x00404033
 _PERFORMED_STATION_NAMES: Final = 0x00404028
 _PERFORMED_WORKITEM_CODE: Final = 0x00404019
 _PERFORMED_START: Final = 0x00404050
@@ -320,7 +320,7 @@ def _lacking_at_completion(performed: DataSet) -> list[int]:
     )
     lacking = _lacking(performed, needed)
     # It may have no items, but has to say so.
-    return lacking if _OUTPUT_INFORMATION in performed else [*lacking, _OUTPUT_INFORMATION]
+    return lacking if OUTPUT_INFORMATION in performed else [*lacking, OUTPUT_INFORMATION]
 
 
 def created(attributes: DataSet, sop_instance_uid: str, worklist_label: str) -> DataSet:

@@ -52,7 +52,7 @@ def performances(tx: Tx, step_keys: Sequence[int]) -> list[Performance]:
         """
         select step_key, performed_station_ae_title, started_at, ended_at,
                discontinuation_reason_code, discontinuation_reason_scheme,
-               discontinuation_reason_meaning
+               discontinuation_reason_meaning, attributes
           from worklist.performance
           join worklist.performed_procedure_step using (performed_key)
          where step_key = any(%s) and set_aside_at is null

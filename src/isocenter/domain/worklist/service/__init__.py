@@ -28,8 +28,10 @@ from isocenter.domain.worklist.service.performed import (
     update,
 )
 from isocenter.domain.worklist.service.step_workitems import (
+    Archived,
     follow_exams,
     follow_patients,
+    nothing_archived,
     publish_workitems,
     request_step_cancellation,
 )
@@ -61,6 +63,7 @@ from isocenter.domain.worklist.service.workitems import (
 
 __all__ = [
     "WORKITEM_KEYS",
+    "Archived",
     "Found",
     "Untold",
     "announce_step",
@@ -74,6 +77,7 @@ __all__ = [
     "entries",
     "follow_exams",
     "follow_patients",
+    "nothing_archived",
     "offer_again",
     "open_channel",
     "performed_step",

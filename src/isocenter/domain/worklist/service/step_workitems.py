@@ -7,7 +7,7 @@ workitem; whoever claims a workitem holds only the latter, and the step follows 
 Standard: PS3.4 CC.1.1, CC.2.5
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
@@ -25,6 +25,12 @@ from isocenter.domain.worklist.model_step_workitems import (
     cancellation,
     moves,
     with_performance,
+)
+from isocenter.domain.worklist.model_workitem_outputs import (
+    MadeSeries,
+    output_information,
+    outputs,
+    series_said,
 )
 from isocenter.domain.worklist.model_workitems import Workitem
 from isocenter.domain.worklist.service.workitem_changes import (
@@ -47,9 +53,26 @@ from isocenter.standards.dicom.values import DataSet
 
 _EXAMS_AT_ONCE: Final = 200
 
+Archived = Callable[[Tx, str, str], Sequence[MadeSeries]]
+"""What the archive has of an exam, by its accession number and Study Instance UID."""
+
+
+def nothing_archived(
+    tx: Tx, accession_number: str, study_instance_uid: str
+) -> Sequence[MadeSeries]:
+    """Stands for an archive of which nobody asks here: nothing is completed."""
+    del tx, accession_number, study_instance_uid
+    return ()
+
 
 def follow_exams(
-    tx: Tx, actor: Actor, accession_numbers: Iterable[str], *, create: bool, now: datetime
+    tx: Tx,
+    actor: Actor,
+    accession_numbers: Iterable[str],
+    *,
+    create: bool,
+    now: datetime,
+    archived: Archived = nothing_archived,
 ) -> None:
     """Have the workitems of exams say what their steps are.
 
@@ -59,6 +82,7 @@ def follow_exams(
         accession_numbers: of the exams.
         create: whether steps that wait and have no workitem get one.
         now: this moment.
+        archived: what the archive has of an exam.
     """
     authorize(actor, Action.WORKITEM_WRITE)
     numbers = sorted(set(accession_numbers))
@@ -74,7 +98,7 @@ def follow_exams(
         if Move.CREATE in found and not create:
             found = found[: found.index(Move.CREATE)]
         due.append(_Due(known, workitem, found))
-    _make(tx, actor, due, now)
+    _make(_Circumstances(tx, actor, archived, now), due)
 
 
 class _Due(NamedTuple):
@@ -85,22 +109,31 @@ class _Due(NamedTuple):
     moves: Sequence[Move]
 
 
-def _make(tx: Tx, actor: Actor, due: Sequence[_Due], now: datetime) -> None:
+class _Circumstances(NamedTuple):
+    """In which transaction, by whom, with what archive and when moves are made."""
+
+    tx: Tx
+    actor: Actor
+    archived: Archived
+    now: datetime
+
+
+def _make(given: _Circumstances, due: Sequence[_Due]) -> None:
     """Make the moves of several steps; all that need a new workitem get theirs at once."""
     new: list[_Due] = []
     for each in due:
         if Move.CREATE not in each.moves:
-            _Follower(tx, actor, each.facts, now).make(each.moves, each.workitem)
+            _Follower(given, each.facts).make(each.moves, each.workitem)
             continue
         place = each.moves.index(Move.CREATE)
-        _Follower(tx, actor, each.facts, now).make(each.moves[:place], each.workitem)
+        _Follower(given, each.facts).make(each.moves[:place], each.workitem)
         new.append(each._replace(moves=each.moves[place + 1 :]))
     if not new:
         return
-    created = _create(tx, actor, [each.facts for each in new], now)
+    created = _create(given.tx, given.actor, [each.facts for each in new], given.now)
     for each in new:
         workitem = created.get(each.facts.step_key)
-        _Follower(tx, actor, each.facts, now).make(each.moves, workitem)
+        _Follower(given, each.facts).make(each.moves, workitem)
 
 
 def _create(
@@ -125,10 +158,20 @@ def _newest(tx: Tx, step_keys: Sequence[int]) -> dict[int, Workitem]:
 class _Follower:
     """Makes the moves of one step's workitem."""
 
-    tx: Tx
-    actor: Actor
+    given: _Circumstances
     facts: ScheduledFacts
-    now: datetime
+
+    @property
+    def tx(self) -> Tx:
+        return self.given.tx
+
+    @property
+    def actor(self) -> Actor:
+        return self.given.actor
+
+    @property
+    def now(self) -> datetime:
+        return self.given.now
 
     def make(self, due: Sequence[Move], workitem: Workitem | None) -> None:
         for move in due:
@@ -169,26 +212,34 @@ class _Follower:
         )
 
     def _complete(self, workitem: Workitem) -> None:
+        performances = self._performances()
         step = with_performance(
             from_json(workitem.attributes),
             self.facts,
-            self._performance(),
+            performances[-1] if performances else None,
             begun_at=workitem.updated_at,
             ended_at=self.now,
+            made=output_information(self._outputs(performances)),
         )
         enter(self.tx, self.actor, workitem, step, State.COMPLETED, now=self.now)
 
     def _cancel(self, workitem: Workitem) -> None:
         if workitem.state == State.SCHEDULED:  # PS3.4 CC.2.2.3: it passes through IN PROGRESS
             workitem = self._begin(workitem)
-        why = cancellation(self.facts.state_reason, self._performance())
+        performances = self._performances()
+        why = cancellation(self.facts.state_reason, performances[-1] if performances else None)
         step = ups.with_cancellation(from_json(workitem.attributes), why, moment_of(self.now))
         enter(self.tx, self.actor, workitem, step, State.CANCELED, now=self.now)
 
-    def _performance(self) -> Performance | None:
-        """What a modality said last of the step."""
-        said = store.performances(self.tx, [self.facts.step_key])
-        return said[-1] if said else None
+    def _outputs(self, performances: Sequence[Performance]) -> list[MadeSeries]:
+        study_instance_uid = self.facts.study_instance_uid
+        archived = self.given.archived(self.tx, self.facts.accession_number, study_instance_uid)
+        said = series_said((each.attributes for each in performances), study_instance_uid)
+        return outputs(archived, said)
+
+    def _performances(self) -> list[Performance]:
+        """What modalities said of the step, the latest last."""
+        return store.performances(self.tx, [self.facts.step_key])
 
 
 def request_step_cancellation(
