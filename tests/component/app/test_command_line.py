@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pydicom.data
@@ -248,6 +249,20 @@ def test_the_small_roles_import_nothing_heavy(role: str):
         "obstore",
     }
     assert not loaded & heavy
+
+
+def test_the_version_is_told_and_a_command_loads_no_other(isocenter: CommandLine):
+    assert isocenter("--version").stdout == f"isocenter {version('isocenter')}\n"
+    script = (
+        "import sys, isocenter.app.cli.commands as c; c.main(sys.argv[1:]); print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "token", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert "isocenter.app.cli.people" in loaded
+    assert not loaded & {"isocenter.app.subscriptions", "isocenter.app.cli.peer_commands"}
 
 
 def test_routes_are_added_listed_paused_and_removed(isocenter: CommandLine):

@@ -1,54 +1,88 @@
 """The command tree: which word leads to which function.
 
-``serve`` and ``demo`` are loaded when they are asked for, since they need much that others do not.
+What a command needs is loaded when the command is given: all of it together takes a second.
 """
 
 import importlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, cast
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from isocenter.app.cli import exit_codes, session
-from isocenter.app.cli.attribute_commands import attributes
-from isocenter.app.cli.config_commands import config
-from isocenter.app.cli.conformance_command import conformance
-from isocenter.app.cli.hl7_commands import hl7
-from isocenter.app.cli.import_command import import_files
-from isocenter.app.cli.key_commands import keys
-from isocenter.app.cli.peer_commands import peer
-from isocenter.app.cli.peer_questions import find, get, move
-from isocenter.app.cli.people import token, user
-from isocenter.app.cli.route_commands import route
-from isocenter.app.cli.storage_commands import storage
-from isocenter.app.cli.upkeep import doctor, migrate, verify
-from isocenter.app.cli.viewer_commands import viewer
+
+_IN = "isocenter.app.cli."
+_ELSEWHERE: Final = {
+    "migrate": ("upkeep", "migrate"),
+    "doctor": ("upkeep", "doctor"),
+    "import": ("import_command", "import_files"),
+    "verify": ("upkeep", "verify"),
+    "conformance": ("conformance_command", "conformance"),
+    "user": ("people", "user"),
+    "token": ("people", "token"),
+    "peer": ("peer_commands", "peer"),
+    "hl7": ("hl7_commands", "hl7"),
+    "route": ("route_commands", "route"),
+    "config": ("config_commands", "config"),
+    "storage": ("storage_commands", "storage"),
+    "attributes": ("attribute_commands", "attributes"),
+    "keys": ("key_commands", "keys"),
+    "viewer": ("viewer_commands", "viewer"),
+}
+
+
+class _Tree(TyperGroup):
+    """The commands, each of which is imported when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All words that may come first."""
+        return [*super().list_commands(ctx), *_ELSEWHERE]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | TyperGroup | None:
+        """What a word stands for; None when it stands for nothing."""
+        if cmd_name not in _ELSEWHERE:
+            return cast("TyperCommand | None", super().get_command(ctx, cmd_name))
+        module, name = _ELSEWHERE[cmd_name]
+        found = getattr(_loaded(_IN + module), name)
+        branch = typer.Typer(pretty_exceptions_enable=False)
+        if isinstance(found, typer.Typer):
+            branch.add_typer(found, name=cmd_name)
+        else:
+            branch.command(cmd_name)(found)
+        made = typer.main.get_command(branch)
+        inner = made.commands[cmd_name] if isinstance(made, TyperGroup) else made
+        return cast("TyperCommand | TyperGroup", inner)
+
 
 app = typer.Typer(
     name="isocenter",
+    cls=_Tree,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     epilog=exit_codes.MEANING,
     help="Radiology from order to report. Settings come from ISOCENTER_… or isocenter.toml.",
 )
-app.add_typer(user, name="user")
-app.add_typer(token, name="token")
-app.add_typer(peer, name="peer")
-app.add_typer(hl7, name="hl7")
-peer.command("find")(find)
-peer.command("get")(get)
-peer.command("move")(move)
-app.add_typer(route, name="route")
-app.add_typer(config, name="config")
-app.add_typer(storage, name="storage")
-app.add_typer(attributes, name="attributes")
-app.add_typer(keys, name="keys")
-app.add_typer(viewer, name="viewer")
-app.command("migrate")(migrate)
-app.command("doctor")(doctor)
-app.command("import")(import_files)
-app.command("verify")(verify)
-app.command("conformance")(conformance)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        session.out.print(f"isocenter {_loaded('importlib.metadata').version('isocenter')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version_wanted: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """What may stand before a command."""
+    del version_wanted
 
 
 def main(arguments: list[str]) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from isocenter.app.cli import exit_codes, session
+from isocenter.app.cli.peer_questions import find, get, move
 from isocenter.app.reach import reach
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import DicomPeer, Hl7Peer, PeerUnknown
@@ -16,6 +17,9 @@ from isocenter.infra.db import Tx
 peer = typer.Typer(no_args_is_help=True, help="Machines that may talk to us.")
 add = typer.Typer(no_args_is_help=True, help="Add a peer.")
 peer.add_typer(add, name="add")
+peer.command("find")(find)
+peer.command("get")(get)
+peer.command("move")(move)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Name = Annotated[str, typer.Argument(help="Name of the peer.")]

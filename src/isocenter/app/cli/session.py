@@ -4,6 +4,7 @@ A command uses the embedded server that ``serve`` runs, or runs it for its own d
 """
 
 import getpass
+import importlib
 import json
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -18,11 +19,10 @@ from rich.table import Table
 from isocenter.app import settings_reader
 from isocenter.app.cli import exit_codes
 from isocenter.app.settings import Settings
-from isocenter.app.subscriptions import router
 from isocenter.domain.access.model import Actor
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra import embedded_postgres, log
-from isocenter.infra.db import Database
+from isocenter.infra.db import Database, Route
 from isocenter.infra.db import migrate as migrations
 
 P = ParamSpec("P")
@@ -107,13 +107,20 @@ def server_url(chosen: Settings) -> Generator[str]:
         server.stop()
 
 
+class _Routes:
+    """Who wants to know of which event, loaded with the first event: most commands have none."""
+
+    def for_event(self, name: str) -> Sequence[Route]:
+        return importlib.import_module("isocenter.app.subscriptions").router().for_event(name)
+
+
 @contextmanager
 def database(chosen: Settings) -> Generator[Database]:
     """The migrated database, for the time of a command; raises ``SchemaOutdated``."""
     with server_url(chosen) as url:
         migrations.require_current(url)
         opened = Database(
-            url, router=router(), connections_max=2, application_name="isocenter-command"
+            url, router=_Routes(), connections_max=2, application_name="isocenter-command"
         )
         try:
             yield opened
