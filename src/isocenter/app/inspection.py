@@ -1,12 +1,12 @@
 """What ``doctor`` finds: every setting with its origin, every dependency reachable or not."""
 
-import socket
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from isocenter.app.object_stores import open_blobs
+from isocenter.app.ports import busy_ports
 from isocenter.app.settings import Settings
 from isocenter.app.settings_reader import EffectiveSettings, declared_settings
 from isocenter.errors import IsocenterError
@@ -114,27 +114,6 @@ def _ports(settings: Settings) -> Finding:
         return Finding("listeners", "ok", "all ports are free")
     shown = ", ".join(f"{name} {port}" for name, port in busy)
     return Finding("listeners", "warning", f"in use (is `isocenter serve` running?): {shown}")
-
-
-def busy_ports(settings: Settings) -> list[tuple[str, int]]:
-    """Setting and number of each port on which somebody listens already."""
-    named = [
-        (each.name, cast("int", getattr(settings, each.name)))
-        for each in fields(settings)
-        if each.name in {"http_port", "dicom_port", "hl7_port"}
-    ]
-    return [(name, port) for name, port in named if not _is_free(settings.bind, port)]
-
-
-def _is_free(bind: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in bind else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((bind, port))
-        except OSError:
-            return False
-    return True
 
 
 def _certificates(settings: Settings) -> Finding:

@@ -12,14 +12,13 @@ import sys
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
 
 from isocenter.app.object_stores import open_blobs
+from isocenter.app.ports import PortTaken
 from isocenter.app.reading_copies import reading_copies
 from isocenter.app.settings import Settings
 from isocenter.app.settings_reader import lifeline_descriptor
 from isocenter.app.subscriptions import router
-from isocenter.errors import IsocenterError, Kind
 from isocenter.infra import embedded_postgres
 from isocenter.infra.blobs import BlobStore
 from isocenter.infra.blobs.several import SeveralStores
@@ -29,12 +28,6 @@ from isocenter.infra.db.migrate import require_current
 from isocenter.infra.metrics import Publisher
 from isocenter.infra.pools import Pool
 from isocenter.infra.supervise import Lifeline
-
-
-class PortTaken(IsocenterError):
-    """Somebody else listens on a port that we need."""
-
-    kind: ClassVar[Kind] = Kind.BUSY
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from isocenter.app.cli import session
-from isocenter.app.inspection import busy_ports
+from isocenter.app.ports import PortTaken, busy_ports
 from isocenter.app.roles import configure_log
-from isocenter.app.runtime import PortTaken
 from isocenter.app.settings import Settings
 from isocenter.app.settings_reader import child_environment
-from isocenter.app.subscriptions import router
 from isocenter.domain.access import service as access
 from isocenter.infra import embedded_postgres
 from isocenter.infra.clock import utc_now
@@ -133,7 +131,9 @@ def tell_addresses(settings: Settings) -> None:
 
 
 def _ensure_administrator(url: str) -> str | None:
-    db = Database(url, router=router(), connections_max=2, application_name="isocenter-serve")
+    db = Database(
+        url, router=session.Routes(), connections_max=2, application_name="isocenter-serve"
+    )
     try:
         with db.transaction() as tx:
             return access.ensure_administrator(tx, now=utc_now())

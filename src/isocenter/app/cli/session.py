@@ -107,10 +107,11 @@ def server_url(chosen: Settings) -> Generator[str]:
         server.stop()
 
 
-class _Routes:
+class Routes:
     """Who wants to know of which event, loaded with the first event: most commands have none."""
 
     def for_event(self, name: str) -> Sequence[Route]:
+        """The routes of the event called ``name``."""
         return importlib.import_module("isocenter.app.subscriptions").router().for_event(name)
 
 
@@ -120,7 +121,7 @@ def database(chosen: Settings) -> Generator[Database]:
     with server_url(chosen) as url:
         migrations.require_current(url)
         opened = Database(
-            url, router=_Routes(), connections_max=2, application_name="isocenter-command"
+            url, router=Routes(), connections_max=2, application_name="isocenter-command"
         )
         try:
             yield opened
