@@ -21,7 +21,12 @@ def running_hospital(
     """One installation that survives all tests of a module, one after the other; over HTTPS."""
     ehr = ResultReceiver()
     folder = tmp_path_factory.mktemp("crash")
-    settings = {"ISOCENTER_STUDY_QUIET_S": "2", "ISOCENTER_RESTART_WAIT_MAX_S": "1"}
+    settings = {
+        "ISOCENTER_STUDY_QUIET_S": "2",
+        "ISOCENTER_RESTART_WAIT_MAX_S": "1",
+        "ISOCENTER_DIMSE_PROCESSES": "2",
+        "ISOCENTER_HL7_PROCESSES": "2",
+    }
     product = Product(folder, an_identity(folder), **settings)
     set_up_hospital(product, ehr)
     yield product, ehr

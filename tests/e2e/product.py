@@ -18,6 +18,7 @@ from typing import Any
 from tests.certificates import Identity
 
 READY_S = 90.0
+_ROLES = ("ISOCENTER_WEB_PROCESSES", "ISOCENTER_DIMSE_PROCESSES", "ISOCENTER_HL7_PROCESSES")
 
 
 def free_port() -> int:
@@ -54,7 +55,7 @@ class Product:
             "ISOCENTER_HTTP_PORT": str(self.http_port),
             "ISOCENTER_DICOM_PORT": str(self.dicom_port),
             "ISOCENTER_HL7_PORT": str(self.hl7_port),
-            "ISOCENTER_WEB_PROCESSES": "1",  # each start takes a second
+            **dict.fromkeys(_ROLES, "1"),  # each start takes a second
             **settings,
         }
         self.tls: ssl.SSLContext | None = None
