@@ -27,6 +27,8 @@ export class Grid extends EventTarget {
   private activeIndex = 0;
   private readonly offsets = new Map<string, Offset>();
   private following = false;
+  private looking = 0;
+  private readonly life = caseLife();
 
   constructor(
     private readonly host: HTMLElement,
@@ -36,15 +38,26 @@ export class Grid extends EventTarget {
     super();
     const seen = new ResizeObserver(() => this.resize());
     seen.observe(host);
-    caseLife().addEventListener("abort", () => seen.disconnect(), { once: true });
+    this.life.addEventListener("abort", () => seen.disconnect(), { once: true });
   }
 
   get active(): Pane {
     return this.panes[this.activeIndex] ?? (this.panes[0] as Pane);
   }
 
+  /**
+   * Draw in the size in which things are shown now. The engine leaves that out while another picture is under way:
+   * what was drawn on the image would stand beside its place, so it is asked until the sizes agree.
+   */
   private resize(): void {
-    if (this.panes.some((each) => each.kind !== "empty")) this.engine.resize(true, true);
+    if (this.life.aborted || this.panes.every((each) => each.kind === "empty")) return;
+    this.engine.resize(true, true);
+    cancelAnimationFrame(this.looking);
+    this.looking = requestAnimationFrame(() => {
+      this.looking = requestAnimationFrame(() => {
+        if (this.panes.some((each) => each.misfits)) this.resize();
+      });
+    });
   }
 
   /** Rows and columns of viewports; `count` fewer than that gives the first one a whole column. */

@@ -107,6 +107,15 @@ export class Pane {
     return this.kind === "empty" ? null : (this.engine.getViewport(this.id) ?? null);
   }
 
+  /** Whether the picture has not the size of its place: positions on it would be wrong. */
+  get misfits(): boolean {
+    const shown = this.viewport?.canvas;
+    const ratio = devicePixelRatio || 1;
+    const size = (points: number) => Math.round(points * ratio);
+    if (!shown?.clientWidth || !shown.clientHeight) return false;
+    return shown.width !== size(shown.clientWidth) || shown.height !== size(shown.clientHeight);
+  }
+
   /** Whether not all of the shown image is there yet: nothing is measured on it. */
   get preview(): boolean {
     return showsPreview(this.stack);
@@ -123,7 +132,8 @@ export class Pane {
 
   private keepFromMeasuring(event: Event): void {
     const other = event instanceof MouseEvent && event.button !== 0;
-    if (this.preview && !other && MEASURING_NAMES.includes(this.groups.active)) event.stopPropagation();
+    if ((this.preview || this.misfits) && !other && MEASURING_NAMES.includes(this.groups.active))
+      event.stopPropagation();
   }
 
   get position(): number {

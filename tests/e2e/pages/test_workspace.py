@@ -502,6 +502,7 @@ def check_exchange(ward, page, numbers, study_uid):
     expect(page.locator("#measurement-count")).to_have_text("")
     expect(page.locator("#text")).to_have_value("")
     np.testing.assert_array_equal(voxels(page), a_slice(3))
+    page.wait_for_function("() => !isocenterWorkspace.grid.active.misfits")
     check_refusal(ward, page, numbers[1])
     page.go_back()
     page.wait_for_url(f"**/exams/{numbers[0]}/read")
