@@ -80,12 +80,14 @@ export function rgbOf(cielab: readonly number[]): Rgb | null {
 
 /** What the object says of all of its frames. */
 export function segmentKinds(data: DicomJson): Omit<SegmentationFacts, "frames"> {
-  const segments = items(data, T.segments).map((each, index) => ({
+  const kind = text(data, T.kind);
+  const all = items(data, T.segments).map((each, index) => ({
     number: number(each, T.segmentNumber) ?? index + 1,
     label: text(each, T.segmentLabel) || `Segment ${index + 1}`,
     colour: rgbOf(numbers(each, T.cielab)) ?? (PALETTE[index % PALETTE.length] as Rgb),
   }));
-  const kind = text(data, T.kind);
+  // A label map describes its background as well, which is nothing to be drawn. PS3.3 C.8.20.2
+  const segments = kind === "LABELMAP" ? all.filter((each) => each.number !== 0) : all;
   return {
     rows: number(data, TAG.rows) ?? 0,
     columns: number(data, TAG.columns) ?? 0,

@@ -94,7 +94,16 @@ describe("segments of a slide", () => {
   });
 
   it("of a label map are all in the same frames", () => {
-    const given = full("a", 100, 60, { ...glass(0.01), "00620001": ["LABELMAP"], "00280008": [15] });
+    const given = full("a", 100, 60, {
+      ...glass(0.01),
+      ...segments(0, 1, 2),
+      "00620001": ["LABELMAP"],
+      "00280008": [15],
+    });
+    expect(slideLayers("group", [given], () => "/x").map((each) => each.label)).toEqual([
+      "Segment 1",
+      "Segment 2", // and no background
+    ]);
     const [first, second] = [tilesOf([given], 1), tilesOf([given], 2)];
     expect(first?.map((each) => each.tile.key.split("/")[1])).toEqual(
       second?.map((each) => each.tile.key.split("/")[1]),
