@@ -32,9 +32,41 @@ const rangesOfOneRepresentation: Plugin = {
   },
 };
 
+// To draw into a buffer of another size, all of it is made anew, and the page waits for that. One that is somewhat
+// larger than what is drawn does as well: lines of the toolbar come and go, and cases follow on one another.
+const buffersThatStay: Plugin = {
+  name: "buffers-that-stay",
+  transform(code, id) {
+    if (!id.endsWith("/RenderingEngine/WebGLContextPool.js")) return null;
+    const sized =
+      "        return {\n            width: maxWidth,\n            height: maxHeight,\n        };";
+    if (code.split(sized).length !== 2)
+      this.error("WebGLContextPool.js is not what it was: look at it again");
+    return code.replace(
+      sized,
+      `        const held = this.contextMaxSizes.get(contextIndex);
+        const fits = (size, wanted) => size >= wanted && (wanted === 0 || size <= 1.25 * wanted);
+        if (held && fits(held.width, maxWidth) && fits(held.height, maxHeight)) return held;
+${sized}`,
+    );
+  },
+};
+
+// Images and rays are drawn on one rectangle: four samples for each point of it show nothing more, and cost the time
+// and the memory of four.
+const oneSample: Plugin = {
+  name: "one-sample",
+  transform(code, id) {
+    if (!id.endsWith("/Rendering/OpenGL/RenderWindow.js")) return null;
+    const asked = "publicAPI.get3DContext = (options = {";
+    if (code.split(asked).length !== 2) this.error("RenderWindow.js is not what it was: look at it again");
+    return code.replace(asked, `${asked} antialias: false,`);
+  },
+};
+
 export default defineConfig({
   base: "./",
-  plugins: [stylesByObjectModel, rangesOfOneRepresentation],
+  plugins: [stylesByObjectModel, rangesOfOneRepresentation, buffersThatStay, oneSample],
   worker: { format: "es" },
   resolve: {
     // vtk.js reads XML scenes with it, we never do: 310 kB less to load before the first image.

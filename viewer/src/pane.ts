@@ -317,8 +317,6 @@ export class Pane {
       element: this.canvas,
       defaultOptions: { background: [0, 0, 0], ...options },
     });
-    const shown = this.engine.getViewport(this.id)?.canvas;
-    if (shown) drawingOf(shown); // before the engine asks for it
     this.groups.join(group, this.id);
   }
 
