@@ -9,6 +9,7 @@ from datetime import UTC
 import pytest
 
 from isocenter.app.subscriptions import router
+from isocenter.app.workitems import ArchivedOutputs
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import DicomPeer
 from isocenter.gateways.dimse.limits import Limits
@@ -30,6 +31,7 @@ ROUTER = router(report_workitem=WorkitemReporter(ae_title="ISOCENTER"))
 ORDERS_TOO = router(
     report_workitem=WorkitemReporter(ae_title="ISOCENTER"),
     order_workitems=True,
+    archived_outputs=ArchivedOutputs("ISOCENTER", "https://pacs.example"),
     ae_title="ISOCENTER",
 )
 
