@@ -31,7 +31,8 @@ from isocenter.infra.outbox import (
     set_timer,
     skip,
 )
-from isocenter.infra.outbox.claim import claim
+from isocenter.infra.outbox.claim import DUE_LOOKED_AT_MAX, claim
+from isocenter.infra.outbox.lookout import Turn, call_due
 from tests.fakes.clock import FixedClock
 
 MakeDatabase = Callable[..., Database]
@@ -501,6 +502,41 @@ def test_a_running_dispatcher_finds_new_work_and_stops(make_database: MakeDataba
     stop.set()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_whoever_has_something_to_do_is_called(make_database: MakeDatabase) -> None:
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=Seen()))
+    others = Turn(lambda: 0, 1, ["b"])
+    first = Turn(lambda: 0, 1, ["a"])
+    reserve = Turn(lambda: 0, 1, ["a"], overdue=timedelta(seconds=1))
+    timers = Turn(lambda: 0, 1, ["test.counted"])
+    turns = [others, first, reserve, timers]
+
+    def called() -> list[Turn]:
+        call_due(turns, rig.db, now=rig.clock())
+        return [each for each in turns if each.called.is_set()]
+
+    assert called() == []
+    rig.append(Counted("x", 1))
+    assert called() == [first]
+    rig.clock.advance(seconds=1)
+    assert called() == [first, reserve]
+    with rig.db.transaction() as tx:
+        set_timer(tx, Counted("x", 1), key="k", due_at=rig.clock())
+    assert called() == [first, reserve, timers]
+
+
+def test_all_are_called_when_too_much_is_due_to_tell_whose_it_is(
+    make_database: MakeDatabase,
+) -> None:
+    rig = Rig(make_database, Subscription(event=Counted, subscriber="gone", handler=Seen()))
+    turn = Turn(lambda: 0, 1, ["a"])
+    rig.append(*(Counted("x", number) for number in range(DUE_LOOKED_AT_MAX - 1)))
+    call_due([turn], rig.db, now=rig.clock())
+    assert not turn.called.is_set()
+    rig.append(Counted("x", 0))
+    call_due([turn], rig.db, now=rig.clock())
+    assert turn.called.is_set()
 
 
 def test_what_is_overdue_is_handled_beside_what_takes_long(make_database: MakeDatabase) -> None:

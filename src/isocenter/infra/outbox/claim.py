@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import SystemRandom
-from typing import Any
+from typing import Any, Final
 
 from isocenter.infra.db import Tx
 from isocenter.infra.outbox.routing import Subscription
@@ -63,24 +63,28 @@ class Due:
 
     name: str
     due_at: datetime
+    deliveries: int
 
 
-# Of more than can be looked at the oldest: nobody who looks only at those sees them all.
-_LOOKED_AT_MAX = 500
+DUE_LOOKED_AT_MAX: Final = 500
 _DUE = """
-select subscriber as name, min(due_at) as due_at
+select subscriber as name, min(due_at) as due_at, count(*)::int as deliveries
   from (select subscriber, due_at from outbox.delivery
          where state = 'waiting' and due_at <= %(now)s
          order by due_at, event_id limit %(limit)s) as waiting
  group by subscriber
 union all
-select name, min(due_at) from outbox.timer where due_at <= %(now)s group by name
+select name, min(due_at), 0 from outbox.timer where due_at <= %(now)s group by name
 """
 
 
 def due(tx: Tx, *, now: datetime) -> list[Due]:
-    """What is due among the deliveries that wait the longest, and of the timers."""
-    return tx.all(Due, _DUE, {"now": now, "limit": _LOOKED_AT_MAX})
+    """What is due among the deliveries that wait the longest, and of the timers.
+
+    Those that wait the longest may be what nobody here handles, or what a lane holds up. When they
+    are ``DUE_LOOKED_AT_MAX``, what is behind them is not told.
+    """
+    return tx.all(Due, _DUE, {"now": now, "limit": DUE_LOOKED_AT_MAX})
 
 
 def settle_done(tx: Tx, deliveries: Sequence[Claimed], *, now: datetime) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Database, DatabaseBusy, DatabaseUnavailable
 from isocenter.infra.log import get_logger
-from isocenter.infra.outbox.claim import due
+from isocenter.infra.outbox.claim import DUE_LOOKED_AT_MAX, due
 
 _LOOK_S: Final = 0.1
 _AWAY_S: Final = 1.0
@@ -56,7 +56,7 @@ def look_out(turns: Collection[Turn], stop: threading.Event, *, db: Database, cl
         if not resting:
             continue
         try:
-            _call(resting, db, now=clock())
+            call_due(resting, db, now=clock())
         except (DatabaseUnavailable, DatabaseBusy):  # which they find out by themselves
             pause_s = _AWAY_S
         except Exception:
@@ -66,10 +66,13 @@ def look_out(turns: Collection[Turn], stop: threading.Event, *, db: Database, cl
         each.called.set()
 
 
-def _call(resting: Collection[Turn], db: Database, *, now: datetime) -> None:
+def call_due(turns: Collection[Turn], db: Database, *, now: datetime) -> None:
+    """Call those whose turn it is."""
     with db.statement() as tx:
-        found = {each.name: each.due_at for each in due(tx, now=now)}
-    for turn in resting:
-        since = [found[name] for name in turn.names if name in found]
-        if since and min(since) <= now - turn.overdue:
+        found = {each.name: each for each in due(tx, now=now)}
+    looked_at = sum(each.deliveries for each in found.values())
+    for turn in turns:
+        since = [found[name].due_at for name in turn.names if name in found]
+        is_due = bool(since) and min(since) <= now - turn.overdue
+        if is_due or looked_at >= DUE_LOOKED_AT_MAX:
             turn.called.set()
