@@ -122,23 +122,51 @@ def messages(tx: Tx, wanted: MessageFilter, limit: int) -> list[ListedMessage]:
         words.append(_quoted(order_word(wanted.order_number)))
     if not words:
         return []  # nothing in it is a word
-    sought = {"words": " & ".join(words)}
     # A common word is among the latest messages, a rare one in few: nobody can know before, and
     # statistics do not say how many words begin with something.
     newest = wanted.before or tx.value(
         "select coalesce(max(message_key), 0) + 1 from peers.message"
     )
-    latest = replace(wanted, before=newest)
-    within = {**sought, "oldest": newest - _LATEST}
-    found = _listed(tx, latest, limit, _AMONG_LATEST, within)
-    if len(found) < limit:
-        tx.run("set local enable_seqscan = off")
-        found = _listed(tx, wanted, limit, _BY_WORD, sought)
-        tx.run("set local enable_seqscan to default")
+    sought: dict[str, Any] = {"words": " & ".join(words), "oldest": newest - _LATEST}
+    found = _listed(tx, replace(wanted, before=newest), limit, _AMONG_LATEST, sought)
+    if len(found) == limit:
+        return found
+    sought["rare"] = _rare_of(tx, words, newest)
+    tx.run("set local enable_seqscan = off")
+    for oldest in (newest - _LATER, 0):
+        found = _listed(tx, wanted, limit, _BY_WORD, {**sought, "oldest": oldest})
+        if len(found) == limit:
+            break
+    tx.run("set local enable_seqscan to default")
     return found
 
 
+def _rare_of(tx: Tx, words: Sequence[str], newest: int) -> str:
+    """What the index is asked for: the words that few of the latest messages have.
+
+    All that begins with a common word is a long list, which is made whole before it is compared.
+    """
+    if len(words) == 1:
+        return words[0]
+    counts = tx.values(
+        """
+        select count(*) filter (where words @@ word)
+          from unnest(%(sought)s::tsquery[]) with ordinality as sought (word, place)
+         cross join (select words from peers.message_words
+                      where message_key >= %(oldest)s and message_key < %(newest)s
+                     offset 0) as latest
+         group by place order by place
+        """,
+        {"sought": list(words), "oldest": newest - _LATEST, "newest": newest},
+    )
+    by_count = sorted(zip(counts, words, strict=True))
+    rare = [word for count, word in by_count if count <= _LATEST * _COMMON_SHARE]
+    return " & ".join(rare or [word for _, word in by_count[:1]] or words)
+
+
 _LATEST = 2_000
+_LATER = 100_000
+_COMMON_SHARE = 0.02
 # "offset 0" has what is inside done first, and no further than rows are needed.
 _AMONG_LATEST: LiteralString = """
   join (select message_key, words from peers.message_words
@@ -147,7 +175,9 @@ _AMONG_LATEST: LiteralString = """
  where found.words @@ %(words)s::tsquery and """
 _BY_WORD: LiteralString = """
  where message_key = any(array(
-           select message_key from peers.message_words where words @@ %(words)s::tsquery)) and """
+           select message_key from peers.message_words
+            where words @@ %(rare)s::tsquery and (words || '') @@ %(words)s::tsquery
+              and message_key >= %(oldest)s)) and """
 
 
 def _listed(
