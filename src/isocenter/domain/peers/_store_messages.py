@@ -113,6 +113,10 @@ select message_key, direction, peer, control_id, message_type, acknowledgement_c
   from peers.message as message """
 
 
+_KEYS: LiteralString = "select message_key from peers.message as message where "
+_NEWEST: LiteralString = " order by message_key desc limit %(limit)s"
+
+
 def messages(tx: Tx, wanted: MessageFilter, limit: int) -> list[ListedMessage]:
     """Messages that fit, newest first."""
     if wanted.text is None and wanted.order_number is None:
@@ -194,12 +198,10 @@ def _listed(
         parts.append("message.error is not null")
     if wanted.control_id_reused:
         parts.append("message.control_id_reused")
-    statement: LiteralString = "".join((
-        _LISTED,
-        joined or " where ",
-        " and ".join(parts),
-        " order by message_key desc limit %(limit)s",
-    ))
+    where = " and ".join(parts)
+    if not joined:  # their keys are in the index that finds them; so no other one is chosen
+        where = f"message_key = any(array({_KEYS}{where}{_NEWEST}))"
+    statement: LiteralString = "".join((_LISTED, joined or " where ", where, _NEWEST))
     return tx.all(ListedMessage, statement, parameters)
 
 
