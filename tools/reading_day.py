@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page
 from pydicom.uid import generate_uid
 
 from tools.reading_room import (
@@ -83,10 +83,12 @@ def work(room: Room, context: BrowserContext, cases: dict[str, Case]) -> Day:
     day = Day()
     page = context.new_page()
     page.on("pageerror", lambda error: day.complaints.append(str(error)))
-    page.on(
-        "console",
-        lambda line: day.complaints.append(line.text) if line.type == "error" else None,
-    )
+
+    def heard(line: ConsoleMessage) -> None:
+        if line.type == "error":
+            day.complaints.append(f"{line.text} at {line.location.get('url', '')}")
+
+    page.on("console", heard)
     page.goto(_path(room.ask("/api/reading-list")[0]["accession_number"]))
     unread = dict(cases)
     while unread:
