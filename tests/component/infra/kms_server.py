@@ -52,31 +52,46 @@ def _text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+class Quiet(http.server.BaseHTTPRequestHandler):
+    """Says nothing of what it is asked."""
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+    def tell(self, status: int, content: bytes) -> None:
+        """Answer the request."""
+        self.send_response(status)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@contextmanager
+def served(handler: type[Quiet]) -> Iterator[str]:
+    """The address of a server on a port of its own."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @contextmanager
 def running() -> Iterator[Kms]:
     """The service on a port of its own."""
     kms = Kms()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             kms.asked.append((headers, body))
             status, answer = kms.answer(headers.get("x-amz-target", ""), json.loads(body))
-            content = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.tell(status, json.dumps(answer).encode())
 
-        def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    kms.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield kms
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(Handler) as kms.url:
+        yield kms

@@ -1,8 +1,6 @@
 """Credentials from where AWS's programs look for them: a file, a container, an instance."""
 
-import http.server
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -10,6 +8,7 @@ import pytest
 
 from isocenter.infra.aws_credentials import CredentialsUnavailable, credentials_of, sources_of
 from isocenter.infra.aws_kms import Credentials
+from tests.component.infra.kms_server import Quiet, served
 
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "AKIDENV", "AWS_SECRET_ACCESS_KEY": "secret-env"}
 FILE = """
@@ -45,29 +44,17 @@ class Endpoint:
 def endpoint() -> Iterator[Endpoint]:
     made = Endpoint()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(Quiet):
+        def do_GET(self) -> None:  # noqa: N802 - as the server's base class calls it
             headers = {name.lower(): value for name, value in self.headers.items()}
             made.asked.append((self.command, self.path, headers))
             status, content = made.answers.get((self.command, self.path), (404, "no"))
-            self.send_response(status)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content.encode())
+            self.tell(status, content.encode())
 
         do_PUT = do_GET  # noqa: N815 - as the server's base class calls it
 
-        def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield made
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(Handler) as made.url:
+        yield made
 
 
 @pytest.fixture

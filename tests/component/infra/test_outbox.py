@@ -3,7 +3,8 @@
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
@@ -485,6 +486,20 @@ def test_a_timer_can_be_moved_and_cancelled(make_database: MakeDatabase) -> None
     assert seen == [Counted("x", 2)]
 
 
+@contextmanager
+def running(dispatcher: Dispatcher) -> Iterator[None]:
+    """It delivers by itself until the block ends, and stops then."""
+    stop = threading.Event()
+    thread = threading.Thread(target=dispatcher.run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+    assert not thread.is_alive()
+
+
 def test_a_running_dispatcher_finds_new_work_and_stops(make_database: MakeDatabase) -> None:
     handled = threading.Event()
 
@@ -492,16 +507,11 @@ def test_a_running_dispatcher_finds_new_work_and_stops(make_database: MakeDataba
         handled.set()
 
     rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=handle))
-    stop = threading.Event()
-    thread = threading.Thread(target=rig.dispatcher.run, args=(stop,))
-    thread.start()
-    for number in range(3):
-        handled.clear()
-        rig.append(Counted("x", number))
-        assert handled.wait(10)
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive()
+    with running(rig.dispatcher):
+        for number in range(3):
+            handled.clear()
+            rig.append(Counted("x", number))
+            assert handled.wait(10)
 
 
 def test_whoever_has_something_to_do_is_called(make_database: MakeDatabase) -> None:
@@ -552,19 +562,14 @@ def test_what_is_overdue_is_handled_beside_what_takes_long(make_database: MakeDa
     router = Router([Subscription(event=Counted, subscriber="a", handler=handle)])
     db = make_database(router=router)
     dispatcher = Dispatcher(db, router, clock=utc_now, workers=2)
-    stop = threading.Event()
-    thread = threading.Thread(target=dispatcher.run, args=(stop,))
-    thread.start()
-    try:
-        for counter, seen in (("long", begun), ("short", handled)):
-            with db.transaction() as tx:
-                append(tx, Counted(counter, 1), now=utc_now())
-            assert seen.wait(30)
-    finally:
-        released.set()
-        stop.set()
-        thread.join(30)
-    assert not thread.is_alive()
+    with running(dispatcher):
+        try:
+            for counter, seen in (("long", begun), ("short", handled)):
+                with db.transaction() as tx:
+                    append(tx, Counted(counter, 1), now=utc_now())
+                assert seen.wait(30)
+        finally:
+            released.set()
 
 
 def test_a_running_dispatcher_fires_timers(make_database: MakeDatabase) -> None:
@@ -574,15 +579,10 @@ def test_a_running_dispatcher_fires_timers(make_database: MakeDatabase) -> None:
         fired.set()
 
     rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=handle))
-    stop = threading.Event()
-    thread = threading.Thread(target=rig.dispatcher.run, args=(stop,))
-    thread.start()
-    with rig.db.transaction() as tx:
-        set_timer(tx, Counted("x", 1), key="k", due_at=rig.clock())
-    assert fired.wait(30)
-    stop.set()
-    thread.join(30)
-    assert not thread.is_alive()
+    with running(rig.dispatcher):
+        with rig.db.transaction() as tx:
+            set_timer(tx, Counted("x", 1), key="k", due_at=rig.clock())
+        assert fired.wait(30)
 
 
 def test_the_feed_is_in_order_and_pages(make_database: MakeDatabase) -> None:

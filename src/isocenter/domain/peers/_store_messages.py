@@ -165,7 +165,7 @@ def _rare_of(tx: Tx, words: Sequence[str], newest: int) -> str:
     )
     by_count = sorted(zip(counts, words, strict=True))
     rare = [word for count, word in by_count if count <= _LATEST * _COMMON_SHARE]
-    return " & ".join(rare or [word for _, word in by_count[:1]] or words)
+    return " & ".join(rare or [by_count[0][1]])
 
 
 _LATEST = 2_000
