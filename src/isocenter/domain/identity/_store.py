@@ -44,8 +44,13 @@ class IdentifiedRow:
 
 @dataclass(frozen=True, slots=True)
 class CurrentRow:
-    """A surviving patient with all identifiers of its records, own ones first."""
+    """A surviving patient with all identifiers of its records, own ones first.
 
+    Attributes:
+        named_key: the row that it stands for.
+    """
+
+    named_key: int
     patient_key: int
     person_name: str | None
     birth_date: date | None
@@ -232,13 +237,14 @@ def current_keys_of(tx: Tx, value: str, assigning_authority: str | None) -> list
     )
 
 
-def current_patient(tx: Tx, patient_key: int) -> CurrentRow | None:
-    """The patient that stands for a row."""
-    return tx.maybe(
+def current_patients(tx: Tx, patient_keys: Sequence[int]) -> list[CurrentRow]:
+    """The patients that stand for rows, in no order."""
+    return tx.all(
         CurrentRow,
         """
-        select c.patient_key, c.person_name, c.birth_date, c.sex, c.address, c.phone,
-               c.aliases, c.unidentified, c.vip, c.birth_order, c.mother_name, c.mother_identifier,
+        select named.patient_key as named_key, c.patient_key, c.person_name, c.birth_date, c.sex,
+               c.address, c.phone, c.aliases, c.unidentified, c.vip, c.birth_order, c.mother_name,
+               c.mother_identifier,
                (select coalesce(jsonb_agg(jsonb_build_object(
                            'own', i.patient_key = c.patient_key,
                            'assigning_authority', i.assigning_authority,
@@ -253,9 +259,9 @@ def current_patient(tx: Tx, patient_key: int) -> CurrentRow | None:
           from identity.patient named
           join identity.patient c
             on c.patient_key = coalesce(named.survivor_key, named.patient_key)
-         where named.patient_key = %s
+         where named.patient_key = any(%s)
         """,
-        (patient_key,),
+        (list(patient_keys),),
     )
 
 

@@ -9,6 +9,7 @@ Finding the records that are worth comparing is by ``search_keys``: two records 
 always share one of these, two others hardly ever.
 """
 
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from typing import Final
 from isocenter.domain.identity.model import PatientIdentifier
 from isocenter.domain.identity.model_names import (
     NameParts,
-    edits,
+    are_close,
     is_newborn,
     is_nobody,
     latin,
@@ -34,6 +35,7 @@ KEYS_MAX: Final = 40
 _NAMES_MAX: Final = 3
 _GENERATION_YEARS: Final = 10
 _PHONE_DIGITS: Final = 8
+_NO_DIGITS: Final = re.compile(r"[^0-9]+")
 _IDENTIFIER_LENGTH_MIN: Final = 6
 # Table 0203: numbers that one person has one of, whoever writes them down.
 PERSONAL_NUMBERS: Final = frozenset({"NI", "SS", "PPN", "NIIP", "HC", "MC", "JHN"})
@@ -238,14 +240,18 @@ def _ground(
 def _level(one: Sequence[str], other: Sequence[str]) -> str:
     """How the words of one part of a name agree."""
     mine, theirs = "".join(one), "".join(other)
-    if mine == theirs or sorted(one) == sorted(other):
+    if mine == theirs or (len(one) > 1 and sorted(one) == sorted(other)):
         return "exact"
     if not mine or not theirs:
         return "differs"
     shorter = min(len(mine), len(theirs))
-    if edits(mine, theirs, 1) <= 1 and shorter >= 4:
+    if shorter >= 4 and are_close(mine, theirs):
         return "close"
-    if shorter >= 5 and similarity(*sorted((mine, theirs))) >= 0.93:
+    if (
+        shorter >= 5
+        and mine[0] == theirs[0]  # without that few reach it, and they are not worth the time
+        and similarity(*sorted((mine, theirs))) >= 0.93
+    ):
         return "close"
     if sound(mine) == sound(theirs):
         return "sound"
@@ -266,7 +272,7 @@ def _birth_date_level(one: date | None, other: date | None) -> str:
         return "exact"
     if (one.year, one.month, one.day) == (other.year, other.day, other.month):
         return "swapped"
-    if edits(one.isoformat().replace("-", ""), other.isoformat().replace("-", ""), 1) <= 1:
+    if are_close(one.isoformat().replace("-", ""), other.isoformat().replace("-", "")):
         return "close"
     return "near" if one.year == other.year else "differs"
 
@@ -301,13 +307,11 @@ def _phone_level(one: str | None, other: str | None) -> str:
         return ""
     if mine == theirs:
         return "same"
-    return "close" if edits(mine, theirs, 1) <= 1 else "differs"
+    return "close" if are_close(mine, theirs) else "differs"
 
 
 def _phone_digits(phone: str | None) -> str:
-    return "".join(each for each in phone or "" if each.isascii() and each.isdigit())[
-        -_PHONE_DIGITS:
-    ]
+    return _NO_DIGITS.sub("", phone or "")[-_PHONE_DIGITS:]
 
 
 def _identifier_level(one: Sequence[PatientIdentifier], other: Sequence[PatientIdentifier]) -> str:
@@ -321,7 +325,7 @@ def _identifier_level(one: Sequence[PatientIdentifier], other: Sequence[PatientI
                 continue
             if mine.value == theirs.value:
                 return "same"
-            if edits(mine.value, theirs.value, 1) <= 1:
+            if are_close(mine.value, theirs.value):
                 close = True
             elif mine.assigning_authority == theirs.assigning_authority:
                 differs = True

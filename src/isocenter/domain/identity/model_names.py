@@ -100,6 +100,8 @@ class NameParts:
 
 def latin(text: str) -> str:
     """The normal form of one word or phrase: folded, in Latin letters, umlauts in one spelling."""
+    if text.isascii():
+        return _UMLAUTS.sub(r"\1", " ".join(text.casefold().split()))
     return _UMLAUTS.sub(r"\1", fold(text.casefold().translate(_TO_LATIN)).translate(_TO_LATIN))
 
 
@@ -156,31 +158,15 @@ def sound(word: str) -> str:
     return "".join(found)[:PHONETIC_LENGTH_MAX]
 
 
-def edits(one: str, other: str, limit: int = 2) -> int:
-    """How many letters must be changed, added, left away or exchanged with their neighbour.
-
-    More than ``limit`` is told as ``limit + 1``.
-    """
+def are_close(one: str, other: str) -> bool:
+    """Whether at most one letter is changed, added, left away or exchanged with its neighbour."""
     if one == other:
-        return 0
-    if abs(len(one) - len(other)) > limit:
-        return limit + 1
+        return True
+    if abs(len(one) - len(other)) > 1:
+        return False
     one, other = _where_they_differ(one, other)
-    if not one or not other:
-        return len(one) + len(other)
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, a in enumerate(one, start=1):
-        following = [i]
-        for j, b in enumerate(other, start=1):
-            cost = min(row[j] + 1, following[j - 1] + 1, row[j - 1] + (a != b))
-            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
-                cost = min(cost, before[j - 2] + 1)
-            following.append(cost)
-        if min(following) > limit:
-            return limit + 1
-        before, row = row, following
-    return min(row[-1], limit + 1)
+    exchanged = len(one) == len(other) == 2 and one == other[::-1]
+    return exchanged or max(len(one), len(other)) == 1
 
 
 def _where_they_differ(one: str, other: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from isocenter.domain.identity.model_matching import (
     search_keys,
 )
 from isocenter.domain.identity.model_names import (
-    edits,
+    are_close,
     is_newborn,
     is_nobody,
     name_parts,
@@ -250,8 +250,22 @@ def test_comparing_is_the_same_both_ways_round_and_never_fails(one, other):
     assert len(search_keys(one)) <= KEYS_MAX
 
 
+letters = st.text("ab", max_size=6)
+
+
+@given(letters, letters)
+def test_words_are_close_that_one_typing_error_parts(one, other):
+    cuts = [(one[:at], one[at:]) for at in range(len(one) + 1)]
+    mistyped = {
+        *(head + tail[1:] for head, tail in cuts),
+        *(head + letter + tail for head, tail in cuts for letter in "ab"),
+        *(head + letter + tail[1:] for head, tail in cuts if tail for letter in "ab"),
+        *(head + tail[1] + tail[0] + tail[2:] for head, tail in cuts if len(tail) > 1),
+    }
+    assert are_close(one, other) == (other == one or other in mistyped)
+
+
 @given(st.text(max_size=12), st.text(max_size=12))
-def test_distances(one, other):
-    assert edits(one, other) == edits(other, one)
-    assert (edits(one, other) == 0) == (one == other)
+def test_similarity_is_a_share(one, other):
+    assert similarity(one, one) == 1.0
     assert 0.0 <= similarity(one, other) <= 1.0

@@ -12,7 +12,7 @@ from isocenter.domain.identity import _store_matching as store
 from isocenter.domain.identity.model import Patient, PatientIdentifier
 from isocenter.domain.identity.model_matching import Assessment, Person
 from isocenter.domain.identity.model_numbers import NumberLevel, identified, number_level
-from isocenter.domain.identity.service.finding import patient
+from isocenter.domain.identity.service.finding import patients
 from isocenter.domain.identity.service.matching import assessed, compared
 from isocenter.infra.db import Tx
 
@@ -73,7 +73,8 @@ def candidates(
         detail={"found": len(best)},
     )
     audit.record(tx, entry, now=now)
-    return [Candidate(patient(tx, key), each) for key, each in best[:limit]]
+    shown = patients(tx, [key for key, _ in best[:limit]])
+    return [Candidate(shown[key], each) for key, each in best[:limit]]
 
 
 def _holders(tx: Tx, person: Person, trusted: frozenset[str]) -> dict[int, NumberLevel]:

@@ -1,5 +1,7 @@
 """Finding patients by identifier or key. For other stages: nothing here is audited."""
 
+from collections.abc import Sequence
+
 from isocenter.domain.identity import _store as store
 from isocenter.domain.identity import _store_graph as graph
 from isocenter.domain.identity.model import Patient, PatientIdentifier, PatientUnknown
@@ -18,9 +20,18 @@ def find(tx: Tx, value: str, *, assigning_authority: str | None = None) -> Patie
 
 def patient(tx: Tx, patient_key: int) -> Patient:
     """The patient that stands for a row, merges followed. Raises ``PatientUnknown``."""
-    row = store.current_patient(tx, patient_key)
-    if row is None:
+    found = patients(tx, [patient_key])
+    if not found:
         raise PatientUnknown("there is no such patient")
+    return found[patient_key]
+
+
+def patients(tx: Tx, patient_keys: Sequence[int]) -> dict[int, Patient]:
+    """By each of these rows, as far as there is one, the patient that stands for it."""
+    return {row.named_key: _patient(row) for row in store.current_patients(tx, patient_keys)}
+
+
+def _patient(row: store.CurrentRow) -> Patient:
     sorted_out: dict[bool, list[PatientIdentifier]] = {True: [], False: []}
     for each in row.identifiers:
         sorted_out[each["own"]].append(
