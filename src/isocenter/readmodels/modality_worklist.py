@@ -124,6 +124,7 @@ class WorklistItem:
     allergies: str | None
     pregnancy_status: int | None
     patient_weight_kg: float | None
+    patient_size_m: float | None
     ordered_on: date
     patient_id: str | None
     issuer_of_patient_id: str | None
@@ -143,8 +144,8 @@ select item.step_key, item.accession_number, item.scheduled_procedure_step_id, i
        item.referring_physician_name, item.clinical_information, item.reason_for_study,
        item.patient_state, item.admission_id, item.patient_location, item.transport_arrangements,
        item.special_needs, item.allergies, item.pregnancy_status, item.patient_weight_kg,
-       item.ordered_on, item.patient_id, item.issuer_of_patient_id, item.person_name,
-       item.birth_date, item.sex
+       item.patient_size_m, item.ordered_on, item.patient_id, item.issuer_of_patient_id,
+       item.person_name, item.birth_date, item.sex
   from (
     select step.step_key, step.accession_number, step.scheduled_procedure_step_id, step.modality,
            step.station_ae_titles, step.station_name, step.location as step_location,
@@ -165,7 +166,7 @@ select item.step_key, item.accession_number, item.scheduled_procedure_step_id, i
            coalesce(visit.location, placed.location) as patient_location,
            placed.transport_arrangements,
            placed.special_needs, placed.allergies, placed.pregnancy_status,
-           placed.patient_weight_kg,
+           placed.patient_weight_kg, placed.patient_size_m,
            (coalesce(placed.ordered_at, placed.placed_at) at time zone zone.name)::date
                as ordered_on,
            patient.patient_id, patient.issuer_of_patient_id, patient.person_name,

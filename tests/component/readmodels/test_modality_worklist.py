@@ -40,6 +40,7 @@ PROCEDURE_KEYS = [
     "PatientID",
     "PatientBirthDate",
     "PatientSex",
+    "PatientSize",
     "PatientWeight",
     "MedicalAlerts",
     "Allergies",
@@ -208,6 +209,7 @@ def test_an_answer_holds_every_key_of_the_table(tx):
             "allergies": "iodine",
             "pregnancy_status": 1,
             "patient_weight_kg": 70.5,
+            "patient_size_m": 1.68,
         },
         station_name="CT room",
         location="Floor 1",
@@ -226,6 +228,7 @@ def test_an_answer_holds_every_key_of_the_table(tx):
     assert set(step) == set(identifier.item(SEQUENCE))
     assert [tag for tag, e in step.items() if not e.values] == []
     assert answer.text(0x00101030) == "70.5"
+    assert answer.text(0x00101020) == "1.68"
     assert answer.item(0x00321064).text(0x00080100) == "CTCH"
     assert step.item(0x00400008).text(0x00080102) == "99TEST"
     assert step.text(0x00400002) == "20260303"

@@ -128,8 +128,8 @@ with numbered as materialized (
            admission_id text, patient_class text, location text,
            transport_arrangements text, special_needs text, allergies text,
            pregnancy_status smallint, patient_weight_kg double precision,
-           ordered_at timestamptz, source_peer text, asserted_at timestamptz,
-           said_at jsonb)
+           patient_size_m double precision, ordered_at timestamptz, source_peer text,
+           asserted_at timestamptz, said_at jsonb)
 ), placed as (
     insert into orders.imaging_order
            (order_key, placer_order_number, placer_namespace, filler_order_number,
@@ -137,14 +137,14 @@ with numbered as materialized (
             ordering_provider_name, referring_physician_name, clinical_information,
             reason_for_study, danger_code, admission_id, patient_class, location,
             transport_arrangements, special_needs, allergies, pregnancy_status,
-            patient_weight_kg, ordered_at, source_peer, state_changed_at, placed_at,
-            asserted_at, said_at, updated_at)
+            patient_weight_kg, patient_size_m, ordered_at, source_peer, state_changed_at,
+            placed_at, asserted_at, said_at, updated_at)
     select order_key, placer_order_number, placer_namespace, filler_order_number,
            filler_namespace, accession_number, accession_issuer, patient_key, priority,
            ordering_provider_name, referring_physician_name, clinical_information,
            reason_for_study, danger_code, admission_id, patient_class, location,
            transport_arrangements, special_needs, allergies, pregnancy_status,
-           patient_weight_kg, ordered_at, source_peer, %(now)s, %(now)s,
+           patient_weight_kg, patient_size_m, ordered_at, source_peer, %(now)s, %(now)s,
            asserted_at, said_at, %(now)s
       from numbered
      where accession_number is not null
@@ -261,7 +261,8 @@ def update_order(tx: Tx, order_key: int, columns: Mapping[str, Any]) -> None:
                location = %(location)s, transport_arrangements = %(transport_arrangements)s,
                special_needs = %(special_needs)s, allergies = %(allergies)s,
                pregnancy_status = %(pregnancy_status)s,
-               patient_weight_kg = %(patient_weight_kg)s, ordered_at = %(ordered_at)s,
+               patient_weight_kg = %(patient_weight_kg)s,
+               patient_size_m = %(patient_size_m)s, ordered_at = %(ordered_at)s,
                asserted_at = greatest(asserted_at, %(asserted_at)s), said_at = %(said_at)s,
                updated_at = %(now)s
          where order_key = %(order_key)s

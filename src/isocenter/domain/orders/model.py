@@ -275,6 +275,7 @@ class OrderFacts:
     allergies: str | None = None
     pregnancy_status: int | None = None
     patient_weight_kg: float | None = None
+    patient_size_m: float | None = None
     ordered_at: datetime | None = None
     procedures: tuple[ProcedureFacts, ...] = ()
 
@@ -312,6 +313,7 @@ DESCRIBED: tuple[str, ...] = (
     "allergies",
     "pregnancy_status",
     "patient_weight_kg",
+    "patient_size_m",
     "ordered_at",
 )
 """The columns of an order that describe it: of each the newest assertion holds."""
@@ -390,6 +392,7 @@ class Order:
     allergies: str | None
     pregnancy_status: int | None
     patient_weight_kg: float | None
+    patient_size_m: float | None
     ordered_at: datetime | None
     source_peer: str
     placed_at: datetime

@@ -72,6 +72,7 @@ class Hl7PeerRow:
     patient_update: str
     report_forms: list[str]
     field_map: str
+    trusted_authorities: list[str]
 
     def peer(self) -> Hl7Peer:
         """The row as the model's peer."""
@@ -99,6 +100,7 @@ class Hl7PeerRow:
             patient_update=self.patient_update,
             report_forms=frozenset(self.report_forms),
             field_map=self.field_map,
+            trusted_authorities=frozenset(self.trusted_authorities),
         )
 
 
@@ -131,13 +133,15 @@ def insert_hl7_peer(tx: Tx, peer: Hl7Peer, now: datetime) -> int:
                (name, host, port, send, receive, application, facility, assigning_authority,
                 version, character_set, ack_timeout_s, result_statuses, tls, enabled,
                 order_responses, sequence_numbers, ordering, rate_per_s_max, gap_s,
-                order_message, patient_update, report_forms, field_map, added_at)
+                order_message, patient_update, report_forms, field_map, trusted_authorities,
+                added_at)
         values (%(name)s, %(host)s, %(port)s, %(send)s::text[], %(receive)s::text[],
                 %(application)s, %(facility)s, %(assigning_authority)s, %(version)s,
                 %(character_set)s, %(ack_timeout_s)s, %(result_statuses)s::text[], %(tls)s,
                 %(enabled)s, %(order_responses)s, %(sequence_numbers)s, %(ordering)s,
                 %(rate_per_s_max)s, %(gap_s)s, %(order_message)s, %(patient_update)s,
-                %(report_forms)s::text[], %(field_map)s, %(now)s)
+                %(report_forms)s::text[], %(field_map)s, %(trusted_authorities)s::text[],
+                %(now)s)
             on conflict do nothing
         """,
         {
@@ -146,6 +150,7 @@ def insert_hl7_peer(tx: Tx, peer: Hl7Peer, now: datetime) -> int:
             "receive": sorted(peer.receive),
             "result_statuses": sorted(peer.result_statuses),
             "report_forms": sorted(peer.report_forms),
+            "trusted_authorities": sorted(peer.trusted_authorities),
             "now": now,
         },
     )
@@ -192,7 +197,8 @@ def hl7_peers(tx: Tx) -> list[Hl7Peer]:
         select name, host, port, send, receive, application, facility, assigning_authority,
                version, character_set, ack_timeout_s, result_statuses, tls, enabled,
                order_responses, sequence_numbers, ordering, rate_per_s_max, gap_s,
-               order_message, patient_update, report_forms, field_map
+               order_message, patient_update, report_forms, field_map,
+               trusted_authorities
           from peers.hl7_peer order by name
         """,
     )

@@ -137,10 +137,14 @@ def messages(tx: Tx, wanted: MessageFilter, limit: int) -> list[ListedMessage]:
         return found
     sought["rare"] = _rare_of(tx, words, newest)
     tx.run("set local enable_seqscan = off")
-    for oldest in (newest - _LATER, 0):
-        found = _listed(tx, wanted, limit, _BY_WORD, {**sought, "oldest": oldest})
-        if len(found) == limit:
+    for blocks in _BLOCKS:
+        oldest = newest // _BLOCK - blocks
+        sought["blocks"] = list(range(oldest, newest // _BLOCK + 1))
+        found = _listed(tx, wanted, limit, _BY_BLOCK, {**sought, "oldest": oldest * _BLOCK})
+        if len(found) == limit or oldest <= 0:
             break
+    else:
+        found = _listed(tx, wanted, limit, _BY_WORD, sought)
     tx.run("set local enable_seqscan to default")
     return found
 
@@ -169,7 +173,9 @@ def _rare_of(tx: Tx, words: Sequence[str], newest: int) -> str:
 
 
 _LATEST = 2_000
-_LATER = 100_000
+# The index knows in which block of this many keys a message is.
+_BLOCK = 16_384
+_BLOCKS = (1, 6)
 _COMMON_SHARE = 0.02
 # "offset 0" has what is inside done first, and no further than rows are needed.
 _AMONG_LATEST: LiteralString = """
@@ -177,11 +183,12 @@ _AMONG_LATEST: LiteralString = """
          where message_key >= %(oldest)s and message_key < %(before)s
          order by message_key desc offset 0) as found using (message_key)
  where found.words @@ %(words)s::tsquery and """
-_BY_WORD: LiteralString = """
+_FOUND: LiteralString = """
  where message_key = any(array(
            select message_key from peers.message_words
-            where words @@ %(rare)s::tsquery and (words || '') @@ %(words)s::tsquery
-              and message_key >= %(oldest)s)) and """
+            where words @@ %(rare)s::tsquery and (words || '') @@ %(words)s::tsquery"""
+_BY_BLOCK: LiteralString = _FOUND + " and array[message_key >> 14] && %(blocks)s::bigint[])) and "
+_BY_WORD: LiteralString = _FOUND + ")) and "
 
 
 def _listed(

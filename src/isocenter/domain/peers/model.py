@@ -112,6 +112,8 @@ class Hl7Peer:
         patient_update: the event by which it learns of changed demographics.
         report_forms: what of a report it gets, of ``REPORT_FORMS``.
         field_map: what its messages say otherwise (TOML): see ``standards.hl7v2.field_map``.
+        trusted_authorities: whose patient identifiers are kept of its messages; empty: as the site
+            says for all.
     """
 
     name: str
@@ -137,6 +139,7 @@ class Hl7Peer:
     patient_update: str = "A31"
     report_forms: frozenset[str] = frozenset({"text", "study_uid"})
     field_map: str = ""
+    trusted_authorities: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +254,11 @@ class MessageFilter:
     received_from: datetime | None = None
     received_to: datetime | None = None
 
+    @property
+    def sought(self) -> str:
+        """What the audit names as looked for; the patient is named beside it."""
+        return self.control_id or self.accession_number or self.order_number or self.text or ""
+
 
 def check_dicom_peer(peer: DicomPeer) -> None:
     """Raise ``BadPeer`` unless the description is usable."""
@@ -281,6 +289,8 @@ def check_hl7_peer(peer: Hl7Peer) -> None:
     _check_subset(peer.report_forms, REPORT_FORMS, "report_forms")
     _check_subset({peer.order_message}, ORDER_MESSAGES, "order_message")
     _check_subset({peer.patient_update}, PATIENT_UPDATES, "patient_update")
+    if any(not each or each != each.strip() for each in peer.trusted_authorities):
+        raise BadPeer("a trusted authority has a name, without blanks around it")
     if "oru" in peer.send and not peer.report_forms & {"text", "pdf"}:
         raise BadPeer("a peer that gets reports gets their text, or a PDF of them")
     try:

@@ -134,6 +134,7 @@ def _attributes(item: WorklistItem, calling_ae_title: str) -> DataSet:
         0x00100021: item.issuer_of_patient_id,
         0x00100030: item.birth_date,
         0x00100040: item.sex,
+        0x00101020: _decimal(item.patient_size_m),
         0x00101030: _decimal(item.patient_weight_kg),
         0x00102000: item.clinical_information,
         0x00102110: item.allergies,
