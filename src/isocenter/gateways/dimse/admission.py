@@ -1,7 +1,8 @@
 """Admission in two steps: bytes durable, then one commit that shows them, for many at a time.
 
 Some threads take what concurrent associations have finished, scan the headers and have the storage
-make the bytes durable: one waits for the disk while another one looks at what came since. What
+make the bytes durable: one waits for the disk while another one looks at what came since. A storage
+that takes less time than handing over to them (``pace``) is waited for on the event loop. What
 needs nothing more to be known is put on a shelf (``shelves``): its sender is answered then. One
 more thread collects objects for an instant and has them admitted in one transaction; the senders
 of all others are answered after that. An association is not released, and does no other operation,
@@ -12,6 +13,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -27,6 +29,7 @@ from isocenter.gateways.dimse.admission_entries import (
     unanswered,
 )
 from isocenter.gateways.dimse.limits import Limits
+from isocenter.gateways.dimse.pace import Pace
 from isocenter.gateways.dimse.ports import Admit, ShelfRegister
 from isocenter.gateways.dimse.shelves import Shelves
 from isocenter.gateways.dimse.status_table import STORE
@@ -41,14 +44,6 @@ _NOT_NEEDED: Final = frozenset({Outcome.DUPLICATE, Outcome.REFUSED})
 _STORED: Final = Answer(Status.SUCCESS)
 _INTERNAL: Final = Answer(Status.PROCESSING_FAILURE, "internal error")
 _TEND_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Hurry:
-    """Somebody waits for what was answered to be visible."""
-
-
-_HURRY: Final = _Hurry()
 
 
 @dataclass(slots=True)
@@ -83,8 +78,10 @@ class AdmissionQueue:
         self._limits = limits
         self._examiner = Examiner(store, clock, limits)
         self._shelves = Shelves(store, register, unsettled_max=limits.unsettled_instances_max)
+        self._pace = Pace(limits.at_once_s_max)
         self._finished: SimpleQueue[Finished | None] = SimpleQueue()
-        self._durable: SimpleQueue[Entry | _Hurry | None] = SimpleQueue()
+        self._durable: SimpleQueue[Entry | None] = SimpleQueue()
+        self._urgent = threading.Event()
         self._owed: list[Entry] = []
         self._owed_from_s = 0.0
         self._loop = asyncio.get_running_loop()
@@ -97,12 +94,19 @@ class AdmissionQueue:
             thread.start()
 
     def submit(self, finished: Finished) -> None:
-        """Hands an object over; its ``answered`` is called when it is safe or refused."""
-        self._finished.put(finished)
+        """Hands an object over; its ``answered`` is called when it is safe or refused.
+
+        That may be before this returns.
+        """
+        if self._pace.is_swift and finished.dataset_bytes <= self._limits.at_once_bytes_max:
+            for entry in self._kept([finished]):
+                finished.answered(entry.answer or _INTERNAL, entry.is_promised)
+        else:
+            self._finished.put(finished)
 
     def hurry(self) -> None:
         """Have what was answered made visible now: somebody waits for it."""
-        self._durable.put(_HURRY)
+        self._urgent.set()
 
     def close(self) -> None:
         """Finishes what was submitted, then ends the threads. Blocks until then.
@@ -114,27 +118,37 @@ class AdmissionQueue:
         for thread in self._keepers:
             thread.join()
         self._durable.put(None)
+        self._urgent.set()
         self._admitter.join()
 
-    # -- first threads: bytes
+    # -- event loop and first threads: bytes
 
     def _keep_all(self) -> None:
         is_last = False
         while not is_last:
             batch, is_last = self._next_finished()
-            entries = [Entry(finished) for finished in batch]
-            try:
-                self._keep(entries)
-            except Exception:  # noqa: BLE001  a defect of ours must not end the thread
-                _log.exception("durability_failed", instances=len(entries))
-                for entry in unanswered(entries):
-                    entry.answer = _INTERNAL
-                keys = [entry.key for entry in entries if entry.key and not entry.is_promised]
-                self._shelves.settled(keys)
-            for entry in entries:
-                if entry.answer is None or entry.is_promised:
-                    self._durable.put(entry)
-            self._tell([entry for entry in entries if entry.answer is not None], [])
+            if batch:
+                self._tell(self._kept(batch), [])
+
+    def _kept(self, batch: Sequence[Finished]) -> list[Entry]:
+        """Those that can be answered; what is to become visible is handed on."""
+        entries = [Entry(finished) for finished in batch]
+        begun_s = time.monotonic()
+        try:
+            self._keep(entries)
+        except Exception:  # noqa: BLE001  a defect of ours must not end the thread
+            _log.exception("durability_failed", instances=len(entries))
+            for entry in unanswered(entries):
+                entry.answer = _INTERNAL
+            keys = [entry.key for entry in entries if entry.key and not entry.is_promised]
+            self._shelves.settled(keys)
+        self._pace.took(time.monotonic() - begun_s, len(entries))
+        for entry in entries:
+            if entry.answer is None or entry.is_promised:
+                self._durable.put(entry)
+                if not entry.is_promised:
+                    self._urgent.set()
+        return [entry for entry in entries if entry.answer is not None]
 
     def _next_finished(self) -> tuple[list[Finished], bool]:
         """All that wait, at least one; and whether that was all that this thread has to do."""
@@ -197,20 +211,20 @@ class AdmissionQueue:
     def _gather(self) -> _Gathered:
         """What came within an instant, or until somebody waits; and what is owed from before."""
         gathered = _Gathered()
-        until_s = time.monotonic() + _TEND_S
-        while len(gathered.entries) < self._limits.batch_instances_max:
-            try:
-                following = self._durable.get(timeout=max(until_s - time.monotonic(), 0.0))
-            except Empty:
-                break
-            if not isinstance(following, Entry):
-                gathered.is_last = following is None
-                break
-            if not gathered.entries:
-                until_s = time.monotonic() + self._limits.gather_s
-            gathered.entries.append(following)
-            if not following.is_promised:
-                until_s = 0.0
+        entries_max = self._limits.batch_instances_max
+        with suppress(Empty):
+            following = self._durable.get(timeout=_TEND_S)
+            # To be woken for each of them would take as long as to receive them.
+            if following is not None and self._durable.qsize() < entries_max:
+                self._urgent.wait(self._limits.gather_s)
+            self._urgent.clear()
+            while following is not None:
+                gathered.entries.append(following)
+                if len(gathered.entries) >= entries_max:
+                    self._urgent.set()  # the others have waited as well
+                    break
+                following = self._durable.get_nowait()
+            gathered.is_last = following is None
         if self._owed and (gathered.is_last or time.monotonic() >= self._owed_from_s):
             gathered.entries[:0] = self._owed
             self._owed = []

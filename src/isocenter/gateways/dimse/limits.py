@@ -20,6 +20,9 @@ class Limits:
         header_bytes: how much of an object is kept in memory to read its header without its file.
         header_reread_bytes_max: how much is read back when the header is longer than that.
         batch_instances_max: instances that share one commit.
+        at_once_s_max: while objects take no longer to be made durable, by what the last ones took,
+            they are not handed to another thread for it; 0: always.
+        at_once_bytes_max: larger ones always are.
         durability_threads: batches of bytes that are made durable beside each other.
         gather_s: how long instances are collected for that commit, once their senders are answered.
         unsettled_instances_max: instances that may be answered and not visible; more wait.
@@ -52,6 +55,8 @@ class Limits:
     header_bytes: int = 1 << 16
     header_reread_bytes_max: int = 16 << 20
     batch_instances_max: int = 64
+    at_once_s_max: float = 0.002
+    at_once_bytes_max: int = 4 << 20
     durability_threads: int = 2
     gather_s: float = 0.03
     unsettled_instances_max: int = 256
