@@ -139,7 +139,7 @@ class Settings:
     dimse_processes: Annotated[
         int, About(v.whole_number(1, 64), "DICOM listeners on the one port")
     ] = 2
-    hl7_processes: Annotated[int, About(v.whole_number(1, 64), "HL7 listeners on the one port")] = 2
+    hl7_processes: Annotated[int, About(v.whole_number(1, 64), "HL7 listeners on the one port")] = 1
     worker_processes: Annotated[int, About(v.whole_number(1, 64), "background workers")] = 1
     threads_max: Annotated[
         int, About(v.whole_number(1, 200), "threads per process for database work")

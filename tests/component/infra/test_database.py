@@ -229,6 +229,21 @@ def test_no_free_connection_is_busy_and_says_so(database_url: str) -> None:
         database.close()
 
 
+def test_the_connection_that_came_back_last_is_lent_next(database_url: str) -> None:
+    """Plans and caches are a connection's own."""
+    database = Database(database_url, connections_max=2)
+    try:
+        for _ in range(2):
+            with database.transaction() as first, database.transaction() as second:
+                last = first.value("select pg_backend_pid()")
+                assert second.value("select pg_backend_pid()") != last
+            for _ in range(3):
+                with database.statement() as tx:
+                    assert tx.value("select pg_backend_pid()") == last
+    finally:
+        database.close()
+
+
 def test_a_server_that_is_away_is_unavailable(tmp_path) -> None:
     database = Database(f"postgresql:///nothing?host={tmp_path}", wait_timeout_s=0.5)
     try:

@@ -2,7 +2,6 @@
 
 import random
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,7 +75,8 @@ class Rig:
         with self.db.transaction() as tx:
             return list(append_all(tx, events, now=self.clock()))
 
-    def state_of(self, event_id: int) -> str:
+    def state_of(self, event_id: int) -> str | None:
+        """The state of its delivery; None when there is nothing left to do."""
         with self.db.read() as tx:
             return tx.value("select state from outbox.delivery where event_id = %s", (event_id,))
 
@@ -140,10 +140,14 @@ def test_events_of_handlers_are_dispatched_too(make_database: MakeDatabase) -> N
 
 
 class Overlap:
-    """A handler that is slow, fails now and then, and notices when its lane runs twice at once."""
+    """A handler that keeps what it saw, and notices when its lane runs twice at once.
 
-    def __init__(self) -> None:
-        self.handled: defaultdict[str, list[int]] = defaultdict(list)
+    It may be slow and fail now and then.
+    """
+
+    def __init__(self, name: str, *, failing: float) -> None:
+        self.name = name
+        self._failing = failing
         self.overlaps: list[str] = []
         self._running: set[str] = set()
         self._guard = threading.Lock()
@@ -155,10 +159,14 @@ class Overlap:
                 self.overlaps.append(event.counter)
             self._running.add(event.counter)
         try:
-            tx.value("select pg_sleep(%s)", (self._chance.random() * 0.004,))
-            if self._chance.random() < 0.05:
+            if self._failing:
+                tx.value("select pg_sleep(%s)", (self._chance.random() * 0.004,))
+            if self._chance.random() < self._failing:
                 raise ValueError("now and then")
-            self.handled[event.counter].append(event.value)
+            tx.run(
+                "insert into handled (by, lane, value) values (%s, %s, %s)",
+                (self.name, event.counter, event.value),
+            )
         finally:
             with self._guard:
                 self._running.discard(event.counter)
@@ -178,21 +186,26 @@ def test_order_within_a_lane_holds_with_many_appenders_and_workers(
     make_database: MakeDatabase,
 ) -> None:
     """400 events on 7 lanes by 6 appending threads, handled by 8 workers of 2 dispatchers."""
-    handler = Overlap()
+    handlers = [Overlap("failing", failing=0.05), Overlap("steady", failing=0.0)]
     router = Router([
         Subscription(
             event=Counted,
-            subscriber="handle",
-            handler=handler,
+            subscriber=each.name,
+            handler=each,
             attempts_max=50,
             backoff_first_s=0.001,
             backoff_max_s=0.01,
         )
+        for each in handlers
     ])
     db = make_database(router=router, connections_max=16)
     with db.transaction() as tx:
         tx.run("create table counter (name text primary key, value int not null)")
         tx.run("insert into counter select 'lane' || n, 0 from generate_series(0, 6) as n")
+        tx.run(
+            "create table handled (position bigint generated always as identity,"
+            " by text, lane text, value int)"
+        )
 
     def append_share(start: int) -> None:
         for number in range(start, 400, 6):
@@ -211,9 +224,14 @@ def test_order_within_a_lane_holds_with_many_appenders_and_workers(
     for each in workers:
         each.join()
 
-    assert handler.overlaps == []
-    assert sum(map(len, handler.handled.values())) == 400
-    assert all(values == sorted(values) for values in handler.handled.values())
+    assert [each.overlaps for each in handlers] == [[], []]
+    with db.read() as tx:
+        kept = tx.values("select array[by, lane, value::text] from handled order by position")
+    for handler in handlers:
+        for lane in range(7):
+            values = [int(v) for by, of, v in kept if (by, of) == (handler.name, f"lane{lane}")]
+            assert values == list(range(1, len(values) + 1))
+    assert len(kept) == 2 * 400
 
 
 def wait_until_settled(db: Database) -> None:
@@ -252,7 +270,7 @@ def test_a_long_queue_behind_a_slow_head_hides_no_other_lane(make_database: Make
     rig.append(*(Counted("long", number) for number in range(120)))
     rig.append(Counted("m", 1), Counted("z", 1))
     with rig.db.transaction() as other_worker:
-        (held,) = claim(other_worker, ["a"], durable=False, most=1, now=rig.clock())
+        (held,) = claim(other_worker, ["+test.counted"], durable=False, most=1, now=rig.clock())
         assert held.lane == "counter/long"
         assert rig.dispatcher.run_once() == 2
     assert [each.counter for each in seen] == ["m", "z"]
@@ -298,9 +316,87 @@ def test_when_events_fail_together_each_is_tried_alone(make_database: MakeDataba
     good, bad, other = rig.append(Counted("good", 1), Counted("bad", 1), Counted("other", 1))
     assert rig.dispatcher.run_once() == 3
     assert seen == [Counted("good", 1), Counted("other", 1)]
-    assert [rig.state_of(each) for each in (good, bad, other)] == ["done", "waiting", "done"]
+    assert [rig.state_of(each) for each in (good, bad, other)] == [None, "waiting", None]
     with rig.db.transaction() as tx:  # what the batch had done is undone
         assert "test.echoed" not in {each.name for each in feed(tx, 0, 10)}
+
+
+def test_reactions_that_succeed_share_a_delivery(make_database: MakeDatabase) -> None:
+    first, second = Seen(), Seen()
+    rig = Rig(
+        make_database,
+        Subscription(event=Counted, subscriber="a", handler=first),
+        Subscription(event=Counted, subscriber="b", handler=second),
+    )
+    rig.append(Counted("x", 1))
+    with rig.db.read() as tx:
+        assert tx.values("select subscriber from outbox.delivery") == ["+test.counted"]
+    assert rig.dispatcher.run_once() == 1
+    assert first == second == [Counted("x", 1)]
+
+
+def test_a_reaction_that_fails_is_tried_alone_and_keeps_its_order(
+    make_database: MakeDatabase,
+) -> None:
+    def keep(tx: Tx, event: Counted, *, now: datetime) -> None:
+        append(tx, Echoed(f"{event.counter} {event.value}"), now=now)
+
+    failing = Seen()
+    failing.failing = lambda event: event.counter == "bad"
+    rig = Rig(
+        make_database,
+        Subscription(event=Counted, subscriber="failing", handler=failing),
+        Subscription(event=Counted, subscriber="steady", handler=keep),
+    )
+
+    def kept() -> list[str]:
+        with rig.db.transaction() as tx:
+            found = feed(tx, 0, 100, names=["test.echoed"])
+        return [each.data["counter"] for each in found]
+
+    rig.append(Counted("bad", 1), Counted("good", 1), Counted("bad", 2))
+    rig.dispatcher.run_once()
+    rig.append(Counted("bad", 3))
+    rig.dispatcher.run_once()
+    assert sorted(kept()) == ["bad 1", "bad 2", "bad 3", "good 1"]
+    assert set(failing) == {Counted("good", 1)}
+    with rig.db.read() as tx:
+        waiting = tx.values("select subscriber from outbox.delivery order by event_id")
+    assert waiting == ["failing"] * 3
+    failing.failing = lambda _: False
+    rig.clock.advance(seconds=2)
+    rig.append(Counted("bad", 4))
+    rig.dispatcher.run_once()
+    rig.append(Counted("bad", 5))  # nothing is before it any more
+    rig.dispatcher.run_once()
+    assert [each.value for each in failing if each.counter == "bad"] == [1, 2, 3, 4, 5]
+    assert [each for each in kept() if each != "good 1"] == [f"bad {n}" for n in range(1, 6)]
+    with rig.db.read() as tx:
+        assert count_waiting(tx) == 0
+
+
+def test_what_an_earlier_version_addressed_to_each_comes_first(
+    make_database: MakeDatabase,
+) -> None:
+    seen, other = Seen(), Seen()
+    rig = Rig(
+        make_database,
+        Subscription(event=Counted, subscriber="a", handler=seen),
+        Subscription(event=Counted, subscriber="b", handler=other),
+    )
+    (earlier,) = rig.append(Counted("x", 1))
+    later = rig.clock() + timedelta(minutes=1)
+    with rig.db.transaction() as tx:
+        tx.run(
+            "update outbox.delivery set subscriber = 'a', due_at = %s where event_id = %s",
+            (later, earlier),
+        )
+    rig.append(Counted("x", 2))
+    assert rig.dispatcher.run_once() == 1
+    assert (seen, other) == ([], [Counted("x", 2)])
+    rig.clock.advance(minutes=1)
+    assert rig.dispatcher.run_once() == 2
+    assert seen == [Counted("x", 1), Counted("x", 2)]
 
 
 def test_a_failed_handler_leaves_nothing_behind(make_database: MakeDatabase) -> None:
@@ -517,8 +613,8 @@ def test_a_running_dispatcher_finds_new_work_and_stops(make_database: MakeDataba
 def test_whoever_has_something_to_do_is_called(make_database: MakeDatabase) -> None:
     rig = Rig(make_database, Subscription(event=Counted, subscriber="a", handler=Seen()))
     others = Turn(lambda: 0, 1, ["b"])
-    first = Turn(lambda: 0, 1, ["a"])
-    reserve = Turn(lambda: 0, 1, ["a"], overdue=timedelta(seconds=1))
+    first = Turn(lambda: 0, 1, ["+test.counted"])
+    reserve = Turn(lambda: 0, 1, ["+test.counted"], overdue=timedelta(seconds=1))
     timers = Turn(lambda: 0, 1, ["test.counted"])
     turns = [others, first, reserve, timers]
 

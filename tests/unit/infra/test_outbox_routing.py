@@ -76,10 +76,32 @@ def test_the_lane_is_the_subject_unless_chosen() -> None:
 def test_a_router_finds_by_event_and_by_name() -> None:
     first, second = subscription(), subscription(subscriber="b")
     router = Router([first, second])
-    assert list(router.for_event("test.happened")) == [first, second]
+    (route,) = router.for_event("test.happened")
+    assert (route.subscriber, route.lane_of(EVENT)) == ("+test.happened", "thing/1.2")
+    joint = router.joint("+test.happened")
+    assert joint is not None
+    assert list(joint.members) == [first, second]
+    assert router.joint("b") is None
     assert list(router.for_event("test.other")) == []
     assert router.for_subscriber("b") is second
     assert router.event_class("test.happened") is Happened
+
+
+def test_what_acts_outside_or_has_lanes_of_its_own_has_deliveries_of_its_own() -> None:
+    outside = subscription(subscriber="b", external=True)
+    elsewhere = subscription(subscriber="c", lane=lambda event: event.colour)
+    router = Router([subscription(), outside, elsewhere])
+    assert [each.subscriber for each in router.for_event("test.happened")] == [
+        "+test.happened",
+        "b",
+        "c",
+    ]
+    assert [each.subscriber for each in Router([outside]).for_event("test.happened")] == ["b"]
+
+
+def test_a_subscription_is_not_called_as_a_shared_delivery() -> None:
+    with pytest.raises(ValueError, match="cannot be called"):
+        Router([subscription(subscriber="+test.happened")])
 
 
 def test_two_subscriptions_of_one_name_are_refused() -> None:

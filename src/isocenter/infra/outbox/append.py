@@ -1,4 +1,4 @@
-"""Writing to the log: an event, and one delivery for each of its subscribers."""
+"""Writing to the log: an event, and the deliveries for its subscribers."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime

@@ -87,15 +87,64 @@ def due(tx: Tx, *, now: datetime) -> list[Due]:
     return tx.all(Due, _DUE, {"now": now, "limit": DUE_LOOKED_AT_MAX})
 
 
-def settle_done(tx: Tx, deliveries: Sequence[Claimed], *, now: datetime) -> None:
-    """Record success."""
+_HELD_UP = """
+select asked.event_id || ' ' || asked.subscriber
+  from unnest(%s::bigint[], %s::text[], %s::text[]) as asked (event_id, subscriber, lane)
+ cross join lateral (
+       select from outbox.delivery as earlier
+        where earlier.subscriber = asked.subscriber and earlier.lane = asked.lane
+          and earlier.state in ('waiting', 'blocked') and earlier.event_id < asked.event_id
+        limit 1) as found
+"""
+
+
+def held_up(tx: Tx, deliveries: Sequence[Claimed]) -> list[Claimed]:
+    """Those that others of their lanes come before, of the members' shares of joint deliveries.
+
+    Earlier joint deliveries of the lane are settled: what is left of them was divided. That was
+    committed before ours could be claimed, so this, asked after the claim, sees it.
+    """
+    found = set(tx.values(_HELD_UP, _columns(deliveries)))
+    return [each for each in deliveries if f"{each.event_id} {each.subscriber}" in found]
+
+
+_DIVIDE = """
+insert into outbox.delivery (event_id, subscriber, lane, due_at)
+select own.event_id, own.subscriber, own.lane,
+       greatest(%s::timestamptz, (
+           select max(earlier.due_at) from outbox.delivery as earlier
+            where earlier.subscriber = own.subscriber and earlier.lane = own.lane
+              and earlier.state = 'waiting' and earlier.event_id < own.event_id))
+  from unnest(%s::bigint[], %s::text[], %s::text[]) as own (event_id, subscriber, lane)
+"""
+
+
+def divide(tx: Tx, joint: Sequence[Claimed], shares: Sequence[Claimed], *, now: datetime) -> None:
+    """Replace joint deliveries by the members' shares of them, locked as those were.
+
+    What has to wait for an earlier one is due when that is.
+    """
+    settle_done(tx, joint)
+    tx.run(_DIVIDE, (now, *_columns(shares)))
+
+
+def _columns(deliveries: Sequence[Claimed]) -> tuple[list[int], list[str], list[str]]:
+    return (
+        [each.event_id for each in deliveries],
+        [each.subscriber for each in deliveries],
+        [each.lane for each in deliveries],
+    )
+
+
+def settle_done(tx: Tx, deliveries: Sequence[Claimed]) -> None:
+    """Remove what is done: what there is to do is all that is kept beside the events."""
     tx.run(
         """
-        update outbox.delivery set state = 'done', attempts = attempts + 1, ended_at = %s
-          from unnest(%s::bigint[], %s::text[]) as done (event_id, subscriber)
+        delete from outbox.delivery
+         using unnest(%s::bigint[], %s::text[]) as done (event_id, subscriber)
          where delivery.event_id = done.event_id and delivery.subscriber = done.subscriber
         """,
-        (now, [each.event_id for each in deliveries], [each.subscriber for each in deliveries]),
+        ([each.event_id for each in deliveries], [each.subscriber for each in deliveries]),
     )
 
 

@@ -8,7 +8,7 @@ one database.
 import threading
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -19,6 +19,8 @@ from isocenter.infra.log import get_logger
 from isocenter.infra.outbox.claim import (
     Claimed,
     claim,
+    divide,
+    held_up,
     next_try_at,
     settle_done,
     settle_failed,
@@ -65,7 +67,9 @@ class _Crew:
 
 
 def _subscribers(router: Router, *, external: bool) -> Sequence[str]:
-    return [each.subscriber for each in router.subscriptions if each.external is external]
+    own = [each.subscriber for each in router.subscriptions if each.external is external]
+    # First what is looked for most often: they are compared one after the other.
+    return own if external or not own else [*router.joints, *own]
 
 
 class Dispatcher:
@@ -133,16 +137,23 @@ class Dispatcher:
 
     def _deliver(self, crew: _Crew, *, overdue: timedelta = timedelta()) -> int:
         """How many deliveries were tried, in one transaction, of those due for so long."""
-        now = self._clock()
-        with self._db.transaction() as tx:
-            tx.router = self._router
-            claimed = claim(
-                tx, crew.subscribers, durable=crew.external, most=crew.batch_max, now=now - overdue
-            )
-            done = self._handle_all(tx, claimed, now)
-            if done:
-                settle_done(tx, done, now=self._clock())
-            return len(claimed)
+        while True:
+            now = self._clock()
+            with self._db.transaction() as tx:
+                tx.router = self._router
+                found = claim(
+                    tx,
+                    crew.subscribers,
+                    durable=crew.external,
+                    most=crew.batch_max,
+                    now=now - overdue,
+                )
+                claimed = self._without_held_up(tx, found, now)
+                done = self._handle_all(tx, claimed, now)
+                if done:
+                    settle_done(tx, done)
+            if claimed or not found:
+                return len(claimed)
 
     def _handle_all(self, tx: Tx, claimed: Sequence[Claimed], now: datetime) -> Sequence[Claimed]:
         """Handle deliveries of any subscribers; gives those that are done.
@@ -150,13 +161,9 @@ class Dispatcher:
         At once, which saves each subscriber its savepoint and statements of its own for what it
         appends; or, when that fails, the deliveries of one subscriber after those of another.
         """
-        parts: list[tuple[Subscription, list[Claimed]]] = []
-        for subscriber in sorted({each.subscriber for each in claimed}):
-            subscription = self._router.for_subscriber(subscriber)
-            if subscription is None:  # the claim asked for our names only
-                raise LookupError(subscriber)
-            parts.append((subscription, [e for e in claimed if e.subscriber == subscriber]))
-        if len(parts) > 1:
+        joint = [each for each in claimed if self._router.joint(each.subscriber)]
+        parts = self._parts(claimed)
+        if joint or len(parts) > 1:
             try:
                 with tx.savepoint(), tx.gathered():
                     for subscription, own in parts:
@@ -165,10 +172,54 @@ class Dispatcher:
                 _raise_if_gone(tx, error)
             else:
                 return claimed
+        if joint:
+            divide(tx, joint, self._shares(joint), now=now)
         done: list[Claimed] = []
         for subscription, own in parts:
             done += self._handle(tx, subscription, own, now)
         return done
+
+    def _without_held_up(
+        self, tx: Tx, claimed: Sequence[Claimed], now: datetime
+    ) -> Sequence[Claimed]:
+        """What may be handled now.
+
+        A joint delivery is divided when one of its members has an earlier event of the lane still
+        before it; the others go on.
+        """
+        shares = self._shares([e for e in claimed if self._router.joint(e.subscriber)])
+        held = held_up(tx, shares) if shares else []
+        if not held:
+            return claimed
+        events = {each.event_id for each in held}
+        joint = [e for e in claimed if e.event_id in events and self._router.joint(e.subscriber)]
+        own = self._shares(joint)
+        divide(tx, joint, own, now=now)
+        return [*(e for e in claimed if e not in joint), *(e for e in own if e not in held)]
+
+    def _shares(self, claimed: Sequence[Claimed]) -> list[Claimed]:
+        """The same with each member's own share of those that are joint."""
+        shares: list[Claimed] = []
+        for each in claimed:
+            joint = self._router.joint(each.subscriber)
+            if joint is None:
+                shares.append(each)
+                continue
+            shares += [replace(each, subscriber=own.subscriber) for own in joint.members]
+        return shares
+
+    def _parts(self, claimed: Sequence[Claimed]) -> Sequence[tuple[Subscription, list[Claimed]]]:
+        """Who is to see what, each the events in their order."""
+        parts: dict[str, list[Claimed]] = {}
+        for each in self._shares(claimed):
+            parts.setdefault(each.subscriber, []).append(each)
+        found: list[tuple[Subscription, list[Claimed]]] = []
+        for subscriber in sorted(parts):
+            subscription = self._router.for_subscriber(subscriber)
+            if subscription is None:  # the claim asked for our names only
+                raise LookupError(subscriber)
+            found.append((subscription, parts[subscriber]))
+        return found
 
     def _handle(
         self, tx: Tx, subscription: Subscription, deliveries: Sequence[Claimed], now: datetime

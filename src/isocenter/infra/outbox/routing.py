@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Any, ClassVar, Protocol
 
 from isocenter.errors import IsocenterError, Kind
-from isocenter.infra.db import Tx
+from isocenter.infra.db import Route, Tx
 from isocenter.infra.outbox.events import Event
 
 
@@ -54,6 +54,7 @@ class Subscription:
         handler: what to call.
         together: what to call instead when several deliveries are due; None: the handler for each.
         lane: the lane of an event; deliveries of one lane are handled one at a time, in order.
+            The event's subject, unless the subscription is to have deliveries of its own.
         attempts_max: tries before the delivery is given up.
         backoff_first_s: wait after the first failure; doubles with each further one.
         backoff_max_s: the longest wait between two tries.
@@ -80,6 +81,37 @@ class Subscription:
         return self.lane(event)
 
 
+_JOINT_PREFIX = "+"
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """All reactions to one kind of event that stay inside the database, as one delivery.
+
+    Nearly always all of them succeed, and one row to write and to settle is enough. When one does
+    not, the delivery is divided: each of them gets its own, with its own tries.
+
+    Attributes:
+        members: the subscriptions, each of which keeps the order of the event's subject.
+    """
+
+    event_name: str
+    members: Sequence[Subscription]
+
+    @property
+    def subscriber(self) -> str:
+        """The name under which the delivery is on record: no subscription has such a name."""
+        return f"{_JOINT_PREFIX}{self.event_name}"
+
+    def lane_of(self, event: Any) -> str:
+        """The lane of ``event`` for each of the members."""
+        return _subject(event)
+
+
+def _may_be_joint(subscription: Subscription) -> bool:
+    return not subscription.external and subscription.lane is _subject
+
+
 class Router:
     """All subscriptions of the program."""
 
@@ -91,12 +123,35 @@ class Router:
         for each in self.subscriptions:
             if each.subscriber in self._by_subscriber:
                 raise ValueError(f"two subscriptions are called {each.subscriber}")
+            if each.subscriber.startswith(_JOINT_PREFIX):
+                raise ValueError(f"a subscription cannot be called {each.subscriber}")
             self._by_subscriber[each.subscriber] = each
             self._by_event[each.event.name].append(each)
+        joints = [
+            Joint(name, [each for each in found if _may_be_joint(each)])
+            for name, found in self._by_event.items()
+        ]
+        self._joints = {each.subscriber: each for each in joints}
+        self._routes: dict[str, Sequence[Route]] = {
+            each.event_name: [
+                *([each] if each.members else []),
+                *(own for own in self._by_event[each.event_name] if not _may_be_joint(own)),
+            ]
+            for each in joints
+        }
 
-    def for_event(self, name: str) -> Sequence[Subscription]:
-        """The subscriptions to the event called ``name``."""
-        return self._by_event.get(name, ())
+    @property
+    def joints(self) -> Sequence[str]:
+        """The names of all deliveries that several subscriptions may share."""
+        return list(self._joints)
+
+    def joint(self, subscriber: str) -> Joint | None:
+        """Whose delivery goes to ``subscriber``; None when it is a subscription's own."""
+        return self._joints.get(subscriber)
+
+    def for_event(self, name: str) -> Sequence[Route]:
+        """Where the event called ``name`` goes."""
+        return self._routes.get(name, ())
 
     def for_subscriber(self, subscriber: str) -> Subscription | None:
         """The subscription called ``subscriber``."""
