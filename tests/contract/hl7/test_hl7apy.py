@@ -23,7 +23,7 @@ from isocenter.gateways.hl7.known import known_of
 from tests.builders import NOON, a_patient, a_step, an_identifier, an_order
 from tests.component.gateways.hl7.test_outbound import EHR, PERSON, SYSTEM, Hospital, reference
 
-VERSIONS = ("2.3.1", "2.4", "2.5", "2.5.1")
+VERSIONS = ("2.3.1", "2.4", "2.5", "2.5.1", "2.6")
 # Where hl7apy is mistaken: version ('' for each), message and complaint.
 MISTAKES = (
     # It takes a structure by the name of its trigger event. 2.3.1 has ADT_A01, ADT_A30 and SIU_S12

@@ -1,6 +1,7 @@
 """A40 in every way in which senders get it wrong, over a real socket with python-hl7."""
 
 import itertools
+from dataclasses import replace
 
 import hl7
 import pytest
@@ -106,3 +107,15 @@ def test_untrusted_issuers_are_not_kept(database, port):
     assert told(only) == ("AE", [("PID^1^3^1^4", "103")])
     foreign = adt(port, "A40", "PID|1||A^^^HOSP||Phantom^A", "MRG|B^^^ELSEWHERE")
     assert told(foreign)[0] == "AE"
+
+
+def test_a_peer_may_be_trusted_with_other_issuers_than_the_site(database):
+    trusted = replace(PEER, trusted_authorities=frozenset({"HOSP", "LAB"}))
+    with database.transaction() as tx:
+        peers.add_hl7_peer(tx, SYSTEM, trusted, now=utc_now())
+    with listening(database, ServerOptions(port=0, receiving=STRICT)) as number:
+        several = "PID|1||A^^^HOSP~L9^^^LAB~X9^^^ELSEWHERE||Phantom^A"
+        assert told(adt(number, "A08", several)) == ("AA", [])
+    with database.read() as tx:
+        kept = [identity.find(tx, each) is not None for each in ("A", "L9", "X9")]
+    assert kept == [True, True, False]

@@ -357,15 +357,27 @@ def test_refusals(port, old, new, answer_code, error):
     assert (code(answer), errors(answer)) == (answer_code, [error])
 
 
-def test_batch_is_answered_by_a_batch(port):
-    inside = b"".join(registration(f"X{n}", "Phantom^Batch", control_id=f"x{n}") for n in range(3))
-    answer = one(port, b"BHS|^~\\&|EHR\r" + inside + b"BTS|3\r")
-    assert answer.startswith(b"BHS|^~\\&|")
-    assert answer.endswith(b"BTS|3\r")
-    assert re.findall(rb"MSA\|(AA)\|(x\d)", answer) == [
-        (b"AA", b"x0"),
-        (b"AA", b"x1"),
-        (b"AA", b"x2"),
+@pytest.mark.parametrize("as_file", [False, True])
+def test_batch_is_answered_by_a_batch(port, as_file):
+    """And a file by a file. The answer names what it answers, with sender and receiver swapped."""
+    inside = b"".join(
+        registration(f"X{n}", "Phantom^Batch", control_id=f"x{as_file:d}{n}") for n in range(3)
+    )
+    sent = b"BHS|^~\\&|EHR|H|RIS|R|20260302||||B7\r" + inside + b"BTS|3\r"
+    if as_file:
+        sent = b"FHS|^~\\&|EHR|H|RIS|R|20260302||||F9\r" + sent + b"FTS|1\r"
+    answer = one(port, sent)
+    lines = [line.decode().split("|") for line in answer.split(b"\r")]
+    envelope = {line[0]: line for line in lines if line[0][:3] in {"FHS", "BHS", "BTS", "FTS"}}
+    assert list(envelope) == (["FHS", "BHS", "BTS", "FTS"] if as_file else ["BHS", "BTS"])
+    for name, control_id in [("FHS", "F9"), ("BHS", "B7")][not as_file :]:
+        assert envelope[name][2:6] == ["RIS", "R", "EHR", "H"]
+        assert envelope[name][11] == control_id != envelope[name][10]
+    assert envelope["BTS"] == ["BTS", "3"]
+    assert re.findall(rb"MSA\|(AA)\|x\d(\d)", answer) == [
+        (b"AA", b"0"),
+        (b"AA", b"1"),
+        (b"AA", b"2"),
     ]
 
 

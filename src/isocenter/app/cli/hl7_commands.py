@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from isocenter.app.cli import exit_codes, session
+from isocenter.app.cli import exit_codes, hl7_questions, session
 from isocenter.app.hl7_desk import Hl7Desk
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.domain.distribution import service as distribution
 from isocenter.domain.peers import service as peers
-from isocenter.domain.peers.model import BadPeer, MessageFilter
+from isocenter.domain.peers.model import BadPeer
 from isocenter.domain.peers.model_meaning import Change
 from isocenter.domain.peers.model_replay import REPLAYS_AT_ONCE_MAX, ReplayWish
 from isocenter.domain.peers.model_versions import Trial, VersionUnknown, described, difference
@@ -21,46 +21,15 @@ from isocenter.infra.pools import Pool
 hl7 = typer.Typer(no_args_is_help=True, help="HL7 messages and interfaces.")
 golden = typer.Typer(no_args_is_help=True, help="Messages that must always mean the same.")
 hl7.add_typer(golden, name="golden")
+hl7.command("search")(hl7_questions.search)
+hl7.command("show")(hl7_questions.show)
+hl7.command("diff")(hl7_questions.diff)
+hl7.command("health")(hl7_questions.health)
 
 Peer = Annotated[str, typer.Argument(help="Name of the HL7 peer.")]
 Key = Annotated[int, typer.Argument(help="Key of a message in the log.")]
 Reason = Annotated[str, typer.Option(help="Why; it is kept with the message.")]
 _SHOWN_MAX = 50
-
-
-@hl7.command("search")
-@session.command
-def search(  # noqa: PLR0913 options of a command, given by name
-    text: Annotated[str, typer.Argument(help="Words in the message, whole or beginnings.")] = "",
-    *,
-    peer: Annotated[str, typer.Option(help="Only of this peer.")] = "",
-    accession_number: Annotated[str, typer.Option(help="Only about this exam.")] = "",
-    order_number: Annotated[str, typer.Option(help="Placer or filler order number.")] = "",
-    with_error: Annotated[bool, typer.Option(help="Only refused ones.")] = False,
-    reused: Annotated[bool, typer.Option(help="Only under a control ID used before.")] = False,
-    limit: Annotated[int, typer.Option(min=1, max=500)] = 20,
-) -> None:
-    """List messages, newest first.
-
-    Example: isocenter hl7 search --order-number PLC-17 --with-error
-    """
-    wanted = MessageFilter(
-        peer=peer or None,
-        accession_number=accession_number or None,
-        order_number=order_number or None,
-        text=text or None,
-        with_error=with_error,
-        control_id_reused=reused,
-    )
-    with session.database(session.settings()) as db, db.transaction() as tx:
-        for each in peers.search_messages(tx, session.actor(), wanted, limit=limit):
-            arrow = "<-" if each.direction == "in" else "->"
-            about = each.error or each.effect
-            session.out.print(
-                f"{each.message_key}  {each.received_at:%Y-%m-%d %H:%M:%S}  {arrow} {each.peer}  "
-                f"{each.message_type}  {each.acknowledgement_code or '-'}  {about}",
-                markup=False,
-            )
 
 
 @hl7.command("held")

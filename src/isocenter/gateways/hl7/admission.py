@@ -56,7 +56,7 @@ class AdmissionLimits:
     batches_max: int = 4
     patience_s: float = 0.3
     gathering_s: float = 0.004
-    beside_min: int = 4
+    beside_min: int = 8
 
 
 @dataclass(slots=True)

@@ -65,7 +65,8 @@ class ReceiveOptions:
         zone: where the clocks of senders stand that state no offset.
         accession_format: of accession numbers that are issued.
         application: our MSH-3, and the namespace of order numbers that are issued.
-        trusted_authorities: whose patient identifiers are kept; empty: everybody's.
+        trusted_authorities: whose patient identifiers are kept of peers that say nothing else;
+            empty: everybody's.
         accept_inverse_merges: of a merge and its inverse the later holds; else that is refused.
     """
 
@@ -167,7 +168,8 @@ def intent_of(
             f"{message_code[:3]} is not accepted from this sender",
         )
     actor = Actor.hl7_peer(peer.name, address, peer.receive)
-    reading = Reading(options.zone, peer.assigning_authority, now, options.trusted_authorities)
+    trusted = peer.trusted_authorities or options.trusted_authorities
+    reading = Reading(options.zone, peer.assigning_authority, now, trusted)
     if kind == "qbp":
         return Intent(actor, query=query_of(message, trigger, reading))
     if kind == "siu":

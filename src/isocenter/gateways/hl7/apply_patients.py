@@ -59,7 +59,9 @@ def _apply(
     match change.event.effect:
         case AdtEffect.MERGE:
             done = identity.merge(tx, actor, facts, prior, accept_inverse=accept_inverse, now=now)
-            return what_came_of(done)
+            return ", ".join(
+                filter(None, (what_came_of(done), _account(tx, actor, change, done, now)))
+            )
         case AdtEffect.LINK | AdtEffect.UNLINK:
             return _linked(tx, actor, change, now=now)
         case AdtEffect.MOVE_IDENTIFIER:
@@ -76,6 +78,15 @@ def _apply(
             done = identity.register(tx, actor, facts, now=now)
             record_visits(tx, [(actor, change)], [done], now=now)
             return what_came_of(done)
+
+
+def _account(tx: Tx, actor: Actor, change: PatientChange, done: Registered, now: datetime) -> str:
+    """Let the account that a merge names be known by the number that remains."""
+    visit, former = change.visit, change.former_visit
+    if visit is None or former is None:
+        return ""
+    renumbered = identity.renumber_visit(tx, actor, done.current_key, former, visit, now=now)
+    return "visit" if renumbered else ""
 
 
 def _each(done: Sequence[Registered]) -> str:

@@ -12,6 +12,8 @@ from isocenter.infra.db import Tx
 from isocenter.infra.pools import Pool
 
 FRESH_S: Final = 5.0
+# Whoever was just made known tries again at once.
+UNKNOWN_FRESH_S: Final = 1.0
 _ADDRESSES_MAX: Final = 1024
 
 
@@ -25,7 +27,10 @@ def resolve(host: str) -> frozenset[str]:
 
 
 class PeerDirectory:
-    """Remembers for a few seconds who may call from where, so that changes take effect soon."""
+    """Remembers for a few seconds who may call from where, so that changes take effect soon.
+
+    That nobody may is remembered for a shorter time: just long enough for strangers to cost little.
+    """
 
     def __init__(self, pool: Pool, *, monotonic: Callable[[], float] | None = None) -> None:
         self._pool = pool
@@ -36,13 +41,13 @@ class PeerDirectory:
         """Return who is at ``address``. Raises the errors of the database."""
         moment = self._monotonic()
         known = self._known.get(address)
-        if known and moment - known[0] < FRESH_S:
+        if known and moment < known[0]:
             return known[1]
         found = await self._pool.read(_peers_at, address)
         caller = Caller(address, tuple(found))
         if len(self._known) >= _ADDRESSES_MAX:
             self._known.clear()
-        self._known[address] = (moment, caller)
+        self._known[address] = (moment + (FRESH_S if found else UNKNOWN_FRESH_S), caller)
         return caller
 
 

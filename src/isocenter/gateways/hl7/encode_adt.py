@@ -66,16 +66,16 @@ def encode_adt(content: PatientMessage, envelope: Envelope) -> bytes:
     trigger = content.trigger
     if trigger in {"A28", "A31"} and envelope.patient_update == "A08":
         trigger = "A08"
-    segments = [evn(envelope, trigger), pid(content.patient), *_rest(content)]
+    segments = [evn(envelope, trigger), pid(content.patient, envelope), *_rest(content, envelope)]
     return sealed(envelope, ("ADT", trigger, _STRUCTURES[trigger]), segments)
 
 
-def _rest(content: PatientMessage) -> list[str]:
+def _rest(content: PatientMessage, envelope: Envelope) -> list[str]:
     told, other = content.told, content.other
     named = told.get("identifiers", [])
     match content.trigger:
         case "A24" | "A37":
-            return [_second(content)]
+            return [_second(content, envelope)]
         case "A40":
             return [mrg(named, name=other.person_name if other else None)]
         case "A43" | "A47":
@@ -87,8 +87,8 @@ def _rest(content: PatientMessage) -> list[str]:
             return [pv1(content.visit, vip=content.patient.vip)]
 
 
-def _second(content: PatientMessage) -> str:
+def _second(content: PatientMessage, envelope: Envelope) -> str:
     if content.other is None or not content.other.identifiers:
         # It has none any more: those that it had when this was said.
         return writer.segment("PID", {1: "2", 3: identifiers(content.told.get("identifiers", []))})
-    return pid(content.other, set_id=2)
+    return pid(content.other, envelope, set_id=2)

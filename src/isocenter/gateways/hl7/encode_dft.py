@@ -27,7 +27,7 @@ def encode_dft(content: ExamContent, told: Mapping[str, Any], envelope: Envelope
     """
     segments = [evn(envelope, "P03")]
     if content.patient is not None:
-        segments.append(pid(content.patient, account=content.admission_id or ""))
+        segments.append(pid(content.patient, envelope, account=content.admission_id or ""))
     segments.append(
         writer.segment(
             "PV1",

@@ -64,7 +64,7 @@ def _encode(
 ) -> bytes:
     # TQ1 is in OMG and OMI since 2.5; ORM never got it (HL7 v2.5.1 4.4.1).
     has_tq1 = not envelope.is_before_2_5 and kind[0] != "ORM"
-    segments = [_patient(content), _visit(content)]
+    segments = [_patient(content, envelope), _visit(content)]
     for procedure in content.procedures:
         steps: list[ExamStep | None] = [*content.steps_of(procedure)]
         if kind[0] == "OMI":
@@ -79,10 +79,10 @@ def _encode(
     return sealed(envelope, kind, segments)
 
 
-def _patient(content: ExamContent) -> str:
+def _patient(content: ExamContent, envelope: Envelope) -> str:
     if content.patient is None:
         return writer.segment("PID", {1: "1"})
-    return pid(content.patient)
+    return pid(content.patient, envelope)
 
 
 def _visit(content: ExamContent) -> str:

@@ -13,24 +13,31 @@ from isocenter.readmodels.patient_content import PatientContent, VisitContent
 from isocenter.standards.hl7v2 import writer
 from isocenter.standards.hl7v2.datatypes import format_dtm, xpn_of
 
+_PHONE_UNFORMATTED_SINCE = (2, 6)  # XTN-12; XTN-1 is no more
 _LEGAL, _ALIAS, _UNSPECIFIED = "L", "A", "U"
 
 
-def pid(patient: PatientContent, *, set_id: int = 1, account: str = "") -> str:
+def pid(patient: PatientContent, envelope: Envelope, *, set_id: int = 1, account: str = "") -> str:
     """Return the PID segment. Standard: HL7 v2.5.1 3.4.2."""
     kind = _UNSPECIFIED if patient.unidentified else _LEGAL
     names: list[writer.Repetition] = [xpn(patient.person_name, kind)]
-    names += [xpn(each, _ALIAS) for each in patient.aliases]
+    aliases: list[writer.Repetition] = [xpn(each, _ALIAS) for each in patient.aliases]
+    # Until 2.3 a patient has one name, and the others in a field of their own.
+    has_one = envelope.number <= (2, 3)
+    phone = patient.phone
+    if phone and envelope.number >= _PHONE_UNFORMATTED_SINCE:
+        phone = (*[""] * 11, phone)
     return writer.segment(
         "PID",
         {
             1: str(set_id),
             3: identifiers(patient.identifiers),
-            5: names,
+            5: names if has_one else names + aliases,
             6: xpn(patient.mother_name, "") if patient.mother_name else None,
             7: patient.birth_date.strftime("%Y%m%d") if patient.birth_date else None,
             8: patient.sex or "U",
-            13: patient.phone,
+            9: aliases if has_one else None,
+            13: phone,
             18: account or None,
             24: None if patient.birth_order is None else "Y" if patient.birth_order else "N",
             25: str(patient.birth_order) if patient.birth_order else None,

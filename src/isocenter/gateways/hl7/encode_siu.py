@@ -57,7 +57,7 @@ def encode_siu(content: AppointmentMessage, envelope: Envelope) -> bytes:
     if start and not envelope.is_before_2_5:
         segments.append(writer.segment("TQ1", {1: "1", 7: start}))
     if content.patient is not None:
-        segments.append(pid(content.patient))
+        segments.append(pid(content.patient, envelope))
         segments += [_pv1(each) for each in content.exams[:1]]
     segments += _resources(content)
     return sealed(envelope, ("SIU", content.trigger, "SIU_S12"), segments)

@@ -166,7 +166,7 @@ class Hl7Server:
         return await self._answer_batch(connection.address, data)
 
     async def _answer_batch(self, address: str, data: bytes) -> bytes:
-        """Return one batch of acknowledgements for the messages of a batch, in their order."""
+        """Return acknowledgements for the messages of a batch or file, as one, in their order."""
         content = batch.split_batch(data)
         if not content.is_complete:
             _log.warning("hl7_batch_count_differs", remote_address=address)
@@ -174,10 +174,10 @@ class Hl7Server:
             (await self._answer_one(address, message, is_prompt=True)).acknowledgement
             for message in content.messages
         ]
-        header = {7: format_dtm(self._clock()), 11: new_control_id()}
-        comment = "" if content.is_complete else "count of messages differs from BTS-1"
         told = [each for each in answers if each]
-        return batch.encode_batch(told, {**header, 10: comment})
+        now = format_dtm(self._clock())
+        numbers = new_control_id(), new_control_id()
+        return batch.encode_answer(content, told, control_ids=numbers, timestamp=now)
 
     async def _answer_one(self, address: str, data: bytes, *, is_prompt: bool) -> Reply:
         loop = asyncio.get_running_loop()

@@ -79,7 +79,7 @@ EVENTS: Final[Mapping[str, AdtEvent]] = {
     "A15": AdtEvent(_VISIT, "pending transfer", is_pending=True),
     "A16": AdtEvent(_VISIT, "pending discharge"),
     "A17": AdtEvent(AdtEffect.SWAP, "swap patients", _PRESENT),
-    "A18": AdtEvent(_MERGE, "merge patient information"),
+    "A18": AdtEvent(_MERGE, "merge patient information", former=_ACCOUNT),
     "A21": AdtEvent(_VISIT, "leave of absence", VisitState.ON_LEAVE),
     "A22": AdtEvent(_VISIT, "return from leave", _PRESENT),
     "A23": AdtEvent(_VISIT, "delete visit", _CANCELLED),
@@ -91,10 +91,10 @@ EVENTS: Final[Mapping[str, AdtEvent]] = {
     "A30": AdtEvent(_MERGE, "merge person, identifier only"),
     "A31": AdtEvent(_REGISTER, "update person"),
     "A32": AdtEvent(_VISIT, "cancel arriving"),
-    "A33": AdtEvent(_VISIT, "cancel departing"),
+    "A33": AdtEvent(_VISIT, "cancel departing", _PRESENT),
     "A34": AdtEvent(_MERGE, "merge patient, identifier only"),
     "A35": AdtEvent(_RENUMBER, "merge account, number only", former=_ACCOUNT),
-    "A36": AdtEvent(_MERGE, "merge patient, identifier and account"),
+    "A36": AdtEvent(_MERGE, "merge patient, identifier and account", former=_ACCOUNT),
     "A37": AdtEvent(AdtEffect.UNLINK, "unlink patients"),
     "A38": AdtEvent(_VISIT, "cancel pre-admit", _CANCELLED),
     "A39": AdtEvent(_MERGE, "merge person"),
@@ -233,7 +233,11 @@ def _with_mrg(
         raise refused(
             AckCode.AE, ErrorCode.REQUIRED_FIELD_MISSING, "MRG^1^1", "no prior patient identifier"
         )
-    return PatientChange(event, survivor, prior)
+    # A18 and A36 merge the account, too, where both of its numbers are said.
+    former = visit_number(mrg.field(event.former), reading) if event.former else None
+    own = [segment for segment in group if segment.name != "PV1"]
+    account = visit_facts(message, own, None, reading) if former is not None else None
+    return PatientChange(event, survivor, prior, account, former if account else None)
 
 
 def _of_visit(

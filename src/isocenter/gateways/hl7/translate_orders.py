@@ -301,7 +301,8 @@ def _order_facts(group: OrderGroup, reading: Reading, *, described: bool) -> Ord
         special_needs=_said_code(group.orc, 28),
         allergies=_allergies(group.message),
         pregnancy_status=_pregnancy_status(pv1),
-        patient_weight_kg=_weight_kg(group.message),
+        patient_weight_kg=_measured(group.message, {"kg": 1.0}, below=1000.0),
+        patient_size_m=_measured(group.message, {"m": 1.0, "cm": 0.01}, below=3.0),
         ordered_at=_ordered_at(group.orc, reading),
         procedures=(procedure_of(group, reading),),
     )
@@ -366,21 +367,25 @@ def _pregnancy_status(pv1: Segment) -> int | None:
     return 3 if any(field.text() == "B6" for field in pv1.fields(15)) else None
 
 
-def _weight_kg(message: Message) -> float | None:
-    """Return the patient's weight from an OBX in kg (IHE RAD TF-2 4.2: body weight)."""
+def _measured(message: Message, factors: Mapping[str, float], *, below: float) -> float | None:
+    """Return what an OBX in one of these units says of the patient: weight in kg, size in m.
+
+    Other numbers of an order have other units. Standard: IHE RAD TF-2 4.2, 4.5 (mapping of OBX).
+    """
     for obx in message.every("OBX"):
-        if obx.text(2) == "NM" and obx.text(6).lower() == "kg":
-            return _positive_number(obx.field(5))
+        factor = factors.get(obx.text(6).lower())
+        if obx.text(2) == "NM" and factor is not None:
+            return _positive_number(obx.field(5), factor, below)
     return None
 
 
-def _positive_number(field: Composite) -> float | None:
+def _positive_number(field: Composite, factor: float, below: float) -> float | None:
     try:
-        value = float(field.text())
+        value = round(float(field.text()) * factor, 4)
     except ValueError:
         return None
-    # No person weighs more; "inf" and "nan" are floats too.
-    return value if 0 < value < 1000 else None
+    # Nobody has more; "inf" and "nan" are floats too.
+    return value if 0 < value < below else None
 
 
 def _ordered_at(orc: Segment, reading: Reading) -> datetime | None:

@@ -19,10 +19,7 @@ def searched_messages(
 ) -> list[ListedMessage]:
     """HL7 messages that fit, newest first."""
     found = peers.search_messages(tx, viewer.actor, wanted, limit=limit)
-    sought = (
-        wanted.control_id or wanted.accession_number or wanted.order_number or wanted.text or ""
-    )
-    what = ("message.search", "message", sought)
+    what = ("message.search", "message", wanted.sought)
     look.readings.note(tx, viewer.actor, what, patient_id=wanted.patient_id, now=look.now)
     return found
 

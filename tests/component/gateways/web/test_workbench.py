@@ -122,6 +122,9 @@ def test_an_edited_message_is_processed_and_says_why(hospital, interface):
     path = f"/api/messages/{found['message_key']}/replay"
     page = hospital.browser("root").get(f"/messages/{found['message_key']}").text
     assert "We do not know a code that it uses" in page
+    told = root.get(f"/api/messages/{found['message_key']}").json()
+    assert told["mend"].startswith("We do not know a code that it uses")
+    assert "MSA|AE|o1" in told["acknowledgement"]
 
     assert root.post(path, json={"reason": " "}).status_code == 422
     assert hospital.program("fay").post(path, json={"reason": "x"}).status_code == 403
@@ -298,6 +301,8 @@ def test_a_message_sent_by_hand_is_kept_with_its_answer(hospital, code):
     sent = root.get(f"/api/messages/{key}").json()
     assert (sent["direction"], sent["acknowledgement_code"]) == ("out", code)
     assert bool(sent["error"]) is (code == "AE")
+    page = hospital.browser("root").get(f"/messages/{key}").text
+    assert 'action="/interfaces/LAB/send"' in page  # edited, and sent again
     fields = receiver.received.split(b"\r")[0].split(b"|")
     assert fields[9].decode() == sent["control_id"] != "x"
     assert fields[10] == b"T"

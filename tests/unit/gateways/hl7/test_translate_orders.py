@@ -150,6 +150,17 @@ def test_weight(value, kg):
     assert change.order.patient_weight_kg == kg
 
 
+@pytest.mark.parametrize(
+    ("said", "m"),
+    [("1.68|m", 1.68), ("168|cm", 1.68), ("168|m", None), ("-1|cm", None), ("5.5|mg/dl", None)],
+)
+def test_size(said, m):
+    [change] = read(
+        MSH, PID, "ORC|NW|A^E", "OBR|1|A^E||Z", "OBX|1|NM|W||72|kg", f"OBX|2|NM|S||{said}"
+    )
+    assert (change.order.patient_size_m, change.order.patient_weight_kg) == (m, 72.0)
+
+
 def test_a_child_knows_its_parent_by_what_it_says_or_by_the_group_before():
     said = read(MSH, PID, "ORC|CH|C^E||||||P&E^F&R", "OBR|1|C^E||Z^Three^L")
     assert said[0].parent == OrderReference("P", "E", "F", "R")

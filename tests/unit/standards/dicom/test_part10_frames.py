@@ -83,10 +83,8 @@ def test_offset_tables_divide_fragments(frames, kind):
 
 @given(st.lists(FRAME, min_size=1, max_size=5))
 def test_start_markers_divide_fragments_without_any_table(frames):
-    # What goes on does not look like a beginning: the marker cannot occur in compressed data.
-    marked = [
-        [SOC + frame[0], *(piece.replace(SOC, b"") for piece in frame[1:])] for frame in frames
-    ]
+    # What goes on does not look like a beginning.
+    marked = [[SOC + frame[0], *(b"\x01\x02" + piece for piece in frame[1:])] for frame in frames]
     fragments = [fragment for frame in marked for fragment in frame]
     data = encapsulated(header(len(frames)), b"", fragments)
     assert frames_of(data) == [b"".join(frame) for frame in marked]

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import MessageFilter
+from isocenter.domain.peers.model_mending import mend_of
 from isocenter.domain.peers.model_replay import RATE_PER_S_MAX, REPLAYS_AT_ONCE_MAX, ReplayWish
 from isocenter.gateways.web.api.shapes import LIMIT_MAX, Page, Shape
 from isocenter.gateways.web.audited import searched_messages
@@ -39,6 +40,13 @@ class MessageAnswer(Shape):
     reason: str | None
     requested_by: str | None
     control_id_reused: bool
+
+
+class OneMessageAnswer(MessageAnswer):
+    """A message, its answer, and of a refused one what may help."""
+
+    acknowledgement: str | None = None
+    mend: str | None = None
 
 
 class InfluenceAnswer(Shape):
@@ -138,10 +146,17 @@ async def messages(
 
 
 @router.get("/{message_key}", summary="An HL7 message")
-async def message(web: InWeb, viewer: MessageViewer, message_key: int) -> MessageAnswer:
+async def message(web: InWeb, viewer: MessageViewer, message_key: int) -> OneMessageAnswer:
     """The message without its bytes."""
     found = await web.pool.run(peers.message, viewer.actor, message_key, now=web.clock())
-    return MessageAnswer.model_validate(found)
+    listed = MessageAnswer.model_validate(found)
+    answered = found.acknowledgement
+    mend = mend_of(answered) if found.error else None
+    return OneMessageAnswer(
+        **listed.model_dump(),
+        acknowledgement=answered.decode("utf-8", "replace") if answered else None,
+        mend=mend.text if mend else None,
+    )
 
 
 @router.get("/{message_key}/raw", summary="The bytes of an HL7 message")

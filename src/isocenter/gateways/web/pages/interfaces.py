@@ -56,6 +56,10 @@ _LABELS = {
     "patient_update": "Changed demographics are told by A31 or A08",
     "report_forms": "Reports go as",
     "field_map": "What its messages say otherwise, field by field",
+    "trusted_authorities": "Authorities whose patient IDs are kept (empty: as the site says)",
+    "ordering": "What is kept in order",
+    "rate_per_s_max": "Most messages a second (0: as many as it takes)",
+    "gap_s": "Seconds between two messages",
     "tls": "TLS",
     "enabled": "Enabled",
 }

@@ -18,10 +18,10 @@ from isocenter.domain.peers.model import (
     RecordedMessage,
 )
 from isocenter.domain.peers.model_meaning import Influence, Meaning
+from isocenter.domain.peers.model_mending import mend_of
 from isocenter.domain.peers.model_replay import REPLAYS_AT_ONCE_MAX, Replay, ReplayWish
 from isocenter.gateways.web.api.messages import edited_bytes
 from isocenter.gateways.web.audited import searched_messages
-from isocenter.gateways.web.mending import mend_of
 from isocenter.gateways.web.paging import next_url, row_key
 from isocenter.gateways.web.web import InWeb, MessageViewer, SignedIn, seen_after
 from isocenter.infra.db import Tx
