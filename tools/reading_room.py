@@ -11,13 +11,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import numpy as np
+import numpy.typing as npt
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
@@ -32,6 +34,11 @@ ARGUMENTS: Final = (
     "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
+    # The browser's own window is drawn from pages as well, which it loads beside ours when it
+    # begins. This list replaces Playwright's: what of that matters here is in it.
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,PreloadTopChromeWebUI,HttpsUpgrades"
+    ",HttpsFirstBalancedModeAutoEnable,MediaRouter,OptimizationHints,NetworkTimeServiceQuerying"
+    ",AimEnabled,PreconnectToSearch,PaintHolding",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -41,6 +48,8 @@ WAIT_MS: Final = 120_000
 _READY_S: Final = 240.0  # of a product on a busy machine
 SPACING_MM: Final = 0.7
 SLICE_MM: Final = 2.5
+_NOISE_HU: Final = 14.0
+Pixels = npt.NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +156,9 @@ def reading_room(folder: Path, **settings: str) -> Generator[Room]:
 def _wait_until_ready(room: Room) -> None:
     deadline = time.monotonic() + _READY_S
     while True:
-        try:
+        with suppress(httpx.TransportError):  # nobody listens there yet
             if httpx.get(f"{room.url}/health/ready", timeout=10).is_success:
                 return
-        except httpx.TransportError:
-            pass  # nobody listens there yet
         if time.monotonic() > deadline:
             raise TimeoutError(room.url)
         time.sleep(0.2)
@@ -209,9 +216,9 @@ class Scan:
 
 
 def scan_files(scan: Scan) -> Iterator[bytes]:
-    """The objects of the scan: noise of tissue with a bright block, one file for each slice."""
+    """The objects of the scan: a body with a bright block in air, one file for each slice."""
     series, frame = generate_uid(), generate_uid()
-    noise = np.random.default_rng(3).normal(1064, 14, (scan.size + 64, scan.size)).round()
+    sections = _sections(scan.size)
     for number in range(1, scan.slices + 1):
         ds = Dataset()
         ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, generate_uid()
@@ -231,10 +238,32 @@ def scan_files(scan: Scan) -> Iterator[bytes]:
         ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 0
         ds.RescaleSlope, ds.RescaleIntercept, ds.RescaleType = 1, -1024, "HU"
         ds.WindowCenter, ds.WindowWidth = 40, 400
-        pixels = noise[number % 64 : number % 64 + scan.size].copy()
-        pixels[40:80, 40:80] = 2000
-        ds.PixelData = pixels.astype("<u2").tobytes()
+        ds.PixelData = next(sections).tobytes()
         yield _part10(ds)
+
+
+def _sections(size: int) -> Iterator[Pixels]:
+    """Sections as a scanner makes them, without end: stored values, 1024 is water.
+
+    Tissue with noise of 14 HU whose neighbours depend on each other, air with less of it around,
+    and one value where the scanner did not look. Each shows other rows of the same noise.
+    """
+    noise = np.random.default_rng(3).normal(size=(size + 64, size))
+    for axis in (0, 1):
+        noise = (np.roll(noise, 1, axis) + 14 * noise + np.roll(noise, -1, axis)) / 16
+    noise *= _NOISE_HU / noise.std()
+    down, along = np.mgrid[:size, :size] / size - 0.5
+    seen = down**2 + along**2 <= 0.25
+    body = (down / 0.45) ** 2 + (along / 0.49) ** 2 <= 1
+    block = (abs(down) <= 0.05) & (abs(along + 0.2) <= 0.05)
+    tissue = np.where(body, 1064.0, 24.0)
+    share = np.where(body, 1.0, 0.7)
+    for number in count(1):
+        from_row = number % 64
+        section = (tissue + share * noise[from_row : from_row + size]).round().clip(0)
+        section[~seen] = 0
+        section[block] = 2000
+        yield section.astype("<u2")
 
 
 def _part10(ds: Dataset) -> bytes:

@@ -11,63 +11,160 @@ const stylesByObjectModel: Plugin = {
   },
 };
 
+// A line of a library, replaced: the build fails where the library has changed.
+function instead(name: string, file: string, replaced: string, by: string): Plugin {
+  return {
+    name,
+    transform(code, id) {
+      if (!id.endsWith(file)) return null;
+      if (code.split(replaced).length !== 2) this.error(`${file} is not what it was: look at it again`);
+      return code.replace(replaced, () => by);
+    },
+  };
+}
+
 // Cornerstone joins whatever two byte ranges are answered, an error's text too: both must be of the same representation.
-const rangesOfOneRepresentation: Plugin = {
-  name: "ranges-of-one-representation",
-  transform(code, id) {
-    if (!id.endsWith("/imageLoader/internal/rangeRequest.js")) return null;
-    const answered =
-      "const response = await fetch(url, {\n        headers,\n        signal: undefined,\n    });";
-    if (code.split(answered).length !== 2) this.error("rangeRequest.js is not what it was: look at it again");
-    return code.replace(
-      answered,
-      `${answered}
+const answered = "const response = await fetch(url, {\n        headers,\n        signal: undefined,\n    });";
+const rangesOfOneRepresentation = instead(
+  "ranges-of-one-representation",
+  "/imageLoader/internal/rangeRequest.js",
+  answered,
+  `${answered}
     const tag = response.headers.get('ETag');
     if (!(response.status === 206 || (response.status === 200 && !encodedData)))
         throw new Error('The server answered ' + response.status + '.');
     if (encodedData && streamingData.tag !== tag)
         throw new Error('The image changed while it was loaded.');
     streamingData.tag = tag;`,
-    );
-  },
-};
+);
 
 // To draw into a buffer of another size, all of it is made anew, and the page waits for that. One that is somewhat
 // larger than what is drawn does as well: lines of the toolbar come and go, and cases follow on one another.
-const buffersThatStay: Plugin = {
-  name: "buffers-that-stay",
-  transform(code, id) {
-    if (!id.endsWith("/RenderingEngine/WebGLContextPool.js")) return null;
-    const sized =
-      "        return {\n            width: maxWidth,\n            height: maxHeight,\n        };";
-    if (code.split(sized).length !== 2)
-      this.error("WebGLContextPool.js is not what it was: look at it again");
-    return code.replace(
-      sized,
-      `        const held = this.contextMaxSizes.get(contextIndex);
+const sized = "        return {\n            width: maxWidth,\n            height: maxHeight,\n        };";
+const buffersThatStay = instead(
+  "buffers-that-stay",
+  "/RenderingEngine/WebGLContextPool.js",
+  sized,
+  `        const held = this.contextMaxSizes.get(contextIndex);
         const fits = (size, wanted) => size >= wanted && (wanted === 0 || size <= 1.25 * wanted);
         if (held && fits(held.width, maxWidth) && fits(held.height, maxHeight)) return held;
 ${sized}`,
-    );
-  },
-};
+);
 
 // Images and rays are drawn on one rectangle: four samples for each point of it show nothing more, and cost the time
 // and the memory of four.
-const oneSample: Plugin = {
-  name: "one-sample",
-  transform(code, id) {
-    if (!id.endsWith("/Rendering/OpenGL/RenderWindow.js")) return null;
-    const asked = "publicAPI.get3DContext = (options = {";
-    if (code.split(asked).length !== 2) this.error("RenderWindow.js is not what it was: look at it again");
-    return code.replace(asked, `${asked} antialias: false,`);
-  },
+const oneSample = instead(
+  "one-sample",
+  "/Rendering/OpenGL/RenderWindow.js",
+  "publicAPI.get3DContext = (options = {",
+  "publicAPI.get3DContext = (options = { antialias: false,",
+);
+
+// Whoever shows what is in the buffer draws into it just before: to draw when its size is set shows nothing, and has
+// a context made where none is needed.
+const drawnWhenShown = instead(
+  "drawn-when-shown",
+  "/vtkClasses/vtkOffscreenMultiRenderWindow.js",
+  "            invokeResize();\n            model.renderWindow.render();",
+  "            invokeResize();",
+);
+
+// Which kinds of numbers the graphics card can hold is tried out by drawing: when somebody asks, which is for volumes.
+const formats = `    let formats = useCache
+        ? readCachedFormats(contextInfo.renderer, contextInfo.webgl2)
+        : null;
+    if (!formats) {
+        const probed = getSupportedTextureFormats();
+        if (probed) {
+            writeCachedFormats(contextInfo.renderer, contextInfo.webgl2, probed);
+        }
+        formats = probed ?? { ...NO_GPU_FORMATS };
+    }
+    return {
+        ...contextInfo,
+        ...formats,
+        softwareRasterizer: SOFTWARE_RASTERIZER_PATTERN.test(contextInfo.renderer),
+    };`;
+const formatsWhenAsked = instead(
+  "formats-when-asked",
+  "/utilities/renderingCapabilities.js",
+  formats,
+  `    let known = null;
+    const formats = () => {
+        known ??= useCache ? readCachedFormats(contextInfo.renderer, contextInfo.webgl2) : null;
+        if (!known) {
+            const probed = getSupportedTextureFormats();
+            if (probed) writeCachedFormats(contextInfo.renderer, contextInfo.webgl2, probed);
+            known = probed ?? { ...NO_GPU_FORMATS };
+        }
+        return known;
+    };
+    const told = {
+        ...contextInfo,
+        softwareRasterizer: SOFTWARE_RASTERIZER_PATTERN.test(contextInfo.renderer),
+    };
+    for (const name of Object.keys(NO_GPU_FORMATS))
+        Object.defineProperty(told, name, { enumerable: true, get: () => formats()[name] });
+    return told;`,
+);
+
+// What draws here is asked once, in a script that is there before the engine is.
+const drawingAskedOnce = instead(
+  "drawing-asked-once",
+  "/utilities/renderingCapabilities.js",
+  "let cachedCapabilities = null;\nfunction getWebGLContextInfo() {\n",
+  `import { drawing } from ${JSON.stringify(new URL("./src/drawing.ts", import.meta.url).pathname)};
+let cachedCapabilities = null;
+function getWebGLContextInfo() {
+    return drawing();
+`,
+);
+
+// A decoder lives outside of what is collected as garbage: each frame left its own there, with the frame in it. What
+// it has decoded is copied once, not twice.
+const decoded = "    const decoder = new local.codec.HTJ2KDecoder();\n";
+const copied = `    const imageFrame = new Uint8Array(decodedBufferInWASM.length);
+    imageFrame.set(decodedBufferInWASM);
+`;
+const freedDecoders: () => Plugin[] = () => [
+  instead(
+    "decoder-given-back",
+    "/decoders/decodeHTJ2K.js",
+    `async function decodeAsync(compressedImageFrame, imageInfo) {\n    await initialize();\n${decoded}`,
+    `async function decodeAsync(compressedImageFrame, imageInfo) {
+    await initialize();
+    const decoder = new local.codec.HTJ2KDecoder();
+    try {
+        return decodeBy(decoder, compressedImageFrame, imageInfo);
+    } finally {
+        decoder.delete();
+    }
+}
+function decodeBy(decoder, compressedImageFrame, imageInfo) {
+`,
+  ),
+  instead("decoded-once", "/decoders/decodeHTJ2K.js", copied, ""),
+];
+
+// vtk.js draws by WebGPU as well, which nothing here asks it to.
+const withoutWebGpu: Plugin = {
+  name: "without-webgpu",
+  load: (id) => (id.includes("/vtk.js/Rendering/WebGPU/Profiles/") ? "export default null;" : null),
 };
 
 export default defineConfig({
   base: "./",
-  plugins: [stylesByObjectModel, rangesOfOneRepresentation, buffersThatStay, oneSample],
-  worker: { format: "es" },
+  plugins: [
+    stylesByObjectModel,
+    rangesOfOneRepresentation,
+    buffersThatStay,
+    oneSample,
+    drawnWhenShown,
+    formatsWhenAsked,
+    drawingAskedOnce,
+    withoutWebGpu,
+  ],
+  worker: { format: "es", plugins: freedDecoders },
   resolve: {
     // vtk.js reads XML scenes with it, we never do: 310 kB less to load before the first image.
     alias: { xmlbuilder2: new URL("./src/absent.ts", import.meta.url).pathname },

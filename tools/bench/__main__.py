@@ -15,12 +15,13 @@ from tools.bench.archive import CLIENTS, ArchiveRun, Rates
 from tools.bench.interface import InterfaceResult
 from tools.bench.messages import MessagesResult, MessagesRun
 from tools.bench.mpi import MpiResult, MpiRun
-from tools.bench.processor import Meter, per_message
+from tools.bench.processor import Meter, per_message, profile
 from tools.bench.scale import ScaleResult, ScaleRun
 from tools.bench.store import StoreResult, StoreRun
 
 FLOOD = 4000
 OUTBOUND = 1000
+_STEADY_PER_S = (100, 200)
 _PARTS = ("store", "hl7", "archive", "scale", "mpi", "messages", "viewer")
 _P95_MAX_MS = 50.0
 _MPI_P95_MAX_MS = 30.0
@@ -89,11 +90,14 @@ def _bench_viewer(arguments: argparse.Namespace, folder: Path) -> int:
         beside = f"OHIF 3.13.2 {median(result.peer_cold_s):.2f} s, ratio {result.cold_ratio:.2f}"
     _line(f"  cold first image {cold:.2f} s   {beside}")
     _line(f"  next case, fetched before {after:.2f} s")
-    _line(
-        f"  {run.stepped_slices} slices of 512 x 512 at 20 Mbit/s and 30 ms: coarse after"
-        f" {median(result.coarse_s):.2f} s, complete after {median(result.complete_s):.2f} s;"
-        f" the line alone takes {median(result.line_s):.2f} s"
-    )
+    for what, opened in (("made-up CT", result.made_up), ("real CT of a head", result.scanned)):
+        if opened.slices:
+            _line(
+                f"  {what}, {opened.slices} slices of 512 x 512 at 20 Mbit/s and 30 ms:"
+                f" coarse after {median(opened.coarse_s):.2f} s, complete after"
+                f" {median(opened.complete_s):.2f} s; the line alone takes"
+                f" {median(opened.line_s):.2f} s"
+            )
     if result.jump_ms:
         _line(
             f"  {len(result.jump_ms)} images not there yet: something of them after"
@@ -160,15 +164,22 @@ def _bench_interface(folder: Path, repeats: int) -> None:
         for repeat in range(repeats):
             before = meter.read()
             floods.append(interface.flood(receiver.hl7_port, messages=FLOOD, run=f"F{repeat}"))
-            spent.append(per_message(before, meter.read(), FLOOD))
+            after = meter.read()
+            spent += [per_message(before, after, FLOOD), "  " + profile(before, after, FLOOD)]
         sent = _bench_outbound(meter, repeats)
         meter.close()
-        steady = interface.steady(receiver.hl7_port, messages=3000, run="S", per_second=100)
+        steady = {
+            rate: interface.steady(
+                receiver.hl7_port, messages=30 * rate, run=f"S{rate}", per_second=rate
+            )
+            for rate in _STEADY_PER_S
+        }
     floods.sort(key=lambda result: result.per_second)
     _print_interface(f"\nHL7 v2, ADT and ORM in turn, 8 connections, median of {repeats}", floods)
     for line in spent:
         _line(f"  {line}")
-    _print_interface("HL7 v2, the same at 100 messages/s", [steady])
+    for rate, result in steady.items():
+        _print_interface(f"HL7 v2, the same at {rate} messages/s", [result])
     for line in sent:
         _line(line)
 

@@ -5,6 +5,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from isocenter.infra.db import Database
 from tools.bench.receivers import descendants
 
 SETTLED_S = 120.0
+_LARGEST = 6
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _WORK = """
 select xact_commit + xact_rollback as transactions, tup_inserted as inserted,
-       tup_updated as updated, (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint as log_bytes
+       tup_updated as updated, tup_deleted as deleted,
+       (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint as log_bytes
   from pg_stat_database where datname = current_database()
 """
 
@@ -28,14 +31,36 @@ class Work:
     transactions: int
     inserted: int
     updated: int
+    deleted: int
     log_bytes: int
+
+
+_CLIENTS = """
+select pid, application_name from pg_stat_activity where datname = current_database()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """One of the server's processes, and for whom it works."""
+
+    pid: int
+    application_name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What was spent until now: seconds of processor time by part, and the database's work."""
+    """What was spent until now.
+
+    Attributes:
+        processor_s: seconds of processor time by part.
+        within_s: the same within the parts, as far as the system tells: the event loops of ``hl7``
+            and its other threads, the server's time by the program that it works for.
+        work: the database's.
+    """
 
     processor_s: Mapping[str, float]
+    within_s: Mapping[str, float]
     work: Work
 
 
@@ -63,7 +88,9 @@ class Meter:
             time.sleep(0.1)
         with self._db.transaction() as tx:
             work = tx.one(Work, _WORK)
-        return Spent({**_processor_s(self._process_id), "sender": time.process_time()}, work)
+            clients = {e.pid: e.application_name for e in tx.all(_Client, _CLIENTS)}
+        processor_s = {**_processor_s(self._process_id), "sender": time.process_time()}
+        return Spent(processor_s, _within_s(self._process_id, clients), work)
 
     def close(self) -> None:
         """Disconnect."""
@@ -88,6 +115,36 @@ def _processor_s(process_id: int) -> dict[str, float]:
     return spent
 
 
+def _within_s(process_id: int, clients: Mapping[int, str]) -> dict[str, float]:
+    """Return user and system time within the parts: see ``Spent``."""
+    spent: defaultdict[str, float] = defaultdict(float)
+    for child in descendants(process_id):
+        with suppress(FileNotFoundError, ProcessLookupError):  # ended just now
+            if child in clients:
+                name = clients[child].removeprefix("isocenter-")
+                spent[f"PostgreSQL for {name}"] += _ticks(Path(f"/proc/{child}/stat"))
+            elif b"\0run\0hl7\0" in Path(f"/proc/{child}/cmdline").read_bytes():
+                for thread in Path(f"/proc/{child}/task").iterdir():
+                    what = "event loop" if thread.name == str(child) else "messages"
+                    spent[f"hl7 {what}"] += _ticks(thread / "stat")
+    return {name: ticks / _TICKS_PER_S for name, ticks in spent.items()}
+
+
+def _ticks(stat: Path) -> int:
+    fields = stat.read_text().rsplit(")", 1)[1].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def profile(before: Spent, after: Spent, messages: int) -> str:
+    """Return one line: the largest of what is told within the parts, for each message."""
+    spent_ms = {
+        name: (after.within_s[name] - before.within_s.get(name, 0.0)) * 1000 / messages
+        for name in after.within_s
+    }
+    largest = sorted(spent_ms, key=lambda name: -spent_ms[name])[:_LARGEST]
+    return "of it " + ", ".join(f"{name} {spent_ms[name]:.2f}" for name in largest)
+
+
 def per_message(before: Spent, after: Spent, messages: int) -> str:
     """Return one line: milliseconds by part, and the database's work, for each message."""
     parts = {
@@ -99,8 +156,10 @@ def per_message(before: Spent, after: Spent, messages: int) -> str:
     rows = (
         after.work.inserted + after.work.updated - before.work.inserted - before.work.updated
     ) / messages
+    removed = (after.work.deleted - before.work.deleted) / messages
     log_bytes = (after.work.log_bytes - before.work.log_bytes) / messages
     return (
         f"processor time for each message {sum(parts.values()):.2f} ms ({listed}),"
-        f" {transactions:.2f} transactions, {rows:.1f} rows written, {log_bytes:.0f} bytes of log"
+        f" {transactions:.2f} transactions, {rows:.1f} rows written, {removed:.1f} removed,"
+        f" {log_bytes:.0f} bytes of log"
     )

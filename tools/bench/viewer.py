@@ -4,6 +4,7 @@ Headless Chromium, drawing by the processor: how soon an image is there, how it 
 the page keeps in memory.
 """
 
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from statistics import median
 from typing import Any, Final
 
 from playwright.sync_api import Browser, BrowserContext, Page
+from pydicom.filereader import dcmread  # pyright: ignore[reportUnknownVariableType] untyped there
 from pydicom.uid import generate_uid
 
 from tools.bench.ohif import OhifSite, ohif
@@ -25,11 +27,13 @@ from tools.reading_room import (
     signed_in,
 )
 
+# Whether there is an image. What looks at it is in the processor's memory: else each look would
+# have the graphics process draw as well, for which the page would wait.
 _LIT: Final = """() => [...document.querySelectorAll("canvas")].some((canvas) => {
   if (canvas.width < 200 || canvas.height < 200) return false;
-  const small = document.createElement("canvas");
+  const small = (window.benchSmall ??= document.createElement("canvas"));
   [small.width, small.height] = [50, 50];
-  const pencil = small.getContext("2d");
+  const pencil = small.getContext("2d", { willReadFrequently: true });
   pencil.drawImage(canvas, 0, 0, 50, 50);
   const { data } = pencil.getImageData(0, 0, 50, 50);
   let bright = 0;
@@ -54,8 +58,8 @@ _LOADED: Final = """() => {
   return done >= all;
 }"""
 _CACHED: Final = "() => isocenterWorkspace.cached()"
-# A series is chosen: after how many milliseconds there is something of every image, and all of it;
-# and how many bytes came.
+# A series is chosen: its number of images, after how many milliseconds there is something of each,
+# and all of it; and how many bytes came.
 _IN_STEPS: Final = """async () => {
   const { strip, grid } = isocenterWorkspace;
   const series = strip.series.reduce((a, b) => (a.numberOfInstances > b.numberOfInstances ? a : b));
@@ -73,7 +77,7 @@ _IN_STEPS: Final = """async () => {
     const there = set.pictures.map(({ imageId }) => isocenterWorkspace.qualityOf(imageId) ?? 0);
     if (!coarse && there.every(Boolean)) coarse = performance.now() - started;
     if (there.every((quality) => quality === 8))
-      return [coarse, performance.now() - started, bytes()];
+      return [set.pictures.length, coarse, performance.now() - started, bytes()];
   }
 }"""
 # Images far from the shown one are gone to: after how many milliseconds there is something of each.
@@ -93,6 +97,11 @@ _JUMPS: Final = """async (count) => {
   }
   return times;
 }"""
+# 70 slices of a head in JPEG-LS, beside the repository like all data of others.
+_DATA: Final = Path(
+    os.environ.get("ISOCENTER_TESTDATA", Path(__file__).parents[3] / "shared/testdata")
+)
+_SCANNED: Final = _DATA / "dicom/ct_head_philips_2mm_jpegls"
 _RENDITIONS_S: Final = 600.0  # they are made at a quarter of a processor
 _SLOW_LINE: Final = {  # 20 Mbit/s, 30 ms
     "offline": False,
@@ -115,22 +124,36 @@ class ViewerRun:
 
 
 @dataclass(slots=True)
+class InSteps:
+    """A series opened on a line of 20 Mbit/s and 30 ms, in seconds.
+
+    Attributes:
+        coarse_s: until there is something of every slice.
+        complete_s: until all of them are complete.
+        line_s: what the bytes that came take on that line at the least.
+    """
+
+    slices: int = 0
+    coarse_s: list[float] = field(default_factory=list[float])
+    complete_s: list[float] = field(default_factory=list[float])
+    line_s: list[float] = field(default_factory=list[float])
+
+
+@dataclass(slots=True)
 class ViewerResult:
     """Times in seconds, scrolling in milliseconds for a slice, memory in MB.
 
     Attributes:
-        coarse_s: until there is something of every slice, on a line of 20 Mbit/s and 30 ms.
-        complete_s: until all of them are complete, on the same.
-        line_s: what the bytes that came take on that line at the least.
+        made_up: the series of the bench's own scan.
+        scanned: a CT of a real scanner, where there is one.
         jump_ms: until there is something of an image of which there was nothing.
     """
 
     cold_s: list[float] = field(default_factory=list[float])
     peer_cold_s: list[float] = field(default_factory=list[float])
     next_case_s: list[float] = field(default_factory=list[float])
-    coarse_s: list[float] = field(default_factory=list[float])
-    complete_s: list[float] = field(default_factory=list[float])
-    line_s: list[float] = field(default_factory=list[float])
+    made_up: InSteps = field(default_factory=InSteps)
+    scanned: InSteps = field(default_factory=InSteps)
     jump_ms: list[float] = field(default_factory=list[float])
     scroll_ms: list[float] = field(default_factory=list[float])
     loaded_mb: float = 0.0
@@ -158,20 +181,20 @@ def measure(run: ViewerRun, *, folder: Path) -> ViewerResult:
             peer.point_at(f"{room.url}/dicomweb", room.token)
         # The server's first answer about a study is no viewer's: neither is to pay for it.
         room.ask(f"/dicomweb/studies/{study}/metadata")
+        _wait_for_renditions(room, study, 1)  # whoever makes them would take part in what follows
         for _ in range(run.repeats):
             result.cold_s.append(_cold(browser, room, study))
             if peer is not None:
                 result.peer_cold_s.append(_peer_cold(browser, peer, study))
-        _wait_for_renditions(room, study, 1)
         with signed_in(browser, room) as context:
             _jumps(context, study, run, result)
         with signed_in(browser, room) as context:
             result.next_case_s = _next_cases(context, cases)
             _scroll(context, study, run, result)
-        stepped = _fill_stepped(room, run)
-        for _ in range(run.repeats):
-            with signed_in(browser, room) as context:
-                _in_steps(context, stepped, result)
+        for stepped, opened in ((_fill_stepped(room, run), result.made_up), _scanned(room, result)):
+            for _ in range(run.repeats if stepped else 0):
+                with signed_in(browser, room) as context:
+                    _in_steps(context, stepped, opened)
         many = Scan(generate_uid(), "MANY", "Phantom^Many", slices=run.many_slices, size=512)
         room.store(scan_files(many))
         with signed_in(browser, room) as context:
@@ -254,6 +277,20 @@ def _fill_stepped(room: Room, run: ViewerRun) -> str:
     return study
 
 
+def _scanned(room: Room, result: ViewerResult) -> tuple[str, InSteps]:
+    """The study of a real CT with a small series beside it: its UID; empty where there is none."""
+    files = sorted(_SCANNED.glob("*.dcm"))
+    if not files:
+        return "", result.scanned
+    first = dcmread(files[0], stop_before_pixels=True)
+    study = str(first.StudyInstanceUID)
+    small = Scan(study, str(first.PatientID), str(first.PatientName), slices=2, size=512)
+    room.store(scan_files(small))
+    room.store(path.read_bytes() for path in files)
+    _wait_for_renditions(room, study, 2)
+    return study, result.scanned
+
+
 def _wait_for_renditions(room: Room, study: str, count: int) -> None:
     deadline = time.monotonic() + _RENDITIONS_S
     while len(room.ask(f"/api/studies/{study}/renditions")["series"]) < count:
@@ -271,7 +308,7 @@ def _jumps(context: BrowserContext, study: str, run: ViewerRun, result: ViewerRe
     page.close()
 
 
-def _in_steps(context: BrowserContext, study: str, result: ViewerResult) -> None:
+def _in_steps(context: BrowserContext, study: str, opened: InSteps) -> None:
     """Open the large series on a slow line, the workspace being there."""
     page = context.new_page()
     page.goto(f"/studies/{study}/read")
@@ -279,10 +316,10 @@ def _in_steps(context: BrowserContext, study: str, result: ViewerResult) -> None
     session: Any = context.new_cdp_session(page)  # its answers have no types
     session.send("Network.enable")
     session.send("Network.emulateNetworkConditions", _SLOW_LINE)
-    coarse_ms, complete_ms, line_bytes = page.evaluate(_IN_STEPS)
-    result.coarse_s.append(coarse_ms / 1000)
-    result.complete_s.append(complete_ms / 1000)
-    result.line_s.append(line_bytes / _SLOW_LINE["downloadThroughput"])
+    opened.slices, coarse_ms, complete_ms, line_bytes = page.evaluate(_IN_STEPS)
+    opened.coarse_s.append(coarse_ms / 1000)
+    opened.complete_s.append(complete_ms / 1000)
+    opened.line_s.append(line_bytes / _SLOW_LINE["downloadThroughput"])
     page.close()
 
 

@@ -40,6 +40,15 @@ export function askChoices(): void {
     if (!early.has(address)) ask(address, "application/json");
 }
 
+/** Have the browser bring what is stored for this site: whoever looks at it first waits for that. */
+export function openStorage(): void {
+  try {
+    void localStorage.length;
+  } catch {
+    // A frame without storage: whoever uses it finds out.
+  }
+}
+
 function ask(address: string, accept: string): void {
   const answer = answered(address, accept);
   early.set(address, answer);

@@ -6,12 +6,14 @@ import dicomLoader from "@cornerstonejs/dicom-image-loader";
 import { Enums, registerDefaultProviders, utilities as metadata } from "@cornerstonejs/metadata";
 import * as tools from "@cornerstonejs/tools";
 import dcmjs from "dcmjs";
+import { drawing } from "./drawing.ts";
 import { countPreviews } from "./cachesize.ts";
 import { type DicomJson, TAG, text } from "./dicom.ts";
 import { forgetSteps, loadInSteps, renditionOf } from "./progressive.ts";
 import { forgetParametric, loadParametric, quantityOfImage, registerParametric } from "./parametric.ts";
 import { SUV_UNITS, suvOf, type Uptake } from "./suv.ts";
 import { forgetEarly, takeEarly } from "./early.ts";
+import { drawByProcessor } from "./processor.ts";
 import { type Contents, displaySets, type SeriesFacts } from "./displaysets.ts";
 
 export const ENGINE_ID = "workspace";
@@ -19,44 +21,46 @@ const CACHE_BYTES = 1_500_000_000;
 const CALIBRATION_PRIORITY = 11_000;
 const PREFETCHED_AT_ONCE = 5; // of the six that a browser asks one server for: what is gone to finds one free
 
-/** What draws here; null where nothing can as the workspace needs it. Asked once: a context is dear. */
-let renderer: string | null | undefined;
-function drawer(): string | null {
-  if (renderer !== undefined) return renderer;
-  const context = document.createElement("canvas").getContext("webgl2");
-  const named = context?.getExtension("WEBGL_debug_renderer_info");
-  renderer = context && (named ? String(context.getParameter(named.UNMASKED_RENDERER_WEBGL)) : "");
-  context?.getExtension("WEBGL_lose_context")?.loseContext();
-  return renderer;
-}
-
 /** Whether this browser can draw as the workspace needs it. */
-export const canDraw = (): boolean => drawer() !== null;
+export const canDraw = (): boolean => drawing().webgl2;
 
-export const drawsInSoftware = (): boolean => /swiftshader|llvmpipe|software/i.test(drawer() ?? "");
+/** Whether the processor draws, as there is no graphics card. */
+export const drawsInSoftware = (): boolean => core.getRenderingCapabilities().softwareRasterizer;
 
 export async function start(): Promise<core.RenderingEngine> {
   registerDefaultProviders();
-  // Without a graphics card every ray is computed by the processor: coarser steps keep the page alive.
-  const sampleDistanceMultiplier = drawsInSoftware() ? 6 : 1;
-  const rendering = { volumeRendering: { sampleDistanceMultiplier } };
+  const rendering = { volumeRendering: { sampleDistanceMultiplier: 1 } };
   await core.init({
     debug: {},
     // A context is dear where the processor draws, and several bring nothing there.
     rendering: drawsInSoftware() ? { ...rendering, webGlContextCount: 1 } : rendering,
   });
   const cores = navigator.hardwareConcurrency || 2;
-  dicomLoader.init({ maxWebWorkers: Math.min(4, Math.max(1, cores - 1)), strict: false });
+  const maxWebWorkers = Math.min(4, Math.max(1, cores - 1));
+  dicomLoader.init({ maxWebWorkers, strict: false });
+  orderDecoding(maxWebWorkers);
   await tools.init();
   const calibration = core.utilities.calibratedPixelSpacingMetadataProvider;
   core.metaData.addProvider(calibration.get.bind(calibration), CALIBRATION_PRIORITY);
   core.metaData.addProvider(uptakeOf, CALIBRATION_PRIORITY);
+  core.metaData.addProvider(translate, Number.MAX_SAFE_INTEGER); // before all who answer
   loadParametric(CALIBRATION_PRIORITY);
   core.cache.setMaxCacheSize(CACHE_BYTES);
   countPreviews();
   core.imageLoadPoolManager.setMaxSimultaneousRequests(core.Enums.RequestType.Prefetch, PREFETCHED_AT_ONCE);
   core.imageLoadPoolManager.grabDelay = 0; // the line is not to wait between two images
-  return new core.RenderingEngine(ENGINE_ID);
+  const engine = new core.RenderingEngine(ENGINE_ID);
+  if (drawsInSoftware()) drawByProcessor(engine);
+  return engine;
+}
+
+/** What a decoder was given it decodes in that order: one image ahead is enough, and what is gone to waits for no more. */
+function orderDecoding(decoders: number): void {
+  const { workerPoolManager } = core.getWebWorkerManager() as unknown as {
+    workerPoolManager: typeof core.imageLoadPoolManager; // its own
+  };
+  workerPoolManager.setMaxSimultaneousRequests(core.Enums.RequestType.Prefetch, decoders + 1);
+  workerPoolManager.grabDelay = 0;
 }
 
 /** The drawing of a canvas, kept in the processor's memory where the processor draws: it is copied less often. */
@@ -118,17 +122,28 @@ const registered = new Map<string, DicomJson>();
 type Spacing = { rowPixelSpacing: number; columnPixelSpacing: number; type: unknown };
 const spacings = new Map<string, Spacing>();
 
+// Images of which nobody has asked anything yet. To translate the metadata of a large series takes longer than all else
+// that its first image waits for, so it is done for each image when it is asked for.
+const unasked = new Map<string, DicomJson>();
+
+function translate(_type: string, imageId: unknown): undefined {
+  const data = unasked.get(imageId as string);
+  if (!data) return;
+  unasked.delete(imageId as string);
+  metadata.addDicomWebInstance(imageId as string, data as never);
+  calibrate(imageId as string, data);
+}
+
 /** Make an image's metadata known to the engine. */
 export function register(imageId: string, data: DicomJson): void {
   registered.set(imageId, data);
   dicomLoader.wadors.metaDataManager.add(imageId, data as never);
-  metadata.addDicomWebInstance(imageId, data as never);
+  unasked.set(imageId, data);
   if (text(data, TAG.modality) === "PT") {
     const suv = suvOf(data);
     uptakes.set(imageId, suv.known ? suv.uptake : null);
   }
   registerParametric(imageId, data);
-  calibrate(imageId, data);
 }
 
 /** Forget the images of all studies but these: what is known of them, and their pixels. */
@@ -151,7 +166,7 @@ export function forgetAllBut(studies: ReadonlySet<string>): void {
     // What is kept for an instance is kept under its own name, the rest under that of its frame.
     for (const name of [imageId.replace(/\/frames\/\d+$/, ""), imageId])
       metadata.clearTypedCacheData(Enums.MetadataModules.NATURALIZED, name);
-    for (const known of [registered, spacings, uptakes]) known.delete(imageId);
+    for (const known of [registered, unasked, spacings, uptakes]) known.delete(imageId);
     forgetParametric(imageId);
   }
   for (const [series, study] of studyOf)

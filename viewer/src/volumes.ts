@@ -4,6 +4,7 @@
 import * as core from "@cornerstonejs/core";
 import vtkPlane from "@kitware/vtk.js/Common/DataModel/Plane.js";
 import type { DisplaySet } from "./displaysets.ts";
+import { drawsInSoftware } from "./engine.ts";
 import { whenLeft } from "./life.ts";
 import type { Pane } from "./pane.ts";
 import { isPreview, volumeIdOf } from "./progressive.ts";
@@ -120,6 +121,17 @@ async function fill(id: string, set: DisplaySet): Promise<void> {
   });
 }
 
+const SOFT_STEPS = 6; // of solids, where every ray is computed by the processor: the page stays alive
+
+/**
+ * In what steps rays go through the volumes that are put up next. A plane is thinner than a step, and its opacity is
+ * that of its part of one: in coarse steps it would be darker than its window says.
+ */
+function stepBy(multiplier: number): void {
+  const { volumeRendering } = core.getConfiguration().rendering ?? {};
+  if (volumeRendering) volumeRendering.sampleDistanceMultiplier = multiplier;
+}
+
 async function fillPane(pane: Pane, progress: Progress): Promise<core.VolumeViewport | null> {
   const { set } = pane;
   if (!set) return null;
@@ -127,6 +139,7 @@ async function fillPane(pane: Pane, progress: Progress): Promise<core.VolumeView
   try {
     const id = await volumeOf(set, progress);
     if (pane.set !== set) return null;
+    stepBy(pane.kind === "solid" && drawsInSoftware() ? SOFT_STEPS : 1);
     await setVolumesForViewports(pane.engine, [{ volumeId: id }], [pane.id]);
   } catch (error) {
     pane.say(error instanceof Error ? error.message : "The volume could not be loaded.");
@@ -172,6 +185,7 @@ export async function showFused(
     const under = await volumeOf(set, progress);
     const upper = await volumeOf(over, progress);
     if (pane.set !== set) return;
+    stepBy(1);
     await setVolumesForViewports(pane.engine, [{ volumeId: under }, { volumeId: upper }], [pane.id]);
   } catch (error) {
     pane.say(error instanceof Error ? error.message : "The volumes could not be loaded.");

@@ -6,12 +6,21 @@ contrast, quantum noise.
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from isocenter.app.demo.phantoms.chest import BOTTOM_MM, TOP_MM, Chest
-from isocenter.app.demo.phantoms.shapes import Field, Noise, Plane, Warped, covered, grain
+from isocenter.app.demo.phantoms.shapes import (
+    Field,
+    Noise,
+    Plane,
+    Warped,
+    Window,
+    covered,
+    grain,
+)
 
 _MAXIMUM = 4095  # twelve bits stored
 _WATER_PER_MM = 0.02
@@ -41,10 +50,13 @@ def hand(seed: int, *, fractured: bool = False) -> NDArray[np.uint16]:
         1 + 0.10 * Noise(seed + 1, 0.9).over(plane) + 0.10 * Noise(seed + 2, 2.0).over(plane)
     )
     for start, end, width, thick in _soft_parts():
-        away, _ = _along(on, start, end)
-        flesh = np.maximum(flesh, 2 * thick * np.sqrt(np.clip(1 - (away / width) ** 2, 0, 1)))
+        here = _around(on, start, end, width)
+        away, _ = _along(_cut(on, here), start, end)
+        part = 2 * thick * np.sqrt(np.clip(1 - (away / width) ** 2, 0, 1))
+        flesh[here] = np.maximum(flesh[here], part)
     for start, end, middle, head in _bones(fractured=fractured):
-        path += _bone_mm(on, start, end, (middle, head), trabeculae)
+        here = _around(on, start, end, head)
+        path[here] += _bone_mm(_cut(on, here), start, end, (middle, head), trabeculae[here])
     for centre, radii in _CARPALS:
         r = np.sqrt(((on.x - centre[0]) / radii[0]) ** 2 + ((on.y - centre[1]) / radii[1]) ** 2)
         body = np.sqrt(np.clip(1 - r**3, 0, 1))
@@ -107,6 +119,16 @@ def _soft_parts() -> Iterator[tuple[_Point, _Point, float, float]]:
     yield (-6.0, -28.0), (-4.0, 12.0), 32.0, 14.0  # palm
     yield (-20.0, -8.0), (-14.0, 14.0), 19.0, 15.0  # ball of the thumb
     yield (0.0, 15.0), (1.0, 90.0), 28.0, 20.0  # wrist
+
+
+def _around(on: Warped, start: _Point, end: _Point, reach_mm: float) -> Window:
+    """The rows and columns in which something may be that is so near a line."""
+    (left, right), (top, bottom) = (sorted(each) for each in zip(start, end, strict=True))
+    return on.window((left - reach_mm, top - reach_mm), (right + reach_mm, bottom + reach_mm))
+
+
+def _cut(on: Warped, window: Window) -> Warped:
+    return replace(on, x=on.x[window], y=on.y[window])
 
 
 def _along(on: Warped, start: _Point, end: _Point) -> tuple[Field, Field]:
