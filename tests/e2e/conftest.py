@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.hl7_peers import ResultReceiver
-from tests.e2e.product import Product
+from tests.e2e.product import Product, until
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -66,6 +66,7 @@ def set_up_hospital(product: Product, ehr: ResultReceiver) -> None:
     peers = product.folder / "peers.json"
     peers.write_text(json.dumps(document))
     product.cli("config", "import", str(peers))
+    until(product.takes_hl7, what="a connection of the peer made known just now")
     users = ("radiologist", "radiologist"), ("desk", "front_desk"), ("root", "administrator")
     for user, role in users:
         product.cli(

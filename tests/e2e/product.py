@@ -115,6 +115,15 @@ class Product:
         except (urllib.error.URLError, OSError):
             return False
 
+    def takes_hl7(self) -> bool:
+        """Whether a connection from here is left open: the sender is a known peer."""
+        with socket.create_connection(("127.0.0.1", self.hl7_port), timeout=5) as probe:
+            probe.settimeout(0.3)
+            try:
+                return probe.recv(1) != b""
+            except TimeoutError:
+                return True
+
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from tests.e2e.ohif.conftest import ViewerSite
+from tests.e2e.pictures import captured
 from tests.e2e.product import Product, until
 
 HEAD = "ct_head_philips_2mm_jpegls"
@@ -83,7 +84,7 @@ class Reader:
     def screenshot(self, name: str) -> None:
         folder = self.archive.folder / "screenshots"
         folder.mkdir(exist_ok=True)
-        self.page.screenshot(path=str(folder / f"{name}.png"))
+        captured(self.page, folder / f"{name}.png")
 
 
 def part10(ds: pydicom.Dataset) -> bytes:

@@ -32,6 +32,7 @@ from tests.e2e.pages.workspace_images import (
     radiograph,
     registration,
 )
+from tests.e2e.pictures import captured
 from tests.e2e.product import until
 from tests.hospital import PASSWORD, Hospital
 
@@ -302,7 +303,7 @@ def letters_of(page):
 
 def towards_the_square(page):
     """From the middle of the viewport to the brightest part of the picture: right, down."""
-    shot = Image.open(io.BytesIO(page.locator(".pane .canvas canvas").first.screenshot()))
+    shot = Image.open(io.BytesIO(captured(page.locator(".pane .canvas canvas").first)))
     grey = np.asarray(shot.convert("L")).astype(float)
     height, width = grey.shape
     grey[:, : width // 12] = grey[:, -width // 12 :] = 0  # text around the image
@@ -363,6 +364,10 @@ def test_volumes_are_shown_only_where_slices_make_one(ward, exam):
     for pane in page.locator(".pane").all():
         expect(pane.locator(".message")).to_be_hidden()
     assert coronal_matches(page)
+    # The bright square is whiter than the window is wide: the plane is as bright as the image.
+    until(
+        lambda: page.evaluate(BRIGHT) == [255, 255, 255], what="a white square on the axial plane"
+    )
     page.close()
     study_uid, repeated = generate_uid(), ct(generate_uid(), "")
     for each in repeated:
@@ -379,6 +384,16 @@ def test_volumes_are_shown_only_where_slices_make_one(ward, exam):
     expect(twice.locator("#status")).to_contain_text("images share a position")
     expect(twice.locator(".pane")).to_have_count(1)
     twice.close()
+
+
+BRIGHT = """() => {
+  const { viewport } = isocenterWorkspace.grid.panes[0];
+  const [, , z] = viewport.getCamera().focalPoint;
+  const [x, y] = viewport.worldToCanvas([-50 + 0.8 * 106, -50 + 0.8 * 22, z]);
+  const ratio = devicePixelRatio;
+  const { data } = viewport.canvas.getContext("2d").getImageData(x * ratio, y * ratio, 1, 1);
+  return [...data.slice(0, 3)];
+}"""
 
 
 def coronal_matches(page):

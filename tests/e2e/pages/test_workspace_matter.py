@@ -17,6 +17,7 @@ from pydicom.uid import generate_uid
 from tests.e2e.pages.slide_images import UM_PER_PIXEL, painting, segments, shares, slide
 from tests.e2e.pages.test_workspace import canvas_points, drag, expect, kept, voxels, ward
 from tests.e2e.pages.workspace_images import SIZE, SPACING_MM, a_slice, ct, part10
+from tests.e2e.pictures import captured
 from tests.e2e.product import until
 
 __all__ = ["ward"]  # a fixture
@@ -384,6 +385,6 @@ def compare_colours(page, values, place):
     share = (values[row, column] - least) / (most - least)
     wanted = bar[round((1 - share) * (len(bar) - 1))]
     ((x, y),) = canvas_points(page, [[column, row]])
-    shot = Image.open(io.BytesIO(page.screenshot()))
+    shot = Image.open(io.BytesIO(captured(page)))
     found = np.array(shot.convert("RGB").getpixel((round(x), round(y))), np.int16)
     assert np.abs(found - wanted).max() <= 12, (found, wanted)

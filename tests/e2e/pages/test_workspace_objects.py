@@ -33,6 +33,7 @@ from tests.e2e.pages.test_workspace import (
     voxels,
 )
 from tests.e2e.pages.workspace_images import SIZE, SPACING_MM, a_slice, ct, part10
+from tests.e2e.pictures import captured
 from tests.e2e.product import until
 from tests.hospital import PASSWORD, Hospital
 
@@ -240,7 +241,7 @@ def colourfulness(page, column, row):
         "at => isocenterWorkspace.grid.panes[0].viewport.worldToCanvas(at)",
         [-50 + 0.8 * column, -50 + 0.8 * row, 6],
     )
-    shot = page.locator(".pane .canvas").first.screenshot()
+    shot = captured(page.locator(".pane .canvas").first)
     picture = np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")).astype(int)
     near = picture[round(y) - 4 : round(y) + 5, round(x) - 4 : round(x) + 5]
     return np.ptp(near, axis=2).mean()

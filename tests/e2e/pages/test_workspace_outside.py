@@ -21,6 +21,7 @@ from isocenter.gateways.web.workspace_assets import workspace_assets
 from isocenter.infra.db import Database
 from tests.e2e.pages.conftest import Site
 from tests.e2e.pages.workspace_images import ct, part10
+from tests.e2e.pictures import captured
 from tests.e2e.product import until
 from tests.hospital import PASSWORD, Hospital
 
@@ -260,4 +261,4 @@ def test_a_protocol_is_made_from_what_is_shown_and_hangs_the_next_time(ward, pag
 @pytest.fixture
 def shots(tmp_path):
     """Keeps what was seen beside the test's files, for people to look at."""
-    return lambda page, name: page.screenshot(path=tmp_path / f"{name}.png")
+    return lambda page, name: captured(page, tmp_path / f"{name}.png")

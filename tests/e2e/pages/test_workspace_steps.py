@@ -4,6 +4,8 @@ What is shown before all of an image is there is called a preview, nothing is me
 at the end every value is the one that was stored.
 """
 
+import base64
+
 import numpy as np
 from pydicom.uid import generate_uid
 
@@ -82,3 +84,81 @@ def draw(page, indices):
     page.mouse.down()
     page.mouse.move(*last, steps=5)
     page.mouse.up()
+
+
+# What the active viewport shows: its points' red, where its corners are in the image, its window.
+SHOWN = """async (byGraphics) => {
+  const pane = isocenterWorkspace.grid.active;
+  const { viewport } = pane;
+  const engine = isocenterWorkspace.engine._implementation;
+  const name = "renderViewportUsingCustomOrVtkPipeline";
+  const replaced = Object.hasOwn(engine, name);
+  const own = engine[name];
+  if (byGraphics) delete engine[name]; // the engine's own is under it
+  const drawn = new Promise((done) =>
+    pane.canvas.addEventListener("CORNERSTONE_IMAGE_RENDERED", done, { once: true }));
+  viewport.render();
+  await drawn;
+  if (byGraphics) engine[name] = own;
+  const { canvas } = viewport;
+  const { width, height } = canvas;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+  let red = "";
+  for (let at = 0; at < data.length; at += 4) red += String.fromCharCode(data[at]);
+  const { imageData } = viewport.getImageData();
+  const at = (x, y) =>
+    imageData.worldToIndex(viewport.canvasToWorld([x / devicePixelRatio, y / devicePixelRatio]));
+  const { voiRange, invert } = viewport.getProperties();
+  const corners = [at(0, 0), at(width, 0), at(0, height)];
+  return [replaced, width, height, btoa(red), corners, voiRange.lower, voiRange.upper, invert];
+}"""
+
+
+def shown(page, values, *, by_graphics=False):
+    """The points that are shown, and what numpy makes of the image for the same view."""
+    replaced, width, height, red, corners, lower, upper, inverted = page.evaluate(
+        SHOWN, by_graphics
+    )
+    assert replaced, "plain images are not drawn by the processor here"
+    seen = np.frombuffer(base64.b64decode(red), "u1").reshape(height, width)
+    first, right, down = (np.array(each[:2]) for each in corners)
+    across, along = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
+    places = first + across[None, :, None] * (right - first) + along[:, None, None] * (down - first)
+    rows, columns = values.shape
+    inside = ((places >= -0.5) & (places < [columns - 0.5, rows - 0.5])).all(axis=2)
+    places = places.clip(0, [columns - 1, rows - 1])
+    column, row = (places[..., axis] for axis in (0, 1))
+    left, top = (np.floor(each).astype(int) for each in (column, row))
+    beside, below = np.minimum(left + 1, columns - 1), np.minimum(top + 1, rows - 1)
+    upper_line = values[top, left] + (values[top, beside] - values[top, left]) * (column - left)
+    lower_line = values[below, left] + (values[below, beside] - values[below, left]) * (
+        column - left
+    )
+    value = upper_line + (lower_line - upper_line) * (row - top)
+    grey = ((value - lower) / (upper - lower)).clip(0, 1) * 255
+    return seen, np.where(inside, 255 - grey if inverted else grey, 0)
+
+
+def test_images_drawn_by_the_processor_are_those_of_the_engine_and_of_numpy(ward):
+    number, study_uid = ward.hospital.order(5), generate_uid()
+    ward.store([part10(each) for each in ct(study_uid, number, patient=5, count=2)])
+    page = ward.open(f"/studies/{study_uid}/read")
+    values = voxels(page).astype(float)
+    views = {
+        "as it hangs": "",
+        "turned, flipped, inverted": "pane.rotate(90); pane.flip('flipHorizontal'); pane.invert()",
+        "aslant and magnified": "pane.rotate(30); pane.viewport.setZoom(2.7)",
+    }
+    for name, change in views.items():
+        page.evaluate(f"() => {{ const pane = isocenterWorkspace.grid.active; {change} }}")
+        seen, wanted = shown(page, values)
+        away = np.abs(seen - wanted)
+        # At the image's border a point may fall on either side.
+        assert np.quantile(away, 0.999) <= 1, name
+        assert (away > 1).sum() <= 2 * sum(seen.shape), name
+        by_graphics, _ = shown(page, values, by_graphics=True)
+        apart = np.abs(seen.astype(int) - by_graphics)
+        # The engine's weights between two pixels have eight bits, and its window a thousand steps.
+        assert np.quantile(apart, 0.99) <= 3, name
+        assert apart.mean() < 0.5, name
+    page.close()
