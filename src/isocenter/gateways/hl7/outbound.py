@@ -5,12 +5,14 @@ encoder. None of them reads: a batch's content is read at once (``known``). Lane
 and replay know nothing of kinds.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from isocenter.domain.distribution.model_messages import MessageKind, Telling
+from isocenter.domain.orders import service as orders
+from isocenter.domain.orders.model import OrderReference
 from isocenter.domain.peers.model import Hl7Peer
 from isocenter.errors import IsocenterError, Kind
 from isocenter.gateways.hl7.encode_adt import PatientMessage, encode_adt
@@ -20,10 +22,17 @@ from isocenter.gateways.hl7.encode_oru import encode_oru
 from isocenter.gateways.hl7.encode_siu import AppointmentMessage, encode_siu
 from isocenter.gateways.hl7.envelope import Envelope
 from isocenter.gateways.hl7.known import Known, is_of_exam, known_of, visit_of
+from isocenter.gateways.hl7.translate_patient import authority_name
 from isocenter.infra.db import Tx
 from isocenter.readmodels.exam_content import ExamContent
 from isocenter.standards import RemoteProtocolError
-from isocenter.standards.hl7v2.er7 import parse
+from isocenter.standards.hl7v2 import datatypes
+from isocenter.standards.hl7v2.er7 import Message, parse
+
+# Where a message names an order: its placer's number, and its filler's, which is the accession
+# number where it has no other; and where accession numbers themselves stand.
+_ORDER_FIELDS: Final = {"ORC": (2, 3), "OBR": (2, 3), "SCH": (26, 27), "FT1": (None, 23)}
+_ACCESSION_FIELDS: Final = {"IPC": 1, "OBR": 18, "TXA": 15}
 
 
 class NothingToTell(IsocenterError):
@@ -87,6 +96,37 @@ def facts_of(message: bytes) -> Facts:
     kind = filter(None, (parsed.header.text(9, 1), parsed.header.text(9, 2)))
     pid = parsed.first("PID")
     return Facts("^".join(kind), pid.text(3) or None if pid else None)
+
+
+def exam_named(tx: Tx, message: Message) -> str | None:
+    """The accession number of the first of our exams that a message names, else what it states."""
+    stated = next(_accession_numbers(message), None)
+    for reference in _references(message):
+        exam = None if reference.is_empty() else orders.order_for(tx, reference)
+        if exam is not None:
+            return exam.order.accession_number
+    return stated
+
+
+def _accession_numbers(message: Message) -> Iterator[str]:
+    for segment in message.segments:
+        number = _ACCESSION_FIELDS.get(segment.name)
+        if number and segment.text(number):
+            yield segment.text(number)
+
+
+def _references(message: Message) -> Iterator[OrderReference]:
+    for number in _accession_numbers(message):
+        yield OrderReference(accession_number=number)
+    for segment in message.segments:
+        placer, filler = _ORDER_FIELDS.get(segment.name, (None, None))
+        for said in map(datatypes.ei, segment.fields(placer) if placer else ()):
+            name = authority_name(said.authority)
+            yield OrderReference(placer_order_number=said.value or None, placer_namespace=name)
+        for said in map(datatypes.ei, segment.fields(filler) if filler else ()):
+            name = authority_name(said.authority)
+            yield OrderReference(filler_order_number=said.value or None, filler_namespace=name)
+            yield OrderReference(accession_number=said.value or None)
 
 
 def effect_of(telling: Telling) -> str:

@@ -13,6 +13,7 @@ from isocenter.domain.access.model import Actor
 from isocenter.domain.peers import service as peers
 from isocenter.domain.peers.model import Hl7Message, Hl7Peer
 from isocenter.errors import IsocenterError, Kind
+from isocenter.gateways.hl7 import outbound
 from isocenter.gateways.hl7.link import Address, Answer, Link
 from isocenter.gateways.hl7.receive import new_control_id
 from isocenter.infra.db import Tx
@@ -101,7 +102,7 @@ async def transmit(wanted: Transmission, *, tls: ssl.SSLContext | None) -> Trans
 
 def record(tx: Tx, actor: Actor, sent: Transmission, reason: str, *, now: datetime) -> int:
     """Put what was sent, why and by whom, into the log; gives its key."""
-    header, answer = sent.message.header, sent.answer
+    answer, facts = sent.answer, outbound.facts_of(sent.data)
     accepted = answer is not None and answer.outcome is Outcome.ACCEPTED
     return peers.record_sent_by_hand(
         tx,
@@ -110,11 +111,13 @@ def record(tx: Tx, actor: Actor, sent: Transmission, reason: str, *, now: dateti
             direction="out",
             peer=sent.peer.name,
             control_id=sent.control_id,
-            message_type="^".join(filter(None, (header.text(9, 1), header.text(9, 2))))[:20],
+            message_type=facts.message_type[:20],
             body_digest=body_digest(sent.data),
             raw=sent.data,
             acknowledgement=answer.acknowledgement if answer else None,
             acknowledgement_code=answer.ack.code.value if answer and answer.ack else None,
+            patient_id=facts.patient_id,
+            accession_number=outbound.exam_named(tx, sent.message),
             effect="sent by hand",
             error=None if accepted or answer is None else answer.reason,
             reason=reason,

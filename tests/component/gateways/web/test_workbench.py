@@ -306,9 +306,38 @@ def test_a_message_sent_by_hand_is_kept_with_its_answer(hospital, code):
     fields = receiver.received.split(b"\r")[0].split(b"|")
     assert fields[9].decode() == sent["control_id"] != "x"
     assert fields[10] == b"T"
-    assert hospital.audited("message.send") == [("root", str(key), None)]
+    assert hospital.audited("message.send") == [("root", str(key), "P1")]
     assert root.post("/api/interfaces/LAB/send", json={**body, "message": "x"}).status_code == 422
     assert root.post("/api/interfaces/LAB/send", json={**body, "reason": ""}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "ORC|SC|PLC-4^EHR\rOBR|1|PLC-4^EHR",  # by the placer's number alone
+        "ORC|SC|||\rOBR|1|||||||||||||||||ACC4",
+        "ORC|SC||ACC4\rOBR|1||ACC4",  # as we fill orders that have no other number
+    ],
+)
+def test_a_message_sent_by_hand_is_found_by_patient_exam_and_order(hospital, interface, named):
+    receiver = OneAnswer("AA")
+    peer = Hl7Peer("LAB", "127.0.0.1", receiver.port, send=frozenset({"orm"}), ack_timeout_s=5.0)
+    with hospital.database.transaction() as tx:
+        peers.add_hl7_peer(tx, SYSTEM, peer, now=hospital.clock())
+    interface.receive(an_order(4))
+    root = hospital.program("root")
+    header = "MSH|^~\\&|I|R|LAB|L|20261122||ORM^O01|x|P|2.5.1"
+    written = f"{header}\rPID|1||P4^^^HOSP^MR||Phantom^N4\r{named}\r"
+
+    body = {"message": written, "reason": "told again"}
+    key = root.post("/api/interfaces/LAB/send", json=body).json()["key"]
+    interface.work()
+
+    sent = root.get(f"/api/messages/{key}").json()["control_id"]
+    assert listed(root, patient_id="P4", direction="out") == [sent]
+    assert listed(root, accession_number="ACC4", direction="out") == [sent]
+    if "PLC-4" in named:
+        assert listed(root, order_number="PLC-4", direction="out") == [sent]
 
 
 class OneAnswer:
