@@ -13,7 +13,7 @@ from enum import IntEnum, StrEnum
 from typing import Final
 
 from isocenter.standards import RemoteProtocolError
-from isocenter.standards.hl7v2 import charsets, writer
+from isocenter.standards.hl7v2 import charsets, sequence, writer
 from isocenter.standards.hl7v2.er7 import Message, Segment, parse
 from isocenter.standards.hl7v2.escapes import DEFAULT_SYNTAX, Syntax
 
@@ -245,6 +245,7 @@ class Ack:
         text: MSA-3 or the first ERR-8, for a person.
         error_codes: ERR-3 (or ERR-1) codes that are numbers.
         sent_id: MSH-10 of the acknowledgement.
+        expected: MSA-4, the sequence number that is expected; None when it says none.
     """
 
     code: AckCode
@@ -252,6 +253,7 @@ class Ack:
     text: str = ""
     error_codes: tuple[int, ...] = ()
     sent_id: str = ""
+    expected: int | None = None
 
 
 def parse_ack(data: bytes) -> Ack:
@@ -271,7 +273,12 @@ def parse_ack(data: bytes) -> Ack:
     codes = [code for err in errors for code in _error_codes(err)]
     text = msa.text(3) or next((err.text(8) for err in errors if err.text(8)), "")
     return Ack(
-        AckCode(msa.text(1).upper()), msa.text(2), text, tuple(codes), message.header.text(10)
+        AckCode(msa.text(1).upper()),
+        msa.text(2),
+        text,
+        tuple(codes),
+        message.header.text(10),
+        sequence.stated(msa.text(4)),
     )
 
 

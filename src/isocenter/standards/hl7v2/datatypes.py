@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from isocenter.standards.hl7v2.er7 import Composite
@@ -33,6 +34,7 @@ class Precision(StrEnum):
     FRACTION = "fraction"
 
 
+_DTM_LENGTH_MAX: Final = 26
 _FINEST_FIRST: Final = tuple(reversed(Precision))
 
 
@@ -65,7 +67,13 @@ def parse_dtm(text: str, default_zone: tzinfo) -> Moment | None:
 
     Standard: HL7 v2.5.1 2.A.22.
     """
-    match = _DTM.fullmatch(text.strip())
+    text = text.strip()
+    return _moment(text, default_zone) if 0 < len(text) <= _DTM_LENGTH_MAX else None
+
+
+@lru_cache(maxsize=256)  # a message says the same moment in several places
+def _moment(text: str, default_zone: tzinfo) -> Moment | None:
+    match = _DTM.fullmatch(text)
     if match is None or not text.isascii():
         return None
     parts = match.groupdict()

@@ -29,6 +29,7 @@ class Outcome(StrEnum):
         "wrong_answer"  # MSA-2 names another message, or the answer is no acknowledgement
     )
     DUPLICATE = "duplicate"  # MSA-2 names a message that was answered on this connection before
+    OUT_OF_STEP = "out_of_step"  # it expects a sequence number that we cannot go back or on to
     LATE = "late"  # it came when nothing was awaited, and says nothing that is known
 
 
@@ -57,26 +58,26 @@ class Decision:
         action: what happens to the message.
         held: what waits: for the next attempt, or for a person when the message is parked.
         close_connection: an answer that is still under way would be taken for the next message's.
+        pauses: every message would fare the same: the destination needs a person.
     """
 
     action: Action
     held: Held = Held.NOTHING
     close_connection: bool = False
-
-    @property
-    def pauses(self) -> bool:
-        """Whether every message of this kind will fare the same: the destination needs a person."""
-        return self.action is Action.PARK and self.held is Held.DESTINATION
+    pauses: bool = False
 
 
 DECISIONS: Final = {
     Outcome.ACCEPTED: Decision(Action.DELIVERED),
     Outcome.ERROR: Decision(Action.PARK, Held.LANE),
-    Outcome.REJECTED_FOR_GOOD: Decision(Action.PARK, Held.DESTINATION),
+    Outcome.REJECTED_FOR_GOOD: Decision(Action.PARK, Held.DESTINATION, pauses=True),
     Outcome.REJECTED: Decision(Action.RETRY, Held.LANE),
     Outcome.NOT_SENT: Decision(Action.RETRY, Held.DESTINATION, close_connection=True),
     Outcome.NO_ANSWER: Decision(Action.RETRY, Held.DESTINATION, close_connection=True),
     Outcome.WRONG_ANSWER: Decision(Action.RETRY, Held.LANE, close_connection=True),
+    Outcome.OUT_OF_STEP: Decision(
+        Action.RETRY, Held.DESTINATION, close_connection=True, pauses=True
+    ),
     Outcome.DUPLICATE: Decision(Action.WAIT_ON),
     Outcome.LATE: Decision(Action.WAIT_ON, close_connection=True),
 }

@@ -66,6 +66,8 @@ class Composite:
         raw = parts[component - 1] if 0 < component <= len(parts) else ""
         if not raw:
             return "" if self.raw == NULL else None
+        if subcomponent == 1 and raw.isalnum():  # no delimiter is a letter or a digit
+            return raw
         if subcomponent != 1 or syntax.subcomponent in raw:
             raw = _pick(raw, syntax.subcomponent, subcomponent)
         if raw == NULL or (not raw and self.raw == NULL):
@@ -74,7 +76,8 @@ class Composite:
 
     def text(self, component: int = 1, subcomponent: int = 1) -> str:
         """Return one value, empty if not valued or null, without surrounding blanks."""
-        return (self.get(component, subcomponent) or "").strip()
+        value = self.get(component, subcomponent)
+        return value.strip() if value else ""
 
     def components(self) -> list[str]:
         """Return the raw components."""
@@ -131,6 +134,8 @@ class Segment:
         raw = self.raw_field(number)
         if not raw:
             return None
+        if component == subcomponent == repetition == 1 and raw.isalnum():
+            return raw
         if self._shift and number <= 2:
             return raw
         if repetition != 1 or self.syntax.repetition in raw:
@@ -141,7 +146,8 @@ class Segment:
         self, number: int, component: int = 1, subcomponent: int = 1, *, repetition: int = 1
     ) -> str:
         """Return one value, empty if not valued or null, without surrounding blanks."""
-        return (self.get(number, component, subcomponent, repetition=repetition) or "").strip()
+        value = self.get(number, component, subcomponent, repetition=repetition)
+        return value.strip() if value else ""
 
     def is_null(self, number: int) -> bool:
         """Return whether the sender asks to delete the field's value (``""``)."""

@@ -93,6 +93,21 @@ def assembled(
     return data
 
 
+def stamped(data: bytes, fields: Mapping[int, str]) -> bytes:
+    """Return the message with other values in its MSH, which begins ``data``; all else is as it is.
+
+    Args:
+        data: the message, its segments ended by ``<CR>``.
+        fields: plain ASCII values without delimiters, by position from 3.
+    """
+    line, end, rest = data.partition(b"\r")
+    parts = line.split(line[3:4])
+    parts += [b""] * (max(fields) - len(parts))
+    for number, value in fields.items():
+        parts[number - 1] = value.encode("ascii")
+    return line[3:4].join(parts) + end + rest
+
+
 def _field(value: Field, syntax: Syntax) -> str:
     if value is None:
         return ""
