@@ -81,7 +81,7 @@ def lock_by_identifiers(
         select said.position, i.assigning_authority, i.value,
                exists (select from identity.patient_identifier other
                         where other.patient_key = i.patient_key
-                          and other.assigning_authority = said.first_authority
+                          and other.assigning_authority is not distinct from said.first_authority
                           and other.type_code = said.first_type_code
                           and other.value <> said.first_value) as holds_another,
                p.patient_key, p.person_name, p.birth_date, p.sex, p.address, p.phone,

@@ -14,6 +14,7 @@ from isocenter.domain.identity.model import (
     PatientUnidentified,
     SelfMerge,
 )
+from isocenter.infra.db import Database
 from tests.builders import EHR, NOON, PERSON, a_patient, after_noon, an_identifier
 
 
@@ -281,3 +282,20 @@ def test_registering_costs_few_statements(tx, count_statements):
         service.register(tx, EHR, a_patient("P1", person_name="Phantom^Eve", at=1), now=NOON)
     assert len(new) <= 4
     assert len(update) <= 4
+
+
+def test_looking_for_patients_reads_no_others_of_the_authority(database_url):
+    """As the interface does in its first minutes: plans are kept, and nothing is analyzed yet."""
+    database = Database(database_url, plans_once=True)
+    read = """select sum(pg_stat_get_xact_tuples_returned(indexrelid)) from pg_index
+               where indrelid = 'identity.patient_identifier'::regclass"""
+    try:
+        with database.transaction() as tx:
+            wanted = [(EHR, a_patient(f"N{number}")) for number in range(1000)]
+            service.register_all(tx, wanted, now=NOON)
+        with database.transaction() as tx:
+            before = tx.value(read)
+            service.register(tx, EHR, a_patient("N500", at=1, phone="1"), now=after_noon(2))
+            assert tx.value(read) - before < 20
+    finally:
+        database.close()
