@@ -49,7 +49,10 @@ def store_all(product: Product, study: str, count: int, acknowledged: dict[str, 
         association = entity.associate("127.0.0.1", product.dicom_port, ae_title="ISOCENTER")
         while association.is_established and pending:
             dataset = image(study, pending[0])
-            answer = association.send_c_store(dataset)
+            try:
+                answer = association.send_c_store(dataset)
+            except RuntimeError:  # it was lost since it was looked at
+                break
             if "Status" not in answer:
                 break
             assert answer.Status == 0, hex(answer.Status)
