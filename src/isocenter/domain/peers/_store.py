@@ -65,6 +65,7 @@ class Hl7PeerRow:
     enabled: bool
     order_responses: bool
     sequence_numbers: bool
+    sequence_numbers_sent: bool
     ordering: str
     rate_per_s_max: float
     gap_s: float
@@ -93,6 +94,7 @@ class Hl7PeerRow:
             enabled=self.enabled,
             order_responses=self.order_responses,
             sequence_numbers=self.sequence_numbers,
+            sequence_numbers_sent=self.sequence_numbers_sent,
             ordering=self.ordering,
             rate_per_s_max=self.rate_per_s_max,
             gap_s=self.gap_s,
@@ -132,13 +134,15 @@ def insert_hl7_peer(tx: Tx, peer: Hl7Peer, now: datetime) -> int:
         insert into peers.hl7_peer
                (name, host, port, send, receive, application, facility, assigning_authority,
                 version, character_set, ack_timeout_s, result_statuses, tls, enabled,
-                order_responses, sequence_numbers, ordering, rate_per_s_max, gap_s,
+                order_responses, sequence_numbers, sequence_numbers_sent, ordering,
+                rate_per_s_max, gap_s,
                 order_message, patient_update, report_forms, field_map, trusted_authorities,
                 added_at)
         values (%(name)s, %(host)s, %(port)s, %(send)s::text[], %(receive)s::text[],
                 %(application)s, %(facility)s, %(assigning_authority)s, %(version)s,
                 %(character_set)s, %(ack_timeout_s)s, %(result_statuses)s::text[], %(tls)s,
-                %(enabled)s, %(order_responses)s, %(sequence_numbers)s, %(ordering)s,
+                %(enabled)s, %(order_responses)s, %(sequence_numbers)s,
+                %(sequence_numbers_sent)s, %(ordering)s,
                 %(rate_per_s_max)s, %(gap_s)s, %(order_message)s, %(patient_update)s,
                 %(report_forms)s::text[], %(field_map)s, %(trusted_authorities)s::text[],
                 %(now)s)
@@ -196,8 +200,8 @@ def hl7_peers(tx: Tx) -> list[Hl7Peer]:
         """
         select name, host, port, send, receive, application, facility, assigning_authority,
                version, character_set, ack_timeout_s, result_statuses, tls, enabled,
-               order_responses, sequence_numbers, ordering, rate_per_s_max, gap_s,
-               order_message, patient_update, report_forms, field_map,
+               order_responses, sequence_numbers, sequence_numbers_sent, ordering,
+               rate_per_s_max, gap_s, order_message, patient_update, report_forms, field_map,
                trusted_authorities
           from peers.hl7_peer order by name
         """,

@@ -1,9 +1,10 @@
 """The SQL of what goes on beside the messages: sequence numbers, acknowledgements that wait."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from isocenter.infra.db import Tx
+from isocenter.standards.hl7v2.sequence import Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,30 @@ def set_sequence_number(tx: Tx, peer: str, number: int | None, now: datetime) ->
     tx.run(
         "update peers.sequence_number set number = %s, updated_at = %s where peer = %s",
         (-1 if number is None else number, now, peer),
+    )
+
+
+def sent_sequence(tx: Tx, peer: str) -> Sent:
+    """Where the sequence of our messages to a peer is."""
+    found = tx.maybe(
+        Sent,
+        "select accepted, under_way, is_frozen from peers.sent_sequence where peer = %s",
+        (peer,),
+    )
+    return found or Sent()
+
+
+def keep_sent_sequence(tx: Tx, peer: str, sent: Sent, now: datetime) -> None:
+    """Remember where the sequence of our messages to a peer is."""
+    tx.run(
+        """
+        insert into peers.sent_sequence (peer, accepted, under_way, is_frozen, updated_at)
+        values (%(peer)s, %(accepted)s, %(under_way)s, %(is_frozen)s, %(now)s)
+            on conflict (peer) do update
+           set accepted = excluded.accepted, under_way = excluded.under_way,
+               is_frozen = excluded.is_frozen, updated_at = excluded.updated_at
+        """,
+        {**asdict(sent), "peer": peer, "now": now},
     )
 
 

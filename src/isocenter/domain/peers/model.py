@@ -104,6 +104,7 @@ class Hl7Peer:
         order_responses: its orders are answered by ORR, ORG or ORI, which tell what became of each
             order; else by ACK. Numbers that it asks for (SN) are always told.
         sequence_numbers: MSH-13 of its messages is checked.
+        sequence_numbers_sent: our messages to it carry MSH-13, which wants ``ordering`` of all.
         ordering: what of our messages to it keeps its order, and waits while one is tried again:
             those about one ``patient``, those about one ``exam``, or ``all``.
         rate_per_s_max: how many messages it gets in a second; 0: as many as it answers.
@@ -132,6 +133,7 @@ class Hl7Peer:
     enabled: bool = True
     order_responses: bool = False
     sequence_numbers: bool = False
+    sequence_numbers_sent: bool = False
     ordering: str = "patient"
     rate_per_s_max: float = 0.0
     gap_s: float = 0.0
@@ -299,8 +301,14 @@ def check_hl7_peer(peer: Hl7Peer) -> None:
         raise BadPeer(str(error)) from error
     if peer.ack_timeout_s <= 0:
         raise BadPeer("the time to wait for an acknowledgement is more than 0 s")
+    _check_pace(peer)
+
+
+def _check_pace(peer: Hl7Peer) -> None:
     if peer.ordering not in HL7_ORDERINGS:
         raise BadPeer(f"order is kept by {', '.join(HL7_ORDERINGS)}")
+    if peer.sequence_numbers_sent and peer.ordering != "all":
+        raise BadPeer("numbered messages (sequence_numbers_sent) go in the order of all")
     if not 0 <= peer.gap_s <= HL7_GAP_MAX_S:
         raise BadPeer(f"the gap between messages is 0 to {HL7_GAP_MAX_S:g} s")
     if (

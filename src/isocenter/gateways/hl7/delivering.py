@@ -19,6 +19,7 @@ from isocenter.domain.peers.model import Hl7Message, Hl7Peer
 from isocenter.errors import IsocenterError
 from isocenter.gateways.hl7 import metrics
 from isocenter.gateways.hl7.link import Answer, Link
+from isocenter.gateways.hl7.numbering import Numbering
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Tx
 from isocenter.infra.log import get_logger
@@ -87,7 +88,11 @@ class Pace:
 class Batch:
     """Deliveries that are leased to us, and the connection on which they go."""
 
-    def __init__(self, peer: Hl7Peer, link: Link, pace: Pace, means: Means) -> None:
+    def __init__(
+        self, peer: Hl7Peer, link: Link, pace: Pace, means: Means, *, numbering: Numbering
+    ) -> None:
+        """``numbering`` is used for a peer whose messages are numbered."""
+        self._numbering = numbering if peer.sequence_numbers_sent else None
         self._peer = peer
         self._link = link
         self._pace = pace
@@ -110,7 +115,8 @@ class Batch:
     async def send(self, claims: Sequence[Claimed], stop: asyncio.Event) -> None:
         """Send them until one fares so that the rest must wait, or the batch's time is over."""
         self._waiting = list(claims)
-        self._grouped = len(claims) >= _GROUPED_FROM
+        # A number says what became of one message: of each before the next one goes.
+        self._grouped = len(claims) >= _GROUPED_FROM and self._numbering is None
         ends_at = _loop_time() + self._means.batch_s
         try:
             async with renewed(self._renew, every_s=self._means.lease_s / 3):
@@ -131,7 +137,7 @@ class Batch:
         claimed = self._waiting.pop(0)
         self._under_way = [claimed]
         sent_at = self._means.clock()
-        answer = await self._exchange(claimed)
+        claimed, answer = await self._exchange(claimed)
         self._under_way = []
         self._pace.answered(self._peer)
         decision = decide(answer.outcome)
@@ -162,11 +168,22 @@ class Batch:
             return True
         return decision.action is Action.RETRY and self._peer.ordering == "all"
 
-    async def _exchange(self, claimed: Claimed) -> Answer:
+    async def _exchange(self, claimed: Claimed) -> tuple[Claimed, Answer]:
+        """The message as it went, and what came back."""
+        if failed := await self._link.open():
+            return claimed, Answer(Outcome.NOT_SENT, reason=failed)
+        if self._numbering is None:
+            return claimed, await self._answer_to(claimed)
+        numbered = await self._numbering.numbered(self._peer, self._link, claimed)
+        if isinstance(numbered, Answer):
+            return claimed, numbered
+        answer = await self._answer_to(numbered)
+        return numbered, await self._numbering.noted(self._peer, self._link, answer)
+
+    async def _answer_to(self, claimed: Claimed) -> Answer:
         message, control_id = claimed.message or b"", claimed.control_id or ""
         timeout_s = self._peer.ack_timeout_s
-        failed = await self._link.open() or await self._link.send(message, timeout_s=timeout_s)
-        if failed:
+        if failed := await self._link.send(message, timeout_s=timeout_s):
             return Answer(Outcome.NOT_SENT, reason=failed)
         sent_at = self._means.clock()
         noting: list[asyncio.Task[None]] = []
@@ -217,18 +234,25 @@ class Batch:
             self._means.recorded(arrival.claimed, answer, None) for arrival, answer in arrived
         ]
         peers.record_messages(tx, records, now=now)
+        if self._numbering is not None:
+            self._numbering.keep(tx, self._peer)
         self._paused = not distribution.note_reached(tx, self._peer.name)
 
     def _fail(self, tx: Tx, claimed: Claimed, answer: Answer, sent_at: datetime) -> None:
         """Note what came back instead of an acceptance, as the table says."""
         now, decision = self._means.clock(), decide(answer.outcome)
-        if answer.outcome is not Outcome.NOT_SENT:
+        if answer.outcome not in {Outcome.NOT_SENT, Outcome.OUT_OF_STEP}:
             distribution.mark_sent(tx, claimed, now=sent_at)
         if decision.action is Action.PARK:
             self.park(tx, claimed, answer, answer.reason)
             if decision.pauses:
                 reason = f"it takes no such message: {answer.reason}"
                 distribution.pause_for_fault(tx, SENDER, claimed.recipient, reason=reason, now=now)
+            return
+        if decision.pauses:
+            distribution.retry_later(tx, claimed, reason=answer.reason, due_at=now, now=now)
+            reason = answer.reason
+            distribution.pause_for_fault(tx, SENDER, claimed.recipient, reason=reason, now=now)
             return
         due_at = now + timedelta(seconds=self._means.wait_s(claimed.attempt))
         reason = answer.reason[:_REASON_LENGTH_MAX]

@@ -57,12 +57,17 @@ class Answer:
 
 
 class Link:
-    """One connection at a time to one receiver. Not for concurrent use."""
+    """One connection at a time to one receiver. Not for concurrent use.
+
+    Attributes:
+        is_fresh: nothing was written on the connection yet.
+    """
 
     def __init__(self, address: Address, *, connect_timeout_s: float) -> None:
         self.address = address
         self._connect_timeout_s = connect_timeout_s
         self._wire: _Wire | None = None
+        self.is_fresh = True
         self._answered: deque[str] = deque(maxlen=_ANSWERED_KEPT)
 
     @property
@@ -89,6 +94,7 @@ class Link:
         except OSError as error:
             return unreachable(error, address.host, address.port)
         self._wire = wire
+        self.is_fresh = True
         self._answered.clear()
         return ""
 
@@ -96,6 +102,7 @@ class Link:
         """Write the message to the open connection; return why not, or nothing."""
         if self._wire is None or self._wire.has_ended:
             return "not connected"
+        self.is_fresh = False
         self._wire.write(encode_block(message))
         if self._wire.writable.is_set():  # nearly always
             return ""

@@ -24,6 +24,7 @@ from isocenter.gateways.hl7 import outbound
 from isocenter.gateways.hl7.delivering import Batch, Means, Pace
 from isocenter.gateways.hl7.known import Known, known_of
 from isocenter.gateways.hl7.link import Address, Answer, Link
+from isocenter.gateways.hl7.numbering import Numbering
 from isocenter.gateways.hl7.receive import new_control_id
 from isocenter.infra.clock import Clock
 from isocenter.infra.db import Tx
@@ -86,6 +87,7 @@ class Hl7Sender:
         self._serving: dict[str, asyncio.Task[None]] = {}
         self._links: dict[str, Link] = {}
         self._paces: dict[str, Pace] = {}
+        self._numberings: dict[str, Numbering] = {}
         self._stopping = asyncio.Event()
         self._means = Means(pool, clock, partial(backoff_s, options), recorded)
 
@@ -150,7 +152,8 @@ class Hl7Sender:
         if peer is None or not claims:
             return None
         pace = self._paces.setdefault(peer.name, Pace())
-        batch = Batch(peer, self._link(peer), pace, self._means)
+        numbering = self._numberings.setdefault(peer.name, Numbering(self._pool, self._clock))
+        batch = Batch(peer, self._link(peer), pace, self._means, numbering=numbering)
         if len(claims) < self._options.batch_max or not _may_go_on(peer):
             await batch.send(claims, self._stopping)
             return None

@@ -21,6 +21,7 @@ from isocenter.standards import RemoteProtocolError
 from isocenter.standards.hl7v2.datatypes import format_dtm
 from isocenter.standards.hl7v2.decision import Outcome
 from isocenter.standards.hl7v2.er7 import Message, body_digest, parse
+from isocenter.standards.hl7v2.writer import stamped
 
 CONNECT_TIMEOUT_S = 10.0
 
@@ -66,17 +67,9 @@ def prepared(peer: Hl7Peer, written: bytes, *, now: datetime, is_test: bool) -> 
     except RemoteProtocolError as error:
         raise NotAMessage(str(error)) from error
     control_id = new_control_id()
-    stamped = {6: format_dtm(now), 9: control_id}
-    if is_test:
-        stamped[10] = "T"
-    lines = (
-        written.strip(b"\r\n \x0b\x1c").replace(b"\r\n", b"\r").replace(b"\n", b"\r").split(b"\r")
-    )
-    fields = lines[0].split(lines[0][3:4])
-    fields += [b""] * (12 - len(fields))
-    for index, text in stamped.items():
-        fields[index] = text.encode()
-    data = b"\r".join([lines[0][3:4].join(fields), *lines[1:]]) + b"\r"
+    anew = {7: format_dtm(now), 10: control_id} | ({11: "T"} if is_test else {})
+    lines = written.strip(b"\r\n \x0b\x1c").replace(b"\r\n", b"\r").replace(b"\n", b"\r")
+    data = stamped(lines + b"\r", anew)
     return Transmission(peer, data, control_id, parse(data))
 
 

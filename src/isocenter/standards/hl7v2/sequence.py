@@ -97,7 +97,7 @@ def started(sent: Sent, expected: int | None) -> Sent | None:
 
     Standard: HL7 v2.5.1 2.10.1 b, d, e
     """
-    if sent.is_frozen or expected in {None, UNKNOWN}:
+    if sent.is_frozen or expected is None or expected == UNKNOWN:
         return Sent(sent.accepted or START)
     if sent.accepted is None:  # the receiver knows a sequence of before: it goes on
         return Sent(max(expected - 1, START))

@@ -10,7 +10,7 @@ from typing import ClassVar
 from isocenter.domain.peers import _store_exchange as store
 from isocenter.errors import IsocenterError, Kind
 from isocenter.infra.db import Tx
-from isocenter.standards.hl7v2.sequence import Sequence, Verdict, judge
+from isocenter.standards.hl7v2.sequence import Sent, Sequence, Verdict, judge
 
 WaitingAcknowledgement = store.WaitingAcknowledgement
 
@@ -50,6 +50,16 @@ def take_sequence_number(tx: Tx, peer: str, number: int, *, now: datetime) -> Ve
         raise OutOfSequence(verdict.expected)
     store.set_sequence_number(tx, peer, verdict.last, now)
     return verdict
+
+
+def sent_sequence(tx: Tx, peer: str) -> Sent:
+    """Where the sequence of our messages to a peer is."""
+    return store.sent_sequence(tx, peer)
+
+
+def keep_sent_sequence(tx: Tx, peer: str, sent: Sent, *, now: datetime) -> None:
+    """Remember where it is: before a message goes, and whenever more is known."""
+    store.keep_sent_sequence(tx, peer, sent, now)
 
 
 def queue_acknowledgement(

@@ -56,6 +56,7 @@ class Hl7PeerShape(Shape):
     enabled: bool = True
     order_responses: bool = False
     sequence_numbers: bool = False
+    sequence_numbers_sent: bool = False
     result_statuses: frozenset[str] = frozenset({"P", "F", "C"})
     order_message: str = ""
     patient_update: str = "A31"
