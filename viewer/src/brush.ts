@@ -9,7 +9,8 @@ import type { Grid } from "./grid.ts";
 import { caseLife } from "./life.ts";
 import { bitmapOf, drawBitmap, type Layer, layers, trace } from "./layers.ts";
 import { count, cutOfBall, type KeptMask, keptMask, maskOf, paintDisc, paintPolygon } from "./masks.ts";
-import { type Known, type Measurements, SEGMENT } from "./measurements.ts";
+import type { Measurements } from "./measurements.ts";
+import { type Known, SEGMENT } from "./records.ts";
 import type { Pane } from "./pane.ts";
 import { wholeImage } from "./progressive.ts";
 import { PALETTE, type Rgb } from "./segments.ts";
@@ -101,7 +102,7 @@ export class Brush extends EventTarget {
 
   private pixel(pane: Pane, event: PointerEvent): Pixel | null {
     const box = pane.canvas.getBoundingClientRect();
-    return pane.pixelAt(event.clientX - box.x, event.clientY - box.y);
+    return pane.view.pixelAt(event.clientX - box.x, event.clientY - box.y);
   }
 
   private begin(event: PointerEvent): void {
@@ -422,7 +423,7 @@ class Stroke {
     if (this.erasing || (low === null && high === null)) return () => true;
     const values = wholeImage(picture.imageId)?.voxelManager?.getScalarData();
     if (!values) return () => false;
-    const one = this.pane.uptakeRatio;
+    const one = this.pane.appearance.uptakeRatio;
     const [least, most] = [low ?? Number.NEGATIVE_INFINITY, high ?? Number.POSITIVE_INFINITY];
     return (index) => {
       const value = (values[index] ?? 0) * one;

@@ -89,7 +89,7 @@ class ColourScale {
   }
 
   private readonly redraw = (): void => {
-    const range = this.pane.range();
+    const range = this.pane.appearance.range();
     const context = this.bar.getContext("2d");
     if (!range || !context) return;
     const map = COLOUR_MAPS.find(({ name }) => name === this.choice.value);
@@ -113,7 +113,7 @@ class ColourScale {
     const [column, row] = [Math.round(place[0] ?? -1), Math.round(place[1] ?? -1)];
     const inside = column >= 0 && row >= 0 && column < image.columns && row < image.rows;
     const value = inside ? image.getPixelData()[row * image.columns + column] : undefined;
-    const range = this.pane.range();
+    const range = this.pane.appearance.range();
     const span = range ? range.upper - range.lower : 1;
     this.under.textContent =
       value === undefined ? "" : `${told(value, span)}${this.quantity.unit && ` ${this.quantity.unit}`}`;

@@ -4,7 +4,7 @@
 import type { Workspace } from "./workspace.ts";
 import { h } from "./dom.ts";
 import { ask } from "./engine.ts";
-import { KEY_IMAGE } from "./measurements.ts";
+import { KEY_IMAGE } from "./records.ts";
 import type { Pane } from "./pane.ts";
 
 const JPEG_QUALITY = 0.92;
@@ -185,7 +185,7 @@ async function video(workspace: Workspace, study: string, address: string): Prom
 function nameOf(pane: Pane): string[] {
   const { set, picture } = pane;
   if (pane.kind !== "stack" || !set || !picture) return [];
-  const window = pane.shown()?.window;
+  const window = pane.view.shown()?.window;
   const look =
     window && !set.coloured && set.series.modality !== "PT"
       ? `@${window[0].toFixed(2)},${Math.max(1, window[1]).toFixed(2)}`

@@ -4,7 +4,7 @@ import { onPlane } from "./contours.ts";
 import type { Picture } from "./displaysets.ts";
 import { rounded } from "./format.ts";
 import { paintPolygon } from "./masks.ts";
-import type { Content } from "./measurements.ts";
+import type { Content } from "./records.ts";
 import { wholeImage } from "./progressive.ts";
 import { histogramOf, outlineOf } from "./spread.ts";
 import { uptake } from "./uptake.ts";

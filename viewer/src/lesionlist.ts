@@ -4,7 +4,8 @@ import { h } from "./dom.ts";
 import { ask } from "./engine.ts";
 import { rounded } from "./format.ts";
 import { LESION_ROLES, type LesionMark, type LesionRole, lesionTable, reportTable } from "./lesions.ts";
-import type { Known, Measurement, Measurements } from "./measurements.ts";
+import type { Measurements } from "./measurements.ts";
+import type { Known, Measurement } from "./records.ts";
 
 const STUDIES_MAX = 20; // that are asked for what was measured in them
 const MEASURED = new Set(["Length", "Bidirectional"]);

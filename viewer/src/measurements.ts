@@ -1,82 +1,33 @@
-// Measurements: what is drawn becomes a record on the server, and comes back as a drawing. Points are
-// millimetres in the patient's coordinates; the image is named by its SOP Instance UID and frame.
+// Measurements: what is drawn becomes a record on the server, and comes back as a drawing.
 
 import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
 import type { DisplaySet, Picture } from "./displaysets.ts";
+import { type Annotation, annotationOf, recordOf } from "./drawings.ts";
 import { ask } from "./engine.ts";
-import type { Statistic } from "./format.ts";
 import type { History } from "./history.ts";
 import { Keeping } from "./keeping.ts";
-import { latticeOf } from "./layers.ts";
 import type { LesionRole } from "./lesions.ts";
 import { caseLife, listenForCase } from "./life.ts";
-import type { KeptMask } from "./masks.ts";
-import { ENGINE_ID } from "./engine.ts";
 import { isShownAsPreview, previews } from "./progressive.ts";
-import { calibrations, type Drawn, MEASURING_NAMES, numbersOf } from "./toolgroups.ts";
+import {
+  CALIBRATION,
+  type Content,
+  drawnAlike,
+  type Known,
+  markOf,
+  type Measurement,
+  type Place,
+  sentOf,
+} from "./records.ts";
+import { Steps } from "./steps.ts";
+import { calibrations, type Drawn, MEASURING_NAMES } from "./toolgroups.ts";
 
 const { Events } = tools.Enums;
 const SAVE_AFTER_MS = 600;
 
-type Points = core.Types.Point3[];
-
-export interface Content {
-  points: Points;
-  contour?: Points;
-  closed?: boolean;
-  frame_of_reference_uid: string;
-  view_plane_normal?: Points[number];
-  view_up?: Points[number];
-  text?: string;
-  image_points?: [number, number][]; // columns and rows from 0 at the outer corner of the first pixel
-  image_contour?: [number, number][];
-  pixel_origin?: "VOLUME"; // on a slide: image points are those of its total pixel matrix, not of a tile
-  view?: ShownView;
-  lesion?: { role: LesionRole }; // followed over time under its label
-  mask?: KeptMask; // of a segment: which pixels of the image belong to it
-  calibration?: { factor: number }; // mm for one of what a length on this image is measured in
-  statistics: Statistic[];
-}
-
-/** How an image was shown: what a presentation state says of it. PS3.3 C.10.4, C.10.6, C.11.2 */
-export interface ShownView {
-  window: [number, number] | null; // centre, width
-  inverted: boolean;
-  rotation: number; // clockwise degrees, before the flip
-  flipped: boolean;
-  area: [[number, number], [number, number]]; // pixels in the corners, from 1
-}
-
-export const KEY_IMAGE = "KeyImage";
-export const VIEW = "View";
-export const CALIBRATION = "Calibration";
-export const SEGMENT = "Segment";
-export type Known = Measurement & { study: string };
-const MERGED_WITHIN_MS = 1000;
-
-export interface Measurement {
-  measurement_id: string;
-  series_instance_uid: string;
-  sop_instance_uid: string;
-  frame_number: number;
-  tool: string;
-  label: string;
-  content: Content;
-  created_by?: string;
-  updated_at?: string;
-}
-
-export interface Place {
-  set: DisplaySet;
-  picture: Picture;
-  index: number;
-}
-
-type Annotation = tools.Types.Annotation;
-
 export class Measurements extends EventTarget {
-  private readonly kept = new Map<string, Measurement & { study: string }>();
+  private readonly kept = new Map<string, Known>();
   private readonly places = new Map<string, Place>(); // by image id
   private readonly gone = new Map<string, string>(); // studies of what was removed
   private readonly keeping = new Keeping(
@@ -84,32 +35,26 @@ export class Measurements extends EventTarget {
     () => this.changed(),
   );
   private readonly deferred = new Set<Annotation>(); // changed while only a preview of their image was shown
-  private readonly unplaced = new Map<string, (Measurement & { study: string })[]>(); // by series
+  private readonly unplaced = new Map<string, Known[]>(); // by series
   private readonly life = caseLife();
   private restoring = false;
   private together = false; // several marks change as one step
-  private latest: { id: string; at: number; after: Known | null } | null = null;
-  private dragging = false;
+  private readonly steps: Steps;
 
   constructor(
     private readonly mayKeep: boolean,
     private readonly history: History,
   ) {
     super();
+    this.steps = new Steps(history, (id, wanted) => this.put(id, wanted));
     const { eventTarget } = core;
-    const whole = { capture: true, signal: caseLife() };
-    const drags = (dragging: boolean) => () => {
-      this.dragging = dragging;
-    };
     listenForCase(eventTarget, Events.ANNOTATION_COMPLETED, (event) => this.drawn(event));
     listenForCase(eventTarget, Events.ANNOTATION_MODIFIED, (event) => this.drawn(event));
     listenForCase(eventTarget, Events.ANNOTATION_REMOVED, (event) => this.removed(event));
-    addEventListener("pointerdown", drags(true), whole);
-    addEventListener("pointerup", drags(false), whole);
     listenForCase(previews, "whole", (event) => this.whole((event as CustomEvent<string>).detail));
   }
 
-  get list(): (Measurement & { study: string })[] {
+  get list(): Known[] {
     return [...this.kept.values()];
   }
 
@@ -166,46 +111,10 @@ export class Measurements extends EventTarget {
     );
     if (!picture) return false;
     if (!MEASURING_NAMES.includes(measurement.tool)) return true; // a mark: nothing is drawn
-    const { content } = measurement;
-    const annotation = {
-      annotationUID: measurement.measurement_id,
-      highlighted: false,
-      invalidated: true,
-      isVisible: true,
-      isLocked: !this.mayKeep,
-      metadata: {
-        toolName: measurement.tool,
-        FrameOfReferenceUID: content.frame_of_reference_uid,
-        referencedImageId: picture.imageId,
-        viewPlaneNormal: content.view_plane_normal,
-        viewUp: content.view_up,
-      },
-      data: {
-        label: measurement.label,
-        ...(content.text === undefined ? {} : { text: content.text }),
-        handles: {
-          points: content.points,
-          activeHandleIndex: null,
-          textBox: {
-            hasMoved: false,
-            worldPosition: [0, 0, 0],
-            worldBoundingBox: {
-              topLeft: [0, 0, 0],
-              topRight: [0, 0, 0],
-              bottomLeft: [0, 0, 0],
-              bottomRight: [0, 0, 0],
-            },
-          },
-        },
-        ...(content.contour
-          ? { contour: { polyline: content.contour, closed: content.closed ?? true }, isOpenContour: false }
-          : {}),
-        cachedStats: {},
-      },
-    } as unknown as Annotation;
     this.restoring = true;
     try {
-      tools.annotation.state.addAnnotation(annotation, content.frame_of_reference_uid);
+      const drawn = annotationOf(measurement, picture.imageId, !this.mayKeep);
+      tools.annotation.state.addAnnotation(drawn, measurement.content.frame_of_reference_uid);
     } finally {
       this.restoring = false;
     }
@@ -238,7 +147,7 @@ export class Measurements extends EventTarget {
     const id = annotation.annotationUID ?? "";
     if (tools.annotation.state.getAnnotation(id) !== annotation) return false; // gone, or drawn anew
     const known = this.kept.get(id);
-    const made = this.describe(annotation, id, annotation.metadata?.toolName ?? "");
+    const made = this.describe(annotation);
     return made !== null && !(known && drawnAlike(known, made));
   }
 
@@ -246,7 +155,7 @@ export class Measurements extends EventTarget {
     const id = annotation.annotationUID;
     const tool = annotation.metadata?.toolName ?? "";
     if (this.restoring || !id || !MEASURING_NAMES.includes(tool)) return;
-    const made = this.describe(annotation, id, tool);
+    const made = this.describe(annotation);
     if (!made) return;
     const before = this.kept.get(id);
     if (
@@ -257,41 +166,19 @@ export class Measurements extends EventTarget {
       return;
     const after = { ...before, ...made };
     this.kept.set(id, after);
-    if (before && drawnAlike(before, after)) this.counted(id, after);
+    if (before && drawnAlike(before, after)) this.steps.counted(id, after);
     else this.remember(id, before ?? null, after);
     this.changed();
     this.keepSoon(id);
   }
 
-  /** Numbers that follow from what was drawn are no step of their own: they belong to the drawing. */
-  private counted(id: string, after: Known): void {
-    if (this.latest?.id === id && this.latest.after) this.latest.after = after;
-  }
-
-  /** A drag is many changes and one step: so is what follows within a second on the same. */
   private remember(id: string, before: Known | null, after: Known | null): void {
-    if (this.together) return;
-    const now = performance.now();
-    const { latest } = this;
-    const together = this.dragging || (latest && now - latest.at < MERGED_WITHIN_MS);
-    if (latest && latest.id === id && after && latest.after && together) {
-      latest.at = now;
-      latest.after = after;
-      return;
-    }
-    const step = { id, at: now, after };
-    this.latest = step;
-    const verb = before === null ? "Drawing" : after === null ? "Deletion" : "Change";
-    this.history.push({
-      name: `${verb} of a measurement`,
-      undo: () => this.put(id, before),
-      redo: () => this.put(id, step.after),
-    });
+    if (!this.together) this.steps.remember(id, before, after);
   }
 
   /** Make the measurement what it was: drawn anew, or gone. */
   private put(id: string, wanted: Known | null): void {
-    this.latest = null;
+    this.steps.end();
     if (wanted === null) {
       this.remove(id);
       return;
@@ -312,7 +199,7 @@ export class Measurements extends EventTarget {
 
   /** Keep a mark that is no drawing: a key image, or how an image was shown. */
   mark(tool: string, place: Place, content: Partial<Content> = {}, label = ""): void {
-    this.hold(this.madeOf(tool, place, content, label));
+    this.hold(markOf(tool, place, content, label));
   }
 
   /** Keep what no tool of the engine drew, or what became of it. */
@@ -339,7 +226,7 @@ export class Measurements extends EventTarget {
     const steps = changes.flatMap(({ place, label, content, before }): Change[] => {
       const id = before?.measurement_id;
       if (content === null) return before && id ? [{ id, before, after: null }] : [];
-      const made = this.madeOf(tool, place, content, label);
+      const made = markOf(tool, place, content, label);
       const after: Known = id ? { ...made, measurement_id: id } : made;
       return [{ id: after.measurement_id, before, after }];
     });
@@ -355,24 +242,6 @@ export class Measurements extends EventTarget {
     };
     go("after");
     this.history.push({ name, undo: () => go("before"), redo: () => go("after") });
-  }
-
-  private madeOf(tool: string, place: Place, content: Partial<Content>, label: string): Known {
-    return {
-      study: place.set.series.studyInstanceUid,
-      measurement_id: crypto.randomUUID(),
-      series_instance_uid: place.set.series.seriesInstanceUid,
-      sop_instance_uid: place.picture.sopInstanceUid,
-      frame_number: place.picture.frame,
-      tool,
-      label,
-      content: {
-        points: [],
-        frame_of_reference_uid: place.set.frameOfReferenceUid,
-        statistics: [],
-        ...content,
-      },
-    };
   }
 
   /** Say how long a measured length is in truth: all lengths on its image follow. */
@@ -405,7 +274,7 @@ export class Measurements extends EventTarget {
       for (const annotation of tools.annotation.state.getAllAnnotations()) {
         const id = annotation.annotationUID ?? "";
         if (annotation.metadata?.referencedImageId !== imageId || !this.kept.has(id)) continue;
-        const made = this.describe(annotation, id, annotation.metadata.toolName);
+        const made = this.describe(annotation);
         const known = this.kept.get(id);
         if (!made || !known || !made.content.statistics.length) continue;
         this.kept.set(id, { ...known, content: { ...known.content, statistics: made.content.statistics } });
@@ -424,43 +293,12 @@ export class Measurements extends EventTarget {
     );
   }
 
-  private describe(
-    annotation: Annotation,
-    id: string,
-    tool: string,
-  ): (Measurement & { study: string }) | null {
+  /** The record of a drawing; null where its image is not known. */
+  private describe(annotation: Annotation): Known | null {
     const place = this.places.get(annotation.metadata?.referencedImageId ?? "");
-    if (!place) return null;
-    const data = annotation.data as Annotation["data"] & { text?: string };
-    const contour = data.contour?.polyline;
-    const { metadata } = annotation;
-    const lesion = this.kept.get(id)?.content.lesion;
-    return {
-      study: place.set.series.studyInstanceUid,
-      measurement_id: id,
-      series_instance_uid: place.set.series.seriesInstanceUid,
-      sop_instance_uid: place.picture.sopInstanceUid,
-      frame_number: place.picture.frame,
-      tool,
-      label: data.label ?? "",
-      content: {
-        points: plain(data.handles?.points ?? []),
-        ...(contour ? { contour: plain(contour), closed: data.contour?.closed ?? true } : {}),
-        ...onImage(place.picture, data.handles?.points ?? [], contour),
-        frame_of_reference_uid: metadata?.FrameOfReferenceUID ?? "",
-        ...(metadata?.viewPlaneNormal
-          ? { view_plane_normal: [...metadata.viewPlaneNormal] as Points[number] }
-          : {}),
-        ...(metadata?.viewUp ? { view_up: [...metadata.viewUp] as Points[number] } : {}),
-        ...(data.text === undefined ? {} : { text: data.text }),
-        ...(lesion ? { lesion } : {}),
-        statistics: numbersOf(
-          tool,
-          data as unknown as Drawn,
-          Object.keys(data.cachedStats ?? {})[0] ?? `imageId:${place.picture.imageId}`,
-        ),
-      },
-    };
+    return place
+      ? recordOf(annotation, place, this.kept.get(annotation.annotationUID ?? "")?.content.lesion)
+      : null;
   }
 
   private keepSoon(id: string, afterMs = SAVE_AFTER_MS): void {
@@ -525,7 +363,7 @@ export class Measurements extends EventTarget {
     const { lesion: _, ...content } = each.content;
     const after: Known = { ...each, content: role ? { ...content, lesion: { role } } : content };
     this.kept.set(id, after);
-    this.latest = null;
+    this.steps.end();
     this.remember(id, before, structuredClone(after));
     this.changed();
     this.keepSoon(id);
@@ -548,44 +386,4 @@ export class Measurements extends EventTarget {
     this.recalibrate();
     this.dispatchEvent(new Event("change"));
   }
-}
-
-/** What the server is told of a measurement. */
-function sentOf({
-  series_instance_uid,
-  sop_instance_uid,
-  frame_number,
-  tool,
-  label,
-  content,
-}: Known): string {
-  return JSON.stringify({ series_instance_uid, sop_instance_uid, frame_number, tool, label, content });
-}
-
-/** Whether two states of a measurement differ in their numbers at most. */
-function drawnAlike(a: Known, b: Known): boolean {
-  const drawn = ({ label, content: { points, contour, text } }: Known) =>
-    JSON.stringify([label, points, contour, text]);
-  return drawn(a) === drawn(b);
-}
-
-const plain = (points: Points): Points => points.map((each) => [each[0], each[1], each[2]]);
-
-/** Columns and rows of points where the image is shown, for images that do not lie in the patient. */
-function onImage(picture: Picture, points: Points, contour: Points | undefined): Partial<Content> {
-  if (picture.plane) return {};
-  const shown = core.getRenderingEngine(ENGINE_ID)?.getViewports() ?? [];
-  const viewport = shown.find(
-    (each) => each instanceof core.StackViewport && each.getCurrentImageId() === picture.imageId,
-  );
-  const image = latticeOf(viewport as core.StackViewport | undefined);
-  if (!image) return {};
-  const at = (point: Points[number]): [number, number] => {
-    const [column, row] = image.worldToIndex(point);
-    return [(column ?? 0) + 0.5, (row ?? 0) + 0.5];
-  };
-  return {
-    image_points: points.map(at),
-    ...(contour ? { image_contour: contour.map(at) } : {}),
-  };
 }

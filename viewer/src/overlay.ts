@@ -119,12 +119,12 @@ export class Overlay {
   }
 
   private window(): string {
-    const range = this.pane.range();
+    const range = this.pane.appearance.range();
     if (!range || this.pane.kind === "solid" || this.pane.set?.coloured) return "";
     // PT is shown in SUV, where the width's "+ 1" of the linear function would be most of the window.
     const imageId = this.pane.picture?.imageId ?? "";
-    const exact = this.pane.presets === "PT" || quantityOfImage(imageId) !== null;
-    const one = this.pane.uptakeRatio;
+    const exact = this.pane.appearance.presets === "PT" || quantityOfImage(imageId) !== null;
+    const one = this.pane.appearance.uptakeRatio;
     const { windowWidth, windowCenter } = exact
       ? {
           windowWidth: (range.upper - range.lower) * one,

@@ -3,20 +3,17 @@
 
 import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
-import { functionalGroup, TAG, text } from "./dicom.ts";
+import { Appearance } from "./appearance.ts";
 import { type DisplaySet, firstShown, type Picture } from "./displaysets.ts";
 import { h } from "./dom.ts";
-import { drawingOf, ENGINE_ID } from "./engine.ts";
 import { dot, nearest, normalOf, type Vec3 } from "./geometry.ts";
-import { drawCuts, drawLayers, latticeOf, layers } from "./layers.ts";
+import { layers } from "./layers.ts";
 import { caseLife, listenForCase } from "./life.ts";
-import type { ShownView } from "./measurements.ts";
-import { directionsOf, turnOf } from "./presentation.ts";
 import { Overlay } from "./overlay.ts";
 import { previews, showsPreview } from "./progressive.ts";
-import { type Preset, presetsFor } from "./presets.ts";
+import { Sheet } from "./sheet.ts";
+import { StackView } from "./stackview.ts";
 import { MEASURING_NAMES, STACK_GROUP, type ToolGroups } from "./toolgroups.ts";
-import { uptake } from "./uptake.ts";
 import {
   type Blend,
   blendOver,
@@ -31,8 +28,6 @@ import {
 } from "./volumes.ts";
 
 const { Enums } = core;
-const SUV_SHOWN_MAX = 5;
-const FIT_ALL = { resetPan: true, resetZoom: true, resetToCenter: true };
 
 export type Kind = "empty" | "stack" | "plane" | "solid";
 type StackLike = core.StackViewport;
@@ -41,18 +36,18 @@ export class Pane {
   readonly element: HTMLElement;
   readonly canvas: HTMLDivElement;
   readonly id: string;
+  readonly appearance = new Appearance(this);
+  readonly view = new StackView(this);
   set: DisplaySet | null = null;
   kind: Kind = "empty";
   plane: PlaneName | null = null;
   playing = false;
   private readonly overlay: Overlay;
-  private readonly sheet: HTMLCanvasElement;
+  private readonly sheet = new Sheet(this);
   private document: HTMLElement | null = null;
   private generation = 0;
-  private cutting = false;
   private readonly life = caseLife();
   private readonly previewed = new Set<string>(); // images shown before all of them was there, and not since
-  private sent: { lower: number; upper: number } | null = null;
 
   constructor(
     readonly engine: core.RenderingEngine,
@@ -61,7 +56,6 @@ export class Pane {
   ) {
     this.id = `pane-${index}`;
     this.canvas = h("div", { class: "canvas" });
-    this.sheet = h("canvas", { class: "sheet", "aria-hidden": "true" });
     this.element = h(
       "div",
       {
@@ -72,9 +66,8 @@ export class Pane {
         "aria-label": `Viewport ${index + 1}`,
       },
       this.canvas,
-      this.sheet,
+      this.sheet.element,
     );
-    drawingOf(this.sheet);
     this.overlay = new Overlay(this);
     this.canvas.addEventListener("contextmenu", (event) => event.preventDefault());
     this.canvas.addEventListener(Enums.Events.STACK_NEW_IMAGE, (event) =>
@@ -84,9 +77,9 @@ export class Pane {
       this.element.addEventListener(name, (event) => this.keepFromMeasuring(event), true);
     const redraw = () => {
       this.overlay.refresh();
-      this.drawLayers();
+      this.sheet.draw();
     };
-    for (const name of ["change", "repaint"]) listenForCase(layers, name, () => this.drawLayers());
+    for (const name of ["change", "repaint"]) listenForCase(layers, name, () => this.sheet.draw());
     for (const name of [
       Enums.Events.IMAGE_RENDERED,
       Enums.Events.STACK_NEW_IMAGE,
@@ -125,7 +118,7 @@ export class Pane {
     if (this.preview) {
       this.previewed.add(imageId);
       // A window that is only known once every value is there would make the preview too bright or too dark.
-      if (this.presets !== "PT" && statesWindow(this.picture)) this.overlay.say("");
+      if (!this.appearance.awaitsWindow) this.overlay.say("");
     } else if (this.previewed.delete(imageId))
       previews.dispatchEvent(new CustomEvent("whole", { detail: imageId }));
   }
@@ -173,13 +166,7 @@ export class Pane {
       return false;
     }
     if (mine !== this.generation) return false;
-    // An image without a window of its own would stay black: what is in it decides.
-    const range = this.range();
-    const usable = statesWindow(this.picture) && range !== null && range.upper > range.lower;
-    // A window that was sent with PET is in Bq/ml: where we show SUV, it is nothing.
-    if (this.presets === "PT") this.properties({ voiRange: { lower: 0, upper: SUV_SHOWN_MAX } });
-    else if (!usable) this.autoWindow();
-    this.sent = this.range();
+    this.appearance.begin();
     this.viewport?.render();
     this.overlay.say("");
     return true;
@@ -194,7 +181,7 @@ export class Pane {
     this.plane = plane;
     await showPlane(this, (done, all) => this.overlay.say(done < all ? `Loading ${done} of ${all}` : ""));
     if (mine !== this.generation) return false;
-    this.sent = this.range();
+    this.appearance.sentAsShown();
     return true;
   }
 
@@ -209,7 +196,7 @@ export class Pane {
       this.overlay.say(done < all ? `Loading ${done} of ${all}` : ""),
     );
     if (mine !== this.generation) return false;
-    this.sent = this.range();
+    this.appearance.sentAsShown();
     return true;
   }
 
@@ -238,37 +225,6 @@ export class Pane {
     if (this.kind === "plane") setSlab(this, mode, thicknessMm);
   }
 
-  private drawLayers(): void {
-    if (this.kind === "plane") {
-      this.uncover(true);
-      return this.drawCuts();
-    }
-    const picture = this.kind === "stack" ? this.picture : null;
-    const shown = picture ? layers.list.filter((each) => each.visible && each.on(picture)) : [];
-    if (this.uncover(shown.length > 0)) drawLayers(this.sheet, this.stack, picture, shown);
-  }
-
-  /** A sheet on which nothing is drawn costs as much as the image under it: it is taken away. Whether it is there. */
-  private uncover(needed: boolean): boolean {
-    const wanted = needed ? "" : "hidden";
-    if (this.sheet.style.visibility !== wanted) {
-      this.sheet.style.visibility = wanted;
-      this.sheet.getContext("2d")?.reset();
-    }
-    return needed;
-  }
-
-  /** Draw where the shown plane cuts through layers, at most once for each picture that the browser shows. */
-  private drawCuts(): void {
-    if (this.cutting) return;
-    this.cutting = true;
-    requestAnimationFrame(() => {
-      this.cutting = false;
-      if (this.kind === "plane")
-        drawCuts(this.sheet, this.viewport, this.set?.frameOfReferenceUid ?? "", layers.list);
-    });
-  }
-
   /** Show something that is no image, in place of one. */
   showDocument(shown: HTMLElement): void {
     this.clear();
@@ -288,7 +244,7 @@ export class Pane {
     this.set = null;
     this.document?.remove();
     this.document = null;
-    this.drawLayers();
+    this.sheet.draw();
     this.overlay.say(message);
     this.overlay.refresh();
   }
@@ -355,213 +311,6 @@ export class Pane {
     if (index >= 0) this.go(index);
   }
 
-  /** Whose presets fit: the modality, unless PET images do not say enough to be shown in SUV. */
-  get presets(): string {
-    const modality = this.set?.series.modality ?? "";
-    if (modality !== "PT") return modality;
-    const image = core.cache.getImage(this.picture?.imageId ?? "");
-    return image?.preScale?.scalingParameters?.suvbw ? modality : "";
-  }
-
-  get presetList(): Preset[] {
-    return presetsFor(this.presets, this.picture ? text(this.picture.data, TAG.bodyPart) : "");
-  }
-
-  /** What one unit of the voxels is in what is written beside them: other than 1 for SUV that is not by weight. */
-  get uptakeRatio(): number {
-    return this.presets === "PT" ? uptake.ratio(this.picture?.imageId ?? "") : 1;
-  }
-
-  // --- Appearance --------------------------------------------------------------------------------
-
-  range(): { lower: number; upper: number } | null {
-    const properties = (
-      this.viewport as unknown as { getProperties?(): { voiRange?: { lower: number; upper: number } } }
-    )?.getProperties?.();
-    return properties?.voiRange ?? null;
-  }
-
-  /** Show with a window; null: as the image was sent. PS3.3 C.11.2.1.2.1 */
-  window(preset: Pick<Preset, "centre" | "width"> | null): void {
-    if (this.kind === "empty" || this.kind === "solid") return;
-    const { toLowHighRange } = core.utilities.windowLevel;
-    const { LINEAR, LINEAR_EXACT } = core.Enums.VOILUTFunctionType;
-    const kind = this.presets === "PT" ? LINEAR_EXACT : LINEAR;
-    const one = this.uptakeRatio; // presets are in what is shown
-    const range = preset ? toLowHighRange(preset.width / one, preset.centre / one, kind) : this.sent;
-    if (range) this.properties({ voiRange: range });
-  }
-
-  /** Show with this range of values, as another window does. */
-  setRange({ lower, upper }: { lower: number; upper: number }): void {
-    const range = this.range();
-    if (this.kind === "empty" || (range?.lower === lower && range.upper === upper)) return;
-    this.properties({ voiRange: { lower, upper } });
-  }
-
-  /** A window that leaves out the darkest and the brightest hundredth of the shown image. */
-  autoWindow(): void {
-    const image = this.stack?.getCornerstoneImage();
-    if (!image || this.set?.coloured) return;
-    const values = Float64Array.from(image.voxelManager?.getScalarData() ?? image.getPixelData()).sort();
-    const lower = values[Math.floor(values.length * 0.01)] ?? 0;
-    const upper = values[Math.floor(values.length * 0.99)] ?? 1;
-    this.properties({ voiRange: { lower, upper: upper > lower ? upper : lower + 1 } });
-  }
-
-  invert(): void {
-    const properties = (
-      this.viewport as unknown as { getProperties?(): { invert?: boolean } }
-    )?.getProperties?.();
-    this.properties({ invert: !properties?.invert });
-  }
-
-  private properties(given: { voiRange?: { lower: number; upper: number }; invert?: boolean }): void {
-    (this.viewport as unknown as { setProperties(given: object): void } | null)?.setProperties(given);
-    this.viewport?.render();
-  }
-
-  flip(direction: "flipHorizontal" | "flipVertical"): void {
-    const viewport = this.viewport;
-    if (!viewport || this.kind === "solid") return;
-    const camera = viewport.getCamera();
-    viewport.setCamera({ [direction]: !camera[direction] });
-    viewport.render();
-  }
-
-  rotate(degrees: number): void {
-    const viewport = this.viewport;
-    if (!viewport || this.kind === "solid") return;
-    const { rotation = 0 } = viewport.getViewPresentation();
-    viewport.setViewPresentation({ rotation: (rotation + degrees + 360) % 360 });
-    viewport.render();
-  }
-
-  fit(): void {
-    this.viewport?.resetCamera(FIT_ALL);
-    this.viewport?.render();
-  }
-
-  reset(): void {
-    const stack = this.stack;
-    const viewport = this.viewport;
-    if (!viewport) return;
-    if (stack) {
-      stack.resetProperties();
-      stack.setViewPresentation({ rotation: 0, flipHorizontal: false, flipVertical: false });
-    }
-    this.window(null);
-    this.fit();
-  }
-
-  // --- How it is shown, as a value ---------------------------------------------------------------
-
-  /** Where a place of the viewport is in the image: column and row from 0 at the outer corner. */
-  pixelAt(x: number, y: number): [number, number] | null {
-    const { stack } = this;
-    const image = latticeOf(stack);
-    if (!stack || !image) return null;
-    const [column, row] = image.worldToIndex(stack.canvasToWorld([x, y]));
-    return [(column ?? 0) + 0.5, (row ?? 0) + 0.5];
-  }
-
-  private turn(): { rotation: number; flipped: boolean } | null {
-    const [origin, right, down] = [this.pixelAt(0, 0), this.pixelAt(100, 0), this.pixelAt(0, 100)];
-    if (!origin || !right || !down) return null;
-    return turnOf([right[0] - origin[0], right[1] - origin[1]], [down[0] - origin[0], down[1] - origin[1]]);
-  }
-
-  /** How the image is shown: what a presentation state can say of it. */
-  shown(): ShownView | null {
-    const { clientWidth, clientHeight } = this.canvas;
-    const [first, last] = [this.pixelAt(0, 0), this.pixelAt(clientWidth, clientHeight)];
-    const turn = this.turn();
-    if (!first || !last || !turn) return null;
-    const range = this.range();
-    const properties = this.stack?.getProperties();
-    const { toWindowLevel } = core.utilities.windowLevel;
-    const level = range && !this.set?.coloured ? toWindowLevel(range.lower, range.upper) : null;
-    // Pixels that begin inside of the viewport, counted from 1.
-    const pixels = (a: number, b: number): [number, number] =>
-      a <= b ? [Math.round(a) + 1, Math.round(b)] : [Math.round(a), Math.round(b) + 1];
-    const [left, right] = pixels(first[0], last[0]);
-    const [top, bottom] = pixels(first[1], last[1]);
-    return {
-      window: level ? [level.windowCenter, level.windowWidth] : null,
-      inverted: properties?.invert ?? false,
-      ...turn,
-      area: [
-        [left, top],
-        [right, bottom],
-      ],
-    };
-  }
-
-  /** Show the image as somebody showed it. */
-  present(view: ShownView): void {
-    const { stack } = this;
-    if (!stack) return;
-    if (view.window) {
-      const [centre, width] = view.window;
-      stack.setProperties({ voiRange: core.utilities.windowLevel.toLowHighRange(width, centre) });
-    }
-    stack.setProperties({ invert: view.inverted });
-    this.turnTo(view.rotation, view.flipped);
-    this.zoomTo(view.area);
-    stack.render();
-  }
-
-  private turnTo(rotation: number, flipped: boolean): void {
-    const wanted = directionsOf(rotation, flipped);
-    const goal = turnOf(wanted.right, wanted.down);
-    for (const flipHorizontal of [false, true])
-      for (const degrees of [0, 90, 180, 270]) {
-        this.stack?.setViewPresentation({ rotation: degrees, flipHorizontal, flipVertical: false });
-        const found = this.turn();
-        if (found?.rotation === goal.rotation && found.flipped === goal.flipped) return;
-      }
-  }
-
-  private zoomTo([[left, top], [right, bottom]]: ShownView["area"]): void {
-    const { stack } = this;
-    const image = latticeOf(stack);
-    if (!stack || !image || (left === right && top === bottom)) return;
-    const middle = image.indexToWorld([(left + right) / 2 - 1, (top + bottom) / 2 - 1, 0]);
-    const spacing = image.getSpacing();
-    const size = [Math.abs(right - left) + 1, Math.abs(bottom - top) + 1].map(
-      (each, axis) => each * (spacing[axis] ?? 1),
-    );
-    if ((this.turn()?.rotation ?? 0) % 180) size.reverse();
-    const [width = 1, height = 1] = size;
-    const { clientWidth, clientHeight } = this.canvas;
-    const camera = stack.getCamera();
-    const [focal, position] = [camera.focalPoint, camera.position];
-    if (!focal || !position) return;
-    const away = focal.map((each, axis) => (position[axis] ?? 0) - each);
-    stack.setCamera({
-      focalPoint: middle,
-      position: middle.map((each, axis) => each + (away[axis] ?? 0)) as core.Types.Point3,
-      parallelScale: Math.max(height, (width * clientHeight) / clientWidth) / 2,
-    });
-  }
-
-  /** All that decides how it looks, to be put back by `look`; null where nothing is shown. */
-  looks(): Look | null {
-    if (this.kind === "empty" || !this.viewport) return null;
-    const properties = (this.viewport as unknown as { getProperties(): Look["properties"] }).getProperties();
-    return structuredClone({
-      properties: { voiRange: properties.voiRange, invert: properties.invert },
-      camera: this.viewport.getCamera(),
-    });
-  }
-
-  look(given: Look): void {
-    if (this.kind === "empty" || !this.viewport) return;
-    if (this.kind !== "solid") this.properties(given.properties);
-    this.viewport.setCamera(given.camera);
-    this.viewport.render();
-  }
-
   // --- Cine --------------------------------------------------------------------------------------
 
   play(framesPerSecond?: number): void {
@@ -580,21 +329,7 @@ export class Pane {
   }
 }
 
-export interface Look {
-  properties: { voiRange?: { lower: number; upper: number }; invert?: boolean };
-  camera: core.Types.ICamera;
-}
-
-/** Whether the image says how bright it is to be shown. PS3.3 C.11.2 */
-function statesWindow(picture: Picture | null): boolean {
-  if (!picture) return true;
-  const group = functionalGroup(picture.data, picture.frame - 1, TAG.frameVoiLut) ?? picture.data;
-  return Boolean(group[TAG.windowCentre]?.Value?.length || group[TAG.voiLut]?.Value?.length);
-}
-
 function reasonOf(error: unknown): string {
   const known = error as { message?: string; error?: { message?: string } } | undefined;
   return known?.error?.message ?? known?.message ?? "";
 }
-
-export { ENGINE_ID };

@@ -3,7 +3,7 @@
 import { type DicomJson, items, number, numbers, text } from "./dicom.ts";
 import type { Picture } from "./displaysets.ts";
 import { type Layer, type Point, trace } from "./layers.ts";
-import type { ShownView } from "./measurements.ts";
+import type { ShownView } from "./records.ts";
 
 export interface Graphic {
   kind: string; // POINT, POLYLINE, INTERPOLATED, CIRCLE, ELLIPSE

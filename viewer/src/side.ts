@@ -7,7 +7,8 @@ import { histogramPicture } from "./histogram.ts";
 import { layers } from "./layers.ts";
 import { caseLife, listenForCase, whenLeft } from "./life.ts";
 import { type Lesions, mayBeLesion, rolePicker } from "./lesionlist.ts";
-import { type Measurement, type Measurements, SEGMENT } from "./measurements.ts";
+import type { Measurements } from "./measurements.ts";
+import { type Measurement, SEGMENT } from "./records.ts";
 import { askForText } from "./textdialog.ts";
 import { uptake } from "./uptake.ts";
 

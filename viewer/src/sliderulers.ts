@@ -3,7 +3,7 @@
 
 import { type Statistic, told } from "./format.ts";
 import { TAG, text } from "./dicom.ts";
-import type { Known } from "./measurements.ts";
+import type { Known } from "./records.ts";
 import { type Level, lengthOn, levelOfInstance, scaleOf, type Slide } from "./slide.ts";
 
 export type Point = readonly [number, number];

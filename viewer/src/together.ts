@@ -53,8 +53,14 @@ export class Together {
 
   /** The same window means the same only in the same units. */
   private window(source: Pane, other: Pane): void {
-    const range = source.range();
-    if (!range || source.presets !== other.presets || source.set?.coloured || other.set?.coloured) return;
+    const range = source.appearance.range();
+    if (
+      !range ||
+      source.appearance.presets !== other.appearance.presets ||
+      source.set?.coloured ||
+      other.set?.coloured
+    )
+      return;
     const inverted = source.stack?.getProperties().invert ?? false;
     other.stack?.setProperties({ voiRange: range, invert: inverted });
   }

@@ -175,7 +175,7 @@ export class Windows {
   }
 
   private brightened(pane: Pane): void {
-    const range = pane.range();
+    const range = pane.appearance.range();
     if (this.applying || !range || !pane.set || pane !== this.workspace.grid.active) return;
     const { lower, upper } = range;
     this.say({ kind: "window", modality: pane.set.series.modality, lower, upper });
@@ -185,7 +185,8 @@ export class Windows {
     this.applying = true;
     try {
       for (const pane of this.workspace.grid.panes)
-        if (pane.set?.series.modality === said.modality && pane.kind !== "solid") pane.setRange(said);
+        if (pane.set?.series.modality === said.modality && pane.kind !== "solid")
+          pane.appearance.setRange(said);
     } finally {
       this.applying = false;
     }

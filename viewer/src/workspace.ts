@@ -2,6 +2,7 @@
 
 import * as core from "@cornerstonejs/core";
 import * as tools from "@cornerstonejs/tools";
+import type { Look } from "./appearance.ts";
 import { type DicomJson, TAG, text } from "./dicom.ts";
 import type { DisplaySet, SeriesFacts } from "./displaysets.ts";
 import { the } from "./dom.ts";
@@ -21,13 +22,14 @@ import { Together } from "./together.ts";
 import { editMappings } from "./mappingeditor.ts";
 import { type Mappings, mappingsFrom } from "./mappings.ts";
 import { listenForMenu, type MenuItem } from "./menu.ts";
-import { KEY_IMAGE, type Measurement, Measurements, VIEW } from "./measurements.ts";
+import { Measurements } from "./measurements.ts";
+import { KEY_IMAGE, type Measurement, VIEW } from "./records.ts";
 import { type Host, showObjects } from "./objects.ts";
 import { overlayLayer } from "./overlayplanes.ts";
 import { names, type State } from "./presentation.ts";
 import type { ImageLink } from "./srtree.ts";
 import { seriesOfStudy } from "./nextcase.ts";
-import type { Look, Pane } from "./pane.ts";
+import type { Pane } from "./pane.ts";
 import { learn } from "./registered.ts";
 import { mending, resampledSet } from "./resampled.ts";
 import { isWholeSlide } from "./slide.ts";
@@ -379,9 +381,9 @@ export class Workspace implements Commands, Host {
     const shown = new Set(this.grid.panes.map((each) => each.set?.series.seriesInstanceUid ?? ""));
     this.strip.mark(set?.series.seriesInstanceUid ?? "", shown);
     const volume = this.inVolume();
-    this.toolbar.offer(pane.presets, volume, pane.presetList);
+    this.toolbar.offer(pane.appearance.presets, volume, pane.appearance.presetList);
     this.toolbar.layout(this.grid.rows, this.grid.columns);
-    this.uptakes.offer(pane.presets === "PT" ? (pane.picture?.imageId ?? null) : null);
+    this.uptakes.offer(pane.appearance.presets === "PT" ? (pane.picture?.imageId ?? null) : null);
     const why = set ? refusal(set) : "Nothing is shown.";
     const mended = set && why ? mending(set) : "";
     this.toolbar.set("planes", volume === "planes", volume !== "" || !why || mended !== "", mended || why);
@@ -455,10 +457,10 @@ export class Workspace implements Commands, Host {
 
   preset(index: number): void {
     const pane = this.grid.active;
-    const preset = pane?.presetList[index];
+    const preset = pane?.appearance.presetList[index];
     if (!pane || (index >= 0 && !preset)) return;
     this.changing("Window", () => {
-      for (const each of this.inVolume() ? this.grid.panes : [pane]) each.window(preset ?? null);
+      for (const each of this.inVolume() ? this.grid.panes : [pane]) each.appearance.window(preset ?? null);
     });
     this.toolbar.window_(String(preset ? index : -1));
   }
@@ -505,27 +507,27 @@ export class Workspace implements Commands, Host {
   }
 
   auto(): void {
-    this.changing("Window", () => this.grid.active?.autoWindow());
+    this.changing("Window", () => this.grid.active?.appearance.autoWindow());
   }
 
   invert(): void {
-    this.changing("Inversion", () => this.grid.active?.invert());
+    this.changing("Inversion", () => this.grid.active?.appearance.invert());
   }
 
   flip(direction: "flipHorizontal" | "flipVertical"): void {
-    this.changing("Flip", () => this.grid.active?.flip(direction));
+    this.changing("Flip", () => this.grid.active?.appearance.flip(direction));
   }
 
   rotate(): void {
-    this.changing("Turn", () => this.grid.active?.rotate(90));
+    this.changing("Turn", () => this.grid.active?.appearance.rotate(90));
   }
 
   fit(): void {
-    this.changing("Fit", () => this.grid.active?.fit());
+    this.changing("Fit", () => this.grid.active?.appearance.fit());
   }
 
   reset(): void {
-    this.changing("Reset", () => this.grid.active?.reset());
+    this.changing("Reset", () => this.grid.active?.appearance.reset());
     this.toolbar.window_("-1");
   }
 
@@ -562,20 +564,24 @@ export class Workspace implements Commands, Host {
 
   /** Do something to how images are shown, so that it can be taken back. */
   private changing(name: string, change: () => void): void {
-    const before = this.grid.panes.map((each) => ({ pane: each, set: each.set, look: each.looks() }));
+    const before = this.grid.panes.map((each) => ({
+      pane: each,
+      set: each.set,
+      look: each.appearance.looks(),
+    }));
     change();
     this.remember(name, before);
   }
 
   private remember(name: string, before: { pane: Pane; set: DisplaySet | null; look: Look | null }[]): void {
     const moved = before.flatMap(({ pane, set, look }) => {
-      const after = pane.looks();
+      const after = pane.appearance.looks();
       const same = JSON.stringify(look) === JSON.stringify(after);
       return look && after && !same ? [{ pane, set, before: look, after }] : [];
     });
     if (!moved.length) return;
     const put = (which: "before" | "after") => {
-      for (const each of moved) if (each.pane.set === each.set) each.pane.look(each[which]);
+      for (const each of moved) if (each.pane.set === each.set) each.pane.appearance.look(each[which]);
     };
     this.history.push({ name, undo: () => put("before"), redo: () => put("after") });
   }
@@ -586,7 +592,11 @@ export class Workspace implements Commands, Host {
     the("panes").addEventListener(
       "pointerdown",
       () => {
-        before = this.grid.panes.map((each) => ({ pane: each, set: each.set, look: each.looks() }));
+        before = this.grid.panes.map((each) => ({
+          pane: each,
+          set: each.set,
+          look: each.appearance.looks(),
+        }));
       },
       true,
     );
@@ -625,7 +635,7 @@ export class Workspace implements Commands, Host {
   saveView(): void {
     const { active } = this.grid;
     const { set, picture } = active;
-    const view = active.shown();
+    const view = active.view.shown();
     if (!this.facts.may_measure || active.kind !== "stack" || !set || !picture || !view) return;
     this.measurements.mark(VIEW, { set, picture, index: active.position }, { view });
     this.tell("This view is saved.");
@@ -713,7 +723,7 @@ export class Workspace implements Commands, Host {
         names(one.images, { sopInstanceUid: each.sopInstanceUid, frame }),
       );
       this.changing("Presentation state", () =>
-        this.grid.active.present(own ? { ...state.view, area: own.area } : state.view),
+        this.grid.active.view.present(own ? { ...state.view, area: own.area } : state.view),
       );
       return true;
     }
@@ -896,7 +906,7 @@ export class Workspace implements Commands, Host {
     else await this.grid.show(showing, place.set, place.index);
     if (each.content.view) {
       const { view } = each.content;
-      this.changing("Saved view", () => showing.present(view));
+      this.changing("Saved view", () => showing.view.present(view));
     }
     if (tools.annotation.state.getAnnotation(id))
       tools.annotation.selection.setAnnotationSelected(id, true, false);

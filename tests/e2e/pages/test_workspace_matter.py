@@ -379,7 +379,8 @@ def compare_colours(page, values, place):
     """The colour of a pixel is the one that the bar has for its value."""
     column, row = place
     least, most = page.evaluate(
-        "() => { const r = isocenterWorkspace.grid.active.range(); return [r.lower, r.upper] }"
+        "() => { const { appearance } = isocenterWorkspace.grid.active;"
+        " const { lower, upper } = appearance.range(); return [lower, upper] }"
     )
     bar = drawn(page, ".colour-scale canvas")[:, 0]
     share = (values[row, column] - least) / (most - least)

@@ -83,7 +83,7 @@ def series(page, label):
 
 def shown(page):
     """How the active viewport shows its image."""
-    return page.evaluate("isocenterWorkspace.grid.active.shown()")
+    return page.evaluate("isocenterWorkspace.grid.active.view.shown()")
 
 
 def painted(page, column, row, *, reach=0):

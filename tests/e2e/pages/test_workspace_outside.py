@@ -183,7 +183,7 @@ def test_windows_of_one_desk_stay_in_step_and_close_together(page, browser, shot
     second.keyboard.press("PageDown")
     until(lambda: position(page) == position(second) > 1, what="the main window follows as well")
     page.keyboard.press("2")
-    window = "JSON.stringify(isocenterWorkspace.grid.active.range())"
+    window = "JSON.stringify(isocenterWorkspace.grid.active.appearance.range())"
     until(lambda: page.evaluate(window) == second.evaluate(window), what="one window for both")
     shots(second, "second")
     with second.expect_event("close"):

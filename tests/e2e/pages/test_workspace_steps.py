@@ -146,11 +146,14 @@ def test_images_drawn_by_the_processor_are_those_of_the_engine_and_of_numpy(ward
     values = voxels(page).astype(float)
     views = {
         "as it hangs": "",
-        "turned, flipped, inverted": "pane.rotate(90); pane.flip('flipHorizontal'); pane.invert()",
-        "aslant and magnified": "pane.rotate(30); pane.viewport.setZoom(2.7)",
+        "turned, flipped, inverted": "look.rotate(90); look.flip('flipHorizontal'); look.invert()",
+        "aslant and magnified": "look.rotate(30); pane.viewport.setZoom(2.7)",
     }
     for name, change in views.items():
-        page.evaluate(f"() => {{ const pane = isocenterWorkspace.grid.active; {change} }}")
+        page.evaluate(
+            "() => { const pane = isocenterWorkspace.grid.active; const look = pane.appearance;"
+            f" {change} }}"
+        )
         seen, wanted = shown(page, values)
         away = np.abs(seen - wanted)
         # At the image's border a point may fall on either side.
