@@ -55,7 +55,11 @@ def _decisions() -> str:
 def _held(decision: Decision) -> str:
     if decision.held is Held.NOTHING:
         return "nothing"
-    until = "a person decides" if decision.action is Action.PARK or decision.pauses else "the next attempt"
+    until = (
+        "a person decides"
+        if decision.action is Action.PARK or decision.pauses
+        else "the next attempt"
+    )
     return f"{decision.held.value}, until {until}"
 
 

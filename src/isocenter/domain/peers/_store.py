@@ -73,6 +73,7 @@ class Hl7PeerRow:
     patient_update: str
     report_forms: list[str]
     field_map: str
+    received_map: str
     trusted_authorities: list[str]
 
     def peer(self) -> Hl7Peer:
@@ -102,6 +103,7 @@ class Hl7PeerRow:
             patient_update=self.patient_update,
             report_forms=frozenset(self.report_forms),
             field_map=self.field_map,
+            received_map=self.received_map,
             trusted_authorities=frozenset(self.trusted_authorities),
         )
 
@@ -136,7 +138,8 @@ def insert_hl7_peer(tx: Tx, peer: Hl7Peer, now: datetime) -> int:
                 version, character_set, ack_timeout_s, result_statuses, tls, enabled,
                 order_responses, sequence_numbers, sequence_numbers_sent, ordering,
                 rate_per_s_max, gap_s,
-                order_message, patient_update, report_forms, field_map, trusted_authorities,
+                order_message, patient_update, report_forms, field_map, received_map,
+                trusted_authorities,
                 added_at)
         values (%(name)s, %(host)s, %(port)s, %(send)s::text[], %(receive)s::text[],
                 %(application)s, %(facility)s, %(assigning_authority)s, %(version)s,
@@ -144,7 +147,8 @@ def insert_hl7_peer(tx: Tx, peer: Hl7Peer, now: datetime) -> int:
                 %(enabled)s, %(order_responses)s, %(sequence_numbers)s,
                 %(sequence_numbers_sent)s, %(ordering)s,
                 %(rate_per_s_max)s, %(gap_s)s, %(order_message)s, %(patient_update)s,
-                %(report_forms)s::text[], %(field_map)s, %(trusted_authorities)s::text[],
+                %(report_forms)s::text[], %(field_map)s, %(received_map)s,
+                %(trusted_authorities)s::text[],
                 %(now)s)
             on conflict do nothing
         """,
@@ -202,7 +206,7 @@ def hl7_peers(tx: Tx) -> list[Hl7Peer]:
                version, character_set, ack_timeout_s, result_statuses, tls, enabled,
                order_responses, sequence_numbers, sequence_numbers_sent, ordering,
                rate_per_s_max, gap_s, order_message, patient_update, report_forms, field_map,
-               trusted_authorities
+               received_map, trusted_authorities
           from peers.hl7_peer order by name
         """,
     )

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 
 from isocenter.errors import IsocenterError, Kind
-from isocenter.standards.hl7v2.field_map import BadFieldMap, parse_map
+from isocenter.standards.hl7v2.field_map import BadFieldMap, parse_map, parse_received_map
 
 DICOM_PERMISSIONS = frozenset({"store", "find", "move", "get", "worklist", "mpps", "ups"})
 HL7_SENT = frozenset({"oru", "orm", "omi", "adt", "siu", "dft"})
@@ -113,6 +113,7 @@ class Hl7Peer:
         patient_update: the event by which it learns of changed demographics.
         report_forms: what of a report it gets, of ``REPORT_FORMS``.
         field_map: what its messages say otherwise (TOML): see ``standards.hl7v2.field_map``.
+        received_map: as which its messages are read (TOML); what is recorded stays as it came.
         trusted_authorities: whose patient identifiers are kept of its messages; empty: as the site
             says for all.
     """
@@ -141,6 +142,7 @@ class Hl7Peer:
     patient_update: str = "A31"
     report_forms: frozenset[str] = frozenset({"text", "study_uid"})
     field_map: str = ""
+    received_map: str = ""
     trusted_authorities: frozenset[str] = frozenset()
 
 
@@ -297,6 +299,7 @@ def check_hl7_peer(peer: Hl7Peer) -> None:
         raise BadPeer("a peer that gets reports gets their text, or a PDF of them")
     try:
         parse_map(peer.field_map)
+        parse_received_map(peer.received_map)
     except BadFieldMap as error:
         raise BadPeer(str(error)) from error
     if peer.ack_timeout_s <= 0:

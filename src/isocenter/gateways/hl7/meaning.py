@@ -13,7 +13,7 @@ from isocenter.domain.peers.model import Hl7Peer, sender
 from isocenter.domain.peers.model_meaning import Influence, Meaning, changes
 from isocenter.errors import IsocenterError
 from isocenter.gateways.hl7.apply import Intent, ReceiveOptions, intent_of
-from isocenter.gateways.hl7.receive import in_character_set_of
+from isocenter.gateways.hl7.receive import in_character_set_of, mapped
 from isocenter.gateways.hl7.refusal import answer_to
 from isocenter.standards import RemoteProtocolError
 from isocenter.standards.hl7v2.ack import AckCode
@@ -64,6 +64,7 @@ def influences(
 def _read(
     message: Message, sent_by: tuple[Hl7Peer, str], options: ReceiveOptions, now: datetime
 ) -> Meaning:
+    message = mapped(sent_by[0], message)
     try:
         intent = intent_of(message, sent_by, options, now=now)
     except IsocenterError as error:

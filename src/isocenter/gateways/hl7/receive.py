@@ -25,7 +25,8 @@ from isocenter.standards import RemoteProtocolError
 from isocenter.standards.hl7v2 import ack, charsets, sequence
 from isocenter.standards.hl7v2.ack import AckCode, Content, ErrorCode, Origin, Problem
 from isocenter.standards.hl7v2.datatypes import format_dtm
-from isocenter.standards.hl7v2.er7 import Flaw, Message, body_digest, parse
+from isocenter.standards.hl7v2.er7 import Flaw, Message, Segment, body_digest, parse
+from isocenter.standards.hl7v2.field_map import apply_map, parse_received_map
 
 CONTROL_ID_LENGTH: Final = 20  # MSH-10 holds 20 characters before 2.6
 _COMMIT_CODES: Final = {AckCode.AA: AckCode.CA, AckCode.AE: AckCode.CE, AckCode.AR: AckCode.CR}
@@ -251,7 +252,8 @@ def _identify(data: bytes, caller: Caller) -> _Received:
             "Sending Application and/or Facility not recognized",
         )
     message = in_character_set_of(peer, message)
-    return _Received(data, message, ack.origin_of(message), peer, body_digest(data))
+    origin = ack.origin_of(message)
+    return _Received(data, mapped(peer, message), origin, peer, body_digest(data))
 
 
 def in_character_set_of(peer: Hl7Peer, message: Message) -> Message:
@@ -260,6 +262,16 @@ def in_character_set_of(peer: Hl7Peer, message: Message) -> Message:
     if Flaw.CHARSET_ASSUMED in message.flaws and own_set not in {None, "utf-8"}:
         return parse(message.raw, default_charset=peer.character_set)
     return message
+
+
+def mapped(peer: Hl7Peer, message: Message) -> Message:
+    """Return the message as the peer's map has it read."""
+    if not peer.received_map:
+        return message
+    lines = [each.raw for each in message.segments]
+    lines = apply_map(parse_received_map(peer.received_map), lines, message.syntax)
+    segments = [Segment(each, message.syntax) for each in lines]
+    return Message(message.raw, segments, message.syntax, message.flaws)
 
 
 def _take_sequence_number(tx: Tx, received: _Received, *, now: datetime) -> int | None:

@@ -1,4 +1,4 @@
-"""What the messages to one receiver say otherwise, field by field: data, never a program.
+"""What the messages to or from one peer say otherwise, field by field: data, never a program.
 
 A map is TOML text. Each key names a place, each value says what stands there::
 
@@ -12,7 +12,8 @@ A map is TOML text. Each key names a place, each value says what stands there::
 A place is ``[TYPE[^EVENT]:]SEGMENT[[n]][-FIELD[.COMPONENT[.SUBCOMPONENT]]]``: without ``[n]`` every
 segment of that name, of the type and event every message. Rules are done in their order, so a
 later one sees what an earlier one wrote. A rule that finds no such segment does nothing: rules
-change what is said, they add no segment.
+change what is said, they add no segment. What is copied into a group (of an order, a charge, a
+resource) is that group's own, where groups have it.
 
 Standard: HL7 v2.5.1 2.6, 2.7
 """
@@ -25,7 +26,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 from isocenter.standards import LocalProtocolError
-from isocenter.standards.hl7v2.escapes import DEFAULT_SYNTAX, escape, unescape
+from isocenter.standards.hl7v2.escapes import DEFAULT_SYNTAX, Syntax, escape, unescape
 
 RULES_MAX: Final = 100
 CODES_MAX: Final = 500
@@ -40,8 +41,10 @@ _PLACE: Final = re.compile(
     r"(?:-(?P<field>[1-9]\d{0,2})(?:\.(?P<component>[1-9]\d?)(?:\.(?P<part>[1-9]\d?))?)?)?"
 )
 _KEEP, _EMPTY = "keep", "empty"
-_FIELD, _COMPONENT = DEFAULT_SYNTAX.field, DEFAULT_SYNTAX.component
-_REPETITION, _PART = DEFAULT_SYNTAX.repetition, DEFAULT_SYNTAX.subcomponent
+# Of MSH of what comes in: the rest says who speaks to whom, and how it is answered.
+_READ_OTHERWISE: Final = frozenset({7, 9, 11, 12, 17, 19, 20, 21})
+# Where the groups of a message begin: by the first of these that it has.
+_GROUPS: Final = ("ORC", "OBR", "FT1", "RGS")
 
 
 class BadFieldMap(LocalProtocolError):
@@ -101,14 +104,26 @@ def parse_map(text: str) -> tuple[Rule, ...]:
     return tuple(_rule(place, said) for place, said in table.items())
 
 
-def apply_map(rules: Sequence[Rule], segments: Sequence[str]) -> list[str]:
-    """The segments of a message, MSH first, in the usual delimiters, as the rules have them."""
-    kind = [*_split(segments[0]), *[""] * 9][9].split(_COMPONENT)
-    about = (kind[0], kind[1] if len(kind) > 1 else "")
+@lru_cache(maxsize=256)
+def parse_received_map(text: str) -> tuple[Rule, ...]:
+    """As ``parse_map``, of messages that we receive: who sent what to whom is not for it to say."""
+    rules = parse_map(text)
+    for rule in rules:
+        if rule.place.segment == "MSH" and rule.place.field not in _READ_OTHERWISE:
+            raise BadFieldMap(f"MSH-{rule.place.field}: that is not for a map of what comes in")
+    return rules
+
+
+def apply_map(
+    rules: Sequence[Rule], segments: Sequence[str], syntax: Syntax = DEFAULT_SYNTAX
+) -> list[str]:
+    """The segments of a message, MSH first, in its delimiters, as the rules have them."""
+    kind = [*_split(segments[0], syntax), *[""] * 9][9]
+    about = (_nth(kind, syntax.component, 1), _nth(kind, syntax.component, 2))
     lines: list[str] = list(segments)
     for rule in rules:
         if rule.place.is_of(about):
-            lines = _applied(rule, lines)
+            lines = _applied(rule, lines, syntax)
     return lines
 
 
@@ -177,10 +192,10 @@ def _place(text: str) -> Place:
     return Place(match["type"] or "", match["event"] or "", match["segment"], *numbers)
 
 
-def _applied(rule: Rule, lines: Sequence[str]) -> list[str]:
+def _applied(rule: Rule, lines: Sequence[str], syntax: Syntax) -> list[str]:
     after: list[str] = []
     turn = 0
-    for line in lines:
+    for index, line in enumerate(lines):
         if line[:3] != rule.place.segment:
             after.append(line)
             continue
@@ -188,86 +203,119 @@ def _applied(rule: Rule, lines: Sequence[str]) -> list[str]:
         if rule.place.turn not in {0, turn}:
             after.append(line)
         elif rule.place.field:
-            after.append(_changed(rule, line, lines))
+            after.append(_changed(rule, lines, index, syntax))
     return after
 
 
-def _changed(rule: Rule, line: str, lines: Sequence[str]) -> str:
-    place, fields = rule.place, _split(line)
+def _changed(rule: Rule, lines: Sequence[str], index: int, syntax: Syntax) -> str:
+    place, fields = rule.place, _split(lines[index], syntax)
     fields += [""] * (place.field + 1 - len(fields))
-    if rule.source is not None:
-        copied = _copied(rule.source, line, lines)
-        fields[place.field] = _with(fields[place.field], place, lambda _: copied)
-    else:
-        fields[place.field] = _with(fields[place.field], place, lambda value: _said(rule, value))
+    copied = "" if rule.source is None else _copied(rule.source, lines, index, syntax)
+
+    def said(before: str) -> str:
+        return _said(rule, before, syntax) if rule.source is None else copied
+
+    fields[place.field] = _with(fields[place.field], place, said, syntax)
     while not fields[-1]:
         fields.pop()
-    return _joined(fields)
+    return _joined(fields, syntax)
 
 
-def _said(rule: Rule, before: str) -> str:
+def _said(rule: Rule, before: str, syntax: Syntax) -> str:
     """What stands there after the rule, escaped."""
     if rule.text is not None:
-        return escape(rule.text)
+        return escape(rule.text, syntax)
     if rule.default is not None:
-        return before or escape(rule.default)
+        return before or escape(rule.default, syntax)
     if rule.codes is None:
         return ""
     # Each repetition by its first component, which is where codes stand.
-    return _REPETITION.join(_coded(rule, each) for each in before.split(_REPETITION))
+    mark = syntax.repetition
+    return mark.join(_coded(rule, each, syntax) for each in _parts(before, mark))
 
 
-def _coded(rule: Rule, value: str) -> str:
-    first, separator, rest = value.partition(_COMPONENT)
-    mapped = (rule.codes or {}).get(unescape(first))
+def _coded(rule: Rule, value: str, syntax: Syntax) -> str:
+    first, *rest = _parts(value, syntax.component)
+    mapped = (rule.codes or {}).get(unescape(first, syntax))
     if mapped is not None:
-        return escape(mapped) + separator + rest
+        return syntax.component.join((escape(mapped, syntax), *rest))
     if rule.otherwise == _KEEP or not value:
         return value
-    return "" if rule.otherwise == _EMPTY else escape(rule.otherwise)
+    return "" if rule.otherwise == _EMPTY else escape(rule.otherwise, syntax)
 
 
-def _copied(source: Place, line: str, lines: Sequence[str]) -> str:
-    """The source's value: of the same segment, or of the first (or n-th) one of that name."""
-    if line[:3] == source.segment and not source.turn:
-        return _value(_split(line), source)
-    named = [each for each in lines if each[:3] == source.segment]
+def _copied(source: Place, lines: Sequence[str], index: int, syntax: Syntax) -> str:
+    """The source's value: of the same segment, or of the first (or n-th) one of that name.
+
+    What stands in the groups of a message is looked for in the group of the segment itself.
+    """
+    if lines[index][:3] == source.segment and not source.turn:
+        return _value(_split(lines[index], syntax), source, syntax)
+    named = [number for number, each in enumerate(lines) if each[:3] == source.segment]
+    if not source.turn:
+        named = _beside(named, lines, index)
     turn = source.turn or 1
-    return _value(_split(named[turn - 1]), source) if len(named) >= turn else ""
+    return (
+        _value(_split(lines[named[turn - 1]], syntax), source, syntax) if len(named) >= turn else ""
+    )
 
 
-def _value(fields: Sequence[str], place: Place) -> str:
+def _beside(named: Sequence[int], lines: Sequence[str], index: int) -> Sequence[int]:
+    """Which of the segments are in the group of the one at ``index``; all where they are in none.
+
+    An order is never told by what is said of another one.
+    """
+    names = [each[:3] for each in lines]
+    start = next((each for each in _GROUPS if each in names), "")
+    begins = [number for number, name in enumerate(names) if name == start]
+    if not begins or index < begins[0] or not any(each >= begins[0] for each in named):
+        return named
+    begin = max(each for each in begins if each <= index)
+    end = next((each for each in begins if each > index), len(lines))
+    return [each for each in named if begin <= each < end]
+
+
+def _value(fields: Sequence[str], place: Place, syntax: Syntax) -> str:
     """The field, or of its first repetition the component or subcomponent, as it is written."""
     text = fields[place.field] if len(fields) > place.field else ""
     if not place.component:
         return text
-    text = _nth(text.split(_REPETITION)[0], _COMPONENT, place.component)
-    return _nth(text, _PART, place.part) if place.part else text
+    text = _nth(_parts(text, syntax.repetition)[0], syntax.component, place.component)
+    return _nth(text, syntax.subcomponent, place.part) if place.part else text
+
+
+def _parts(text: str, separator: str) -> list[str]:
+    """The parts of a text; it is one where the message has no such separator."""
+    return text.split(separator) if separator else [text]
 
 
 def _nth(text: str, separator: str, number: int) -> str:
-    parts = text.split(separator)
+    parts = _parts(text, separator)
     return parts[number - 1] if len(parts) >= number else ""
 
 
-def _with(text: str, place: Place, change: Callable[[str], str]) -> str:
+def _with(text: str, place: Place, change: Callable[[str], str], syntax: Syntax) -> str:
     """The field with its value in that place changed, in every repetition."""
     if not place.component:
         return change(text)
-    return _REPETITION.join(_in_repetition(each, place, change) for each in text.split(_REPETITION))
+    parts = _parts(text, syntax.repetition)
+    return syntax.repetition.join(_in_repetition(each, place, change, syntax) for each in parts)
 
 
-def _in_repetition(text: str, place: Place, change: Callable[[str], str]) -> str:
-    value = _nth(text, _COMPONENT, place.component)
+def _in_repetition(text: str, place: Place, change: Callable[[str], str], syntax: Syntax) -> str:
+    value = _nth(text, syntax.component, place.component)
     if place.part:
-        value = _put(value, _PART, place.part, change(_nth(value, _PART, place.part)))
+        new = change(_nth(value, syntax.subcomponent, place.part))
+        value = _put(value, syntax.subcomponent, place.part, new)
     else:
         value = change(value)
-    return _put(text, _COMPONENT, place.component, value)
+    return _put(text, syntax.component, place.component, value)
 
 
 def _put(text: str, separator: str, number: int, new: str) -> str:
-    parts = text.split(separator)
+    parts = _parts(text, separator)
+    if not separator and number > 1:
+        return text  # the message cannot say it
     parts += [""] * (number - len(parts))
     parts[number - 1] = new
     while len(parts) > 1 and not parts[-1]:
@@ -275,13 +323,13 @@ def _put(text: str, separator: str, number: int, new: str) -> str:
     return separator.join(parts)
 
 
-def _split(line: str) -> list[str]:
+def _split(line: str, syntax: Syntax) -> list[str]:
     """The segment's name and its fields by number; MSH-1 is the separator itself."""
-    parts = line.split(_FIELD)
-    return [parts[0], _FIELD, *parts[1:]] if parts[0] == "MSH" else parts
+    parts = line.split(syntax.field)
+    return [parts[0], syntax.field, *parts[1:]] if parts[0] == "MSH" else parts
 
 
-def _joined(fields: Sequence[str]) -> str:
+def _joined(fields: Sequence[str], syntax: Syntax) -> str:
     if fields[0] == "MSH":
-        return _FIELD.join(("MSH", *fields[2:]))
-    return _FIELD.join(fields)
+        return syntax.field.join(("MSH", *fields[2:]))
+    return syntax.field.join(fields)

@@ -225,6 +225,28 @@ def test_a_draft_is_tried_on_what_was_said_then_promoted_then_taken_back(hospita
     assert root.get(f"{path}/7/trial").status_code == 404
 
 
+def test_what_a_map_would_have_read_otherwise_is_told_before_it_counts(hospital, interface):
+    interface.receive(an_order(1))
+    root = hospital.program("root")
+    path = "/api/interfaces/EHR/versions"
+    changed = {"received_map": '"PID-5.1" = { codes = { Phantom = "Ghost" } }'}
+    assert root.post(path, json={"changed": changed}).status_code == 201
+    (different,) = root.get(f"{path}/2/trial").json()["received"]["different"]
+    assert {(each["before"], each["after"]) for each in different["changes"]} == {
+        ("Phantom^N1", "Ghost^N1")
+    }
+    page = hospital.browser("root").get("/interfaces/EHR/versions/2").text
+    assert "Ghost^N1" in page
+    wrong = root.post(path, json={"changed": {"received_map": '"MSH-3" = "X"'}})
+    assert wrong.status_code == 422
+    root.post(f"{path}/2/promote")
+    key = root.get("/api/messages").json()["items"][0]["message_key"]
+    told = root.get(f"/api/messages/{key}/meaning").json()
+    assert told["facts"]["orders[1].patient.person_name"] == "Ghost^N1"
+    said = {each["place"]: each["facts"] for each in told["influences"]}
+    assert said["PID-5"] == ["orders[1].patient.person_name"]
+
+
 def test_reports_are_written_both_ways(hospital):
     hospital.recipient()
     number = hospital.order(1)

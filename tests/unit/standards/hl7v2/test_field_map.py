@@ -4,7 +4,12 @@ import pytest
 
 from isocenter.standards.hl7v2 import writer
 from isocenter.standards.hl7v2.er7 import parse
-from isocenter.standards.hl7v2.field_map import BadFieldMap, apply_map, parse_map
+from isocenter.standards.hl7v2.field_map import (
+    BadFieldMap,
+    apply_map,
+    parse_map,
+    parse_received_map,
+)
 
 SEGMENTS = (
     r"MSH|^~\&|ISO|RAD|EHR|HOSP|20260301||ORU^R01^ORU_R01|1|P|2.5.1",
@@ -72,6 +77,43 @@ def test_rules_are_done_in_their_order_and_see_each_other():
     after = mapped(f'{first}\n{second}\n"ORU:PID-18" = {{ empty = true }}')
     assert after[1].endswith("||7")
     assert parse(writer.assembled(after)).first("PID").text(18) == ""
+
+
+ORDERS = (
+    SEGMENTS[0].replace("ORU^R01^ORU_R01", "ORM^O01"),
+    "PID|1||123",
+    "PV1|1|I",
+    "ORC|NW|1",
+    "OBR|1|1",
+    "ZBR|A1",
+    "ORC|NW|2",
+    "OBR|1|2",
+    "ORC|NW|3",
+    "OBR|1|3",
+    "ZBR|A3",
+)
+
+
+def test_what_is_copied_into_a_group_is_its_own_and_never_anothers():
+    after = mapped('"OBR-3" = { copy = "ZBR-1" }', ORDERS)
+    assert [each for each in after if each[:3] == "OBR"] == ["OBR|1|1|A1", "OBR|1|2", "OBR|1|3|A3"]
+    after = mapped('"OBR-3" = { copy = "PV1-2" }', ORDERS)  # what is said of all is said of each
+    assert [each for each in after if each[:3] == "OBR"] == [f"OBR|1|{n}|I" for n in (1, 2, 3)]
+
+
+def test_a_map_writes_the_delimiters_of_the_message():
+    message = parse(b"MSH#*!\\%#A#B#C#D#20260302##ADT*A08#1#P#2.5\rPID#1##7*M!8*N##X*Y%Z\r")
+    rules = parse_map('"ADT:PID-3.2" = { codes = { M = "a#b" } }\n"PID-5.2.2" = "Q"\n"PV1-2" = "O"')
+    lines = apply_map(rules, [each.raw for each in message.segments], message.syntax)
+    assert lines[1] == "PID#1##7*a\\F\\b!8*N##X*Y%Q"
+    assert parse_map('"MSH-9.2" = "A08"') == parse_received_map('"MSH-9.2" = "A08"')
+
+
+@pytest.mark.parametrize("number", [3, 4, 5, 6, 8, 13, 15, 16])
+def test_who_speaks_and_how_it_is_answered_is_not_for_a_map_of_what_comes_in(number):
+    parse_map(f'"MSH-{number}" = "x"')
+    with pytest.raises(BadFieldMap, match=f"MSH-{number}"):
+        parse_received_map(f'"MSH-{number}" = "x"')
 
 
 def test_a_segment_is_left_out_and_nothing_else():

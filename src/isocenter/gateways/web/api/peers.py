@@ -62,6 +62,7 @@ class Hl7PeerShape(Shape):
     patient_update: str = "A31"
     report_forms: frozenset[str] = frozenset({"text", "study_uid"})
     field_map: str = ""
+    received_map: str = ""
     trusted_authorities: frozenset[str] = frozenset()
     ordering: Literal["patient", "exam", "all"] = "patient"
     rate_per_s_max: float = 0.0

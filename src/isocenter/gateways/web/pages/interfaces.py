@@ -37,7 +37,7 @@ from isocenter.readmodels.interface_health import InterfaceHealth
 router = APIRouter(include_in_schema=False)
 
 _SETS = {"receive": HL7_RECEIVED, "send": HL7_SENT, "report_forms": REPORT_FORMS}
-_TEXTS = frozenset({"field_map"})
+_TEXTS = frozenset({"field_map", "received_map"})
 # What tells a peer from others is no matter of its configuration.
 _FIXED = frozenset({"name"})
 _LABELS = {
@@ -55,7 +55,8 @@ _LABELS = {
     "order_message": "Orders are told by ORM, OMG or OMI (empty: as usual)",
     "patient_update": "Changed demographics are told by A31 or A08",
     "report_forms": "Reports go as",
-    "field_map": "What its messages say otherwise, field by field",
+    "field_map": "What our messages to it say otherwise, field by field",
+    "received_map": "As what its messages are read, field by field",
     "trusted_authorities": "Authorities whose patient IDs are kept (empty: as the site says)",
     "order_responses": "Its orders are answered by ORR, ORG or ORI",
     "sequence_numbers": "Sequence numbers of its messages are checked (MSH-13)",
