@@ -8,6 +8,7 @@ Standard: PS3.4 C.4.1, C.6.1, C.6.2
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time, tzinfo
 from functools import cache, partial
@@ -193,23 +194,17 @@ class StudyQuery:
         limit, identifier = self._matches_max, request.identifier
         with self._pool.db.read() as tx:
             more = _beyond(tx, viewer, asked)
-            rows = _rows(tx, viewer, asked.level, more, zone=zone, limit=limit + 1)
-            number = 0
-            while lot := list(islice(rows, _ROWS_AT_ONCE)):
-                values = values_of(tx, viewer, more.asked, lot)
-                for row, beside in zip(lot, values, strict=True):
-                    number += 1
-                    if number > limit:
+            # Whoever asked may be gone before the end: the stream ends before its transaction.
+            with closing(_rows(tx, viewer, asked.level, more, zone=zone, limit=limit + 1)) as rows:
+                for number, (row, values) in enumerate(_valued(tx, viewer, more, rows)):
+                    if number == limit:
                         break
-                    found = _Beside(more, beside)
+                    found = _Beside(more, values)
                     yield answer(
                         row, asked, identifier, retrieve_ae_title=self._ae_title, beside=found
                     )
-                if number > limit:
-                    rows.close()
-                    break
-            else:
-                return
+                else:
+                    return
         raise TooManyMatches(f"more than {limit} matches: ask for less")
 
 
@@ -222,20 +217,28 @@ def _rows(
         return
     wide = zone.widened(more.conditions)
     examined_max = limit * _EXAMINED_PER_MATCH
-    rows = stream(tx, viewer, level, wide, more=more.columns, limit=examined_max + 1)
-    examined = 0
+    examined = stream(tx, viewer, level, wide, more=more.columns, limit=examined_max + 1)
+    with closing(examined):
+        yield from islice(zone.matching(_bounded(examined, examined_max), more.conditions), limit)
 
-    def counted() -> Generator[Row, None, None]:
-        nonlocal examined
-        for row in rows:
-            examined += 1
-            if examined > examined_max:
-                rows.close()
-                raise TooManyMatches("the dates are too far apart for another time zone")
-            yield row
 
-    yield from islice(zone.matching(counted(), more.conditions), limit)
-    rows.close()
+def _bounded(rows: Iterable[Row], rows_max: int) -> Generator[Row, None, None]:
+    for number, row in enumerate(rows):
+        if number == rows_max:
+            raise TooManyMatches("the dates are too far apart for another time zone")
+        yield row
+
+
+def _valued(
+    tx: Tx, viewer: Viewer, more: Beyond, rows: Iterable[Row]
+) -> Generator[tuple[Row, Mapping[int, Sequence[str]]], None, None]:
+    """Each row, and what was asked for of what an administrator had indexed of it."""
+    if not more.asked:
+        yield from ((row, {}) for row in rows)
+        return
+    kept = iter(list(rows))  # while they are streamed, nothing else can be asked
+    while lot := list(islice(kept, _ROWS_AT_ONCE)):
+        yield from zip(lot, values_of(tx, viewer, more.asked, lot), strict=True)
 
 
 @dataclass(frozen=True, slots=True)

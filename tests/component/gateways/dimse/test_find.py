@@ -1,5 +1,7 @@
 """C-FIND over few and over many matches: at one go or as a stream, the same answers."""
 
+from dataclasses import replace
+
 import pytest
 
 from isocenter.domain.audit import service as audit
@@ -8,6 +10,7 @@ from isocenter.gateways.dimse.find import StudyQuery, TooManyMatches
 from isocenter.gateways.dimse.ports import Caller, Grant, QueryRequest, Service
 from isocenter.infra.db import ConstraintViolation
 from isocenter.infra.pools import Pool
+from isocenter.standards.dicom.dictionary import tag_of
 from isocenter.standards.dicom.query_retrieve import BASELINE
 from isocenter.standards.dicom.uids import STUDY_ROOT_FIND
 from isocenter.standards.dicom.values import DataSet
@@ -31,17 +34,19 @@ def query(database):
     pool.close()
 
 
-def asked(accession_number: str = "") -> QueryRequest:
+def asked(accession_number: str = "", **more: str) -> QueryRequest:
     identifier = DataSet()
     identifier.put(LEVEL, "STUDY")
     identifier.put(ACCESSION_NUMBER, accession_number)
     identifier.put(STUDY_INSTANCE_UID)
+    for keyword, value in more.items():
+        identifier.put(tag_of(keyword), value)
     return QueryRequest(
         Caller("WORKSTATION", "OURS", "192.0.2.7"),
         Grant("WORKSTATION", frozenset({Service.FIND})),
         STUDY_ROOT_FIND,
         identifier,
-        BASELINE,
+        replace(BASELINE, timezone="TimezoneOffsetFromUTC" in more),
     )
 
 
@@ -78,3 +83,42 @@ def test_nothing_is_answered_that_cannot_be_put_on_record(database, query, wante
         tx.run("alter table audit.record add check (actor <> 'WORKSTATION') not valid")
     with pytest.raises(ConstraintViolation):
         query(10_000)(asked(wanted))
+
+
+# Asked in the installation's zone, and in another one.
+@pytest.mark.parametrize("more", [{}, {"TimezoneOffsetFromUTC": "+0500", "StudyDate": "20260101-"}])
+def test_a_search_that_is_given_up_lends_its_connection_to_the_next(make_database, more):
+    database = make_database(connections_max=1)
+    pool = Pool(database, threads=1)
+    with database.transaction() as tx:
+        tx.run(FILL, (2000,))  # more than the connection holds at once
+    query = StudyQuery(pool, clock=lambda: NOW, ae_title="OURS")
+    matches = query(asked(**more))
+    next(matches)
+    matches.close()
+    assert found(query(asked("A7"))) == ["1.2.7"]
+    pool.close()
+
+
+def test_values_that_an_administrator_indexed_come_with_many_matches(database, query):
+    with database.transaction() as tx:
+        key = tx.value(
+            "insert into archive.indexed_attribute (tag, name, vr, level, state, added_at,"
+            " added_by) values (%s, 'InstitutionalDepartmentName', 'LO', 'study', 'ready',"
+            " now(), 'desk')"
+            " returning attribute_key",
+            (tag_of("InstitutionalDepartmentName"),),
+        )
+        tx.run(
+            "insert into archive.series (study_key, series_instance_uid, first_received_at,"
+            " last_received_at) select study_key, '1.3', now(), now() from archive.study"
+        )
+        tx.run(
+            "insert into archive.attribute_value (attribute_key, entity_key, series_key, position,"
+            " value, matched) select %s, study_key, series_key, 0, 'East', 'East'"
+            "  from archive.series",
+            (key,),
+        )
+    matches = query(10_000)(asked(InstitutionalDepartmentName="East"))
+    values = [each.text(tag_of("InstitutionalDepartmentName")) for each in matches]
+    assert values == ["East"] * STUDIES
