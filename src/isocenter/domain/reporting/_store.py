@@ -8,7 +8,8 @@ from isocenter.infra.db import Tx
 
 _COLUMNS = """
 select report_id, accession_number, order_key, state, version, draft_text, draft_revision,
-       created_by, created_at, updated_by, updated_at, signed_at, patient_key
+       created_by, created_at, updated_by, updated_at, signed_at, patient_key,
+       patient_unconfirmed
   from reporting.report
 """
 _BY_ID = _COLUMNS + "where report_id = %s"
@@ -88,14 +89,21 @@ def lock_drafts_about(tx: Tx, patient_keys: Sequence[int]) -> list[Report]:
 
 _SET_PATIENT = """
 update reporting.report
-   set patient_key = %s, draft_revision = draft_revision + 1
+   set patient_key = %s, patient_unconfirmed = true, draft_revision = draft_revision + 1
  where report_id = %s
 """
 
 
 def set_patient(tx: Tx, report_id: str, patient_key: int) -> None:
-    """Note who the patient is now; whoever has the draft open must look again."""
+    """Note who the patient is now; whoever has the draft open must look again, and confirm it."""
     tx.run(_SET_PATIENT, (patient_key, report_id))
+
+
+def confirm_patient(tx: Tx, report_id: str) -> None:
+    """Note that a writer has said that the patient is right."""
+    tx.run(
+        "update reporting.report set patient_unconfirmed = false where report_id = %s", (report_id,)
+    )
 
 
 _SIGN = """

@@ -14,7 +14,8 @@ def on_identity_changed(tx: Tx, event: PatientMerged | PatientUnmerged, *, now: 
     """Note at each draft about these patients who its patient is now.
 
     The text stays. Whoever has the draft open is told at the next save that it changed, reads it
-    again beside the name that the exam has now, and only then goes on.
+    again beside the name that the exam has now, and only then goes on. It is signed when a writer
+    has confirmed that this is the patient.
     """
     keys = {event.patient_key, event.prior_key, *event.moved_keys}
     for draft in _store.lock_drafts_about(tx, sorted(keys)):

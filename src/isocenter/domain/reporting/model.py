@@ -65,6 +65,12 @@ class PatientOfDraftChanged(IsocenterError):
     kind: ClassVar[Kind] = Kind.CONFLICT
 
 
+class PatientUnconfirmed(IsocenterError):
+    """The draft's patient was merged or parted, and no writer has said yet that it is right."""
+
+    kind: ClassVar[Kind] = Kind.CONFLICT
+
+
 class ReportIsEmpty(IsocenterError):
     """A report without text cannot be signed."""
 
@@ -86,6 +92,8 @@ class Report:
         draft_text: the text being written; None once it is signed.
         draft_revision: counts the saves of the draft, and the changes of who it is about.
         patient_key: whom its writers took the exam's patient for; None when that was not kept.
+        patient_unconfirmed: that patient was merged or parted since; the draft is not signed before
+            a writer has said that the patient is right.
     """
 
     report_id: str
@@ -101,6 +109,7 @@ class Report:
     updated_at: datetime
     signed_at: datetime | None
     patient_key: int | None = None
+    patient_unconfirmed: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "state", ReportState(self.state))

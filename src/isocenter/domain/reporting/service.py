@@ -20,6 +20,7 @@ from isocenter.domain.reporting.model import (
     ExamCancelled,
     NoSuchExam,
     PatientOfDraftChanged,
+    PatientUnconfirmed,
     Report,
     ReportIsDraft,
     ReportIsEmpty,
@@ -124,7 +125,8 @@ def sign(
 ) -> Report:
     """The report, its draft signed as the next version. A report that is signed already stays so.
 
-    Raises ``UnknownReport``, ``ReportIsEmpty``, ``DraftChanged``, ``PatientOfDraftChanged``.
+    Raises ``UnknownReport``, ``ReportIsEmpty``, ``DraftChanged``, ``PatientOfDraftChanged``,
+    ``PatientUnconfirmed``.
     """
     authorize(actor, Action.REPORT_SIGN)
     known = _locked(tx, report_id)
@@ -132,7 +134,30 @@ def sign(
         return known
     _check_revision(known, revision)
     _check_patient(tx, known)
+    if known.patient_unconfirmed:
+        raise PatientUnconfirmed(
+            "the patient of this exam was merged or parted meanwhile: confirm who it is"
+        )
     return _sign_version(tx, actor, known, known.draft_text or "", VersionKind.FINAL, now)
+
+
+def confirm_patient(
+    tx: Tx, actor: Actor, report_id: str, *, revision: int, now: datetime
+) -> Report:
+    """The report, its draft about the exam's patient as it is now: said by who saw ``revision``.
+
+    Raises ``UnknownReport``, ``ReportIsSigned``, ``DraftChanged``, ``PatientOfDraftChanged``.
+    """
+    authorize(actor, Action.REPORT_WRITE)
+    known = _locked(tx, report_id)
+    if known.state is not ReportState.DRAFT:
+        raise ReportIsSigned("the report is signed: write an addendum")
+    _check_revision(known, revision)
+    _check_patient(tx, known)
+    if known.patient_unconfirmed:
+        _store.confirm_patient(tx, report_id)
+        _audit(tx, actor, "report.confirm_patient", report_id, known.accession_number, now)
+    return _reread(tx, report_id)
 
 
 def addend(tx: Tx, actor: Actor, report_id: str, text: str, *, now: datetime) -> Report:
@@ -217,8 +242,11 @@ def _reread(tx: Tx, report_id: str) -> Report:
 
 
 def _check_revision(known: Report, revision: int | None) -> None:
-    if revision is not None and revision != known.draft_revision:
-        raise DraftChanged("somebody else saved this report meanwhile: read their text first")
+    if revision is None or revision == known.draft_revision:
+        return
+    if known.patient_unconfirmed:
+        raise DraftChanged("the patient of this exam was merged or parted: open the report again")
+    raise DraftChanged("somebody else saved this report meanwhile: read their text first")
 
 
 def _check_patient(tx: Tx, known: Report) -> None:

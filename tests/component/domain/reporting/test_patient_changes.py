@@ -6,7 +6,7 @@ from isocenter.domain.access.model import Action, Role, Viewer
 from isocenter.domain.identity import service as identity
 from isocenter.domain.identity.events import PatientMerged, PatientUnmerged
 from isocenter.domain.reporting import handlers, service
-from isocenter.domain.reporting.model import DraftChanged, PatientOfDraftChanged
+from isocenter.domain.reporting.model import DraftChanged, PatientOfDraftChanged, PatientUnconfirmed
 from tests.builders import PERSON
 from tests.exam_story import SYSTEM, Department, a_patient, a_user, an_order
 from tests.image_builders import NOW
@@ -50,7 +50,19 @@ def test_a_draft_is_not_signed_for_somebody_else_unseen(tx):
         "reporting.report_drafted",
         "reporting.draft_patient_changed",
     ]
-    signed = service.sign(tx, RADIOLOGIST, draft.report_id, revision=seen.draft_revision, now=NOW)
+    for revision in (None, seen.draft_revision):
+        with pytest.raises(PatientUnconfirmed):
+            service.sign(tx, RADIOLOGIST, draft.report_id, revision=revision, now=NOW)
+    saved = service.redraft(tx, RADIOLOGIST, draft.report_id, "Normal!", now=NOW)
+    assert saved.patient_unconfirmed, "writing on confirms nothing"
+    with pytest.raises(DraftChanged):
+        service.confirm_patient(
+            tx, RADIOLOGIST, draft.report_id, revision=seen.draft_revision, now=NOW
+        )
+    service.confirm_patient(
+        tx, RADIOLOGIST, draft.report_id, revision=saved.draft_revision, now=NOW
+    )
+    signed = service.sign(tx, RADIOLOGIST, draft.report_id, revision=saved.draft_revision, now=NOW)
     assert signed.version == 1
 
 

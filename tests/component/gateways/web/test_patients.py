@@ -132,3 +132,50 @@ def test_who_reads_only_is_offered_no_decision(hospital, pair):
     assert "Link them" not in page
     answer = reader.post(f"/patients/pairs/{pair[2]}/link", data={"reason": "x"})
     assert answer.status_code == 403
+
+
+def test_a_report_in_progress_is_locked_until_its_writer_confirms_the_merged_patient(hospital):
+    number = hospital.order(1)
+    ada, page = hospital.program("ada"), hospital.browser("ada")
+    draft = ada.post("/api/reports", json={"accession_number": number, "text": "Normal."}).json()
+    assert not draft["patient_unconfirmed"]
+    path = f"/api/reports/{draft['report_id']}"
+    read = f"/exams/{number}/read?plain=true"
+    assert "Sign…" in page.get(read).text
+
+    def merged(tx):
+        survivor = PatientFacts(
+            (PatientIdentifier("SV1", "HOSPITAL"),),
+            hospital.clock(),
+            person_name="Survivor^Eve",
+            birth_date=date(1955, 1, 2),
+        )
+        prior = [PatientIdentifier("PH0001", "HOSPITAL")]
+        identity.merge(tx, SYSTEM, survivor, prior, now=hospital.clock())
+
+    hospital.pool.run_here(merged)
+    hospital.dispatcher.run_once()
+
+    for body in ({}, {"draft_revision": 1}, {"draft_revision": 2}):
+        refused = ada.post(f"{path}/sign", json=body)
+        assert refused.status_code == 409, refused.text
+        assert "merged or parted" in refused.json()["detail"]
+    asked = page.get(read).text
+    assert "This is the patient" in asked
+    assert "Survivor, Eve" in asked.split('role="alert"')[1].split("</form>")[0]
+    assert "Sign…" not in asked
+    form = {"text": "Normal.", "report_id": draft["report_id"], "draft_revision": "2"}
+    signing = page.post(f"/exams/{number}/read", data={**form, "action": "sign"})
+    assert signing.status_code == 409
+    assert ada.post(f"{path}/patient", json={"draft_revision": 1}).status_code == 409
+    desk = hospital.program("fay")
+    assert desk.post(f"{path}/patient", json={"draft_revision": 2}).status_code == 403
+
+    said = {**form, "text": "Normal, compared with the priors.", "action": "confirm", "plain": True}
+    assert page.post(f"/exams/{number}/read", data=said).status_code == 303
+    assert "Sign…" in page.get(read).text
+    assert hospital.audited("report.confirm_patient") == [("ada", draft["report_id"], None)]
+    signed = ada.post(f"{path}/sign", json={"draft_revision": 3})
+    assert signed.json()["state"] == "signed"
+    versions = ada.get(f"{path}/versions").json()
+    assert versions[0]["text"] == "Normal, compared with the priors."

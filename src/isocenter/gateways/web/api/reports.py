@@ -17,7 +17,11 @@ TEXT_LENGTH_MAX = 200_000
 
 
 class ReportAnswer(Shape):
-    """A report. ``draft_text`` is null once it is signed; ``version`` is 0 until then."""
+    """A report. ``draft_text`` is null once it is signed; ``version`` is 0 until then.
+
+    With ``patient_unconfirmed`` the exam's patient was merged or parted while the draft was
+    written: it is not signed before a writer has confirmed the patient.
+    """
 
     report_id: str
     accession_number: str
@@ -30,6 +34,7 @@ class ReportAnswer(Shape):
     updated_by: str
     updated_at: datetime
     signed_at: datetime | None
+    patient_unconfirmed: bool
 
 
 class VersionAnswer(Shape):
@@ -63,6 +68,12 @@ class SignRequest(BaseModel):
     """Which draft the signer saw."""
 
     draft_revision: int | None = None
+
+
+class ConfirmRequest(BaseModel):
+    """Which draft the writer saw, beside the patient as they are now."""
+
+    draft_revision: int
 
 
 class AddendumRequest(BaseModel):
@@ -143,6 +154,21 @@ async def sign(
         reporting.sign, actor, report_id, revision=revision, now=web.clock()
     )
     return ReportAnswer.model_validate(signed)
+
+
+@router.post("/{report_id}/patient", summary="Confirm the patient of a draft")
+async def confirm_patient(
+    web: InWeb, actor: SignedIn, report_id: str, body: ConfirmRequest
+) -> ReportAnswer:
+    """The report: after a merge, its writer says that it is about the patient as they are now."""
+    confirmed = await web.pool.run(
+        reporting.confirm_patient,
+        actor,
+        report_id,
+        revision=body.draft_revision,
+        now=web.clock(),
+    )
+    return ReportAnswer.model_validate(confirmed)
 
 
 @router.post("/{report_id}/addenda", status_code=201, summary="Sign an addendum")

@@ -77,7 +77,7 @@ class ReportForm(BaseModel):
     report_id: str = ""
     draft_revision: str = ""
     plain: bool = False
-    action: Literal["draft", "sign", "addend"]
+    action: Literal["draft", "confirm", "sign", "addend"]
 
 
 @router.get("/exams/{accession_number:path}/read")
@@ -211,7 +211,7 @@ async def write(
 ) -> Response:
     """The draft saved, or the text signed."""
     await web.pool.run(_write, actor, accession_number, form, now=web.clock())
-    if form.action == "draft":
+    if form.action in {"draft", "confirm"}:
         page = f"{exam_path(accession_number)}/read"
         return seen_after(f"{page}?plain=true" if form.plain else page, "draft")
     return seen_after(exam_path(accession_number), "signed")
@@ -224,5 +224,8 @@ def _write(tx: Tx, actor: Actor, accession_number: str, form: ReportForm, *, now
         return
     revision = int(form.draft_revision) if form.draft_revision.isdecimal() else None
     report = reporting.draft(tx, actor, accession_number, text, revision=revision, now=now)
-    if form.action == "sign":
+    if form.action == "confirm":
+        revision = report.draft_revision
+        reporting.confirm_patient(tx, actor, report.report_id, revision=revision, now=now)
+    elif form.action == "sign":
         reporting.sign(tx, actor, report.report_id, revision=report.draft_revision, now=now)
