@@ -167,3 +167,62 @@ def test_a_visit_moves_to_the_right_patient_with_its_orders(talk):
     talk("A50", pid("W2", name="Phantom^Eve"), "MRG|W2^^^HOSP^MR||||N1", pv1("N7"))  # again
     answer = talk("A50", pid("W2"), "MRG|W2^^^HOSP^MR", pv1("N7"), expected="AE")
     assert str(answer.segment("ERR")[2]) == "MRG^1^5"
+
+
+@pytest.mark.parametrize("event", ["A18", "A36"])
+@pytest.mark.parametrize("known", [False, True], ids=["new number", "known number"])
+def test_undoing_a_merge_gives_the_account_back_with_its_orders(talk, event, known):
+    talk("A01", pid("M2", "OLD", "Phantom^Eve"), pv1("", "WARD^1^A"))
+    talk("A01", pid("M1", "NEW" if known else ""), pv1("", "ICU^2^B"))
+    talk.order("M1", "OWN", "NEW")
+    talk.order("M2", "TAKEN", "OLD")
+    before = talk.visit("M2"), talk.visit("M1")
+    said = pid("M1", "NEW"), "MRG|M2^^^HOSP^MR||OLD"
+
+    def react():
+        Dispatcher(talk.database, talk.database.router, clock=utc_now, workers=1).run_once()
+
+    def admissions():
+        with talk.database.read() as tx:
+            return [orders.exam(tx, each).order.admission_id for each in ("OWN", "TAKEN")]
+
+    talk(event, *said)
+    react()
+    assert [each.visit_number for each in talk.visit("M1")] == ["NEW"]
+    assert admissions() == ["NEW", "NEW"]
+    with talk.database.transaction() as tx:
+        [merge] = identity.merges(tx, SYSTEM, identity.find(tx, "M1").patient_key)
+        identity.unmerge(tx, SYSTEM, merge.merge_key, now=utc_now())
+    react()
+    [back] = talk.visit("M2")
+    assert (back.visit_number, back.location, back.patient_key) == (
+        "OLD",
+        "WARD 1 A",
+        before[0][0].patient_key,
+    )
+    assert [each.visit_number for each in talk.visit("M1")] == (["NEW"] if known else [])
+    assert admissions() == ["NEW", "OLD"]
+
+    again = parse(talk.send(message_of(talk, event, *said)))  # the sender repeats what was undone
+    assert str(again.segment("MSA")[1]) == "AA"
+    assert [each.visit_number for each in talk.visit("M2")] == ["OLD"]
+
+
+def test_what_was_said_of_the_account_since_the_merge_stays(talk):
+    talk("A01", pid("M2", "OLD"), pv1("", "WARD^1^A"))
+    talk("A04", pid("M1"))
+    talk("A36", pid("M1", "NEW"), "MRG|M2^^^HOSP^MR||OLD")
+    talk("A02", pid("M1", "NEW"), pv1("", "ICU^2^B"))
+    with talk.database.transaction() as tx:
+        [merge] = identity.merges(tx, SYSTEM, identity.find(tx, "M1").patient_key)
+        identity.unmerge(tx, SYSTEM, merge.merge_key, now=utc_now())
+    [kept], [back] = talk.visit("M1"), talk.visit("M2")
+    assert (kept.visit_number, kept.location) == ("NEW", "ICU 2 B")
+    assert (back.visit_number, back.location) == ("OLD", "WARD 1 A")
+
+
+def message_of(talk, event, *segments):
+    """As it was said before, under another control id."""
+    stamp = f"202603021200{talk.count:02}"
+    head = f"MSH|^~\\&|EHR|HOSPITAL|ISOCENTER|RAD|{stamp}||ADT^{event}|again|P|2.5.1"
+    return "\r".join([head, f"EVN|{event}|{stamp}", *segments, ""]).encode()

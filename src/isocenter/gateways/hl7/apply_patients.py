@@ -85,8 +85,8 @@ def _account(tx: Tx, actor: Actor, change: PatientChange, done: Registered, now:
     visit, former = change.visit, change.former_visit
     if visit is None or former is None:
         return ""
-    renumbered = identity.renumber_visit(tx, actor, done.current_key, former, visit, now=now)
-    return "visit" if renumbered else ""
+    merged = (done, change.prior)
+    return "visit" if identity.merge_account(tx, actor, merged, former, visit, now=now) else ""
 
 
 def _each(done: Sequence[Registered]) -> str:

@@ -1,5 +1,6 @@
 """The use cases of identity: register, merge, link, move identifiers, undo each, and find."""
 
+from isocenter.domain.identity.service.accounts import merge_account
 from isocenter.domain.identity.service.asking import Candidate, candidates
 from isocenter.domain.identity.service.deciding import (
     link_pair,
@@ -54,6 +55,7 @@ __all__ = [
     "links",
     "look_for_duplicates",
     "merge",
+    "merge_account",
     "merge_pair",
     "merge_records",
     "merges",

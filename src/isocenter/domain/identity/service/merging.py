@@ -26,6 +26,7 @@ from isocenter.domain.identity.model import (
     not_from_the_future,
     survivors,
 )
+from isocenter.domain.identity.service.accounts import give_back_accounts
 from isocenter.domain.identity.service.registering import register
 from isocenter.domain.peers.model_origin import asserting_peer
 from isocenter.infra import outbox
@@ -146,13 +147,17 @@ def _settle(tx: Tx, patient_key: int, *, now: datetime) -> list[int]:
 
 
 def unmerge(tx: Tx, actor: Actor, merge_key: int, *, now: datetime) -> None:
-    """Undo one merge: everything is as if it had never been said. Raises ``MergeUnknown``."""
+    """Undo one merge: everything is as if it had never been said. Raises ``MergeUnknown``.
+
+    Accounts that were merged with the patients are given back.
+    """
     authorize(actor, Action.PATIENT_WRITE)
     store.lock_merges(tx)
     undone = store.merge_by_key(tx, merge_key)
     if undone is None or store.undo_merge(tx, merge_key, now) is None:
         raise MergeUnknown("there is no such merge to undo")
     moved = _settle(tx, undone.survivor_key, now=now)
+    give_back_accounts(tx, actor, undone, now=now)
     event = PatientUnmerged(undone.survivor_key, undone.prior_key, moved, asserting_peer(actor))
     outbox.append(tx, event, now=now)
     prior = shown_identifier(tx, undone.prior_key)

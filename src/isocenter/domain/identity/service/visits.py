@@ -48,7 +48,7 @@ def record_visits(
     for actor, _, facts in requests:
         if facts.number.value in told:
             changed = sorted(facts.said())
-            audit.record(tx, _entry(actor, "visit.record", facts.number, changed), now=now)
+            audit.record(tx, visit_entry(actor, "visit.record", facts.number, changed), now=now)
 
 
 def move_visit(
@@ -73,7 +73,7 @@ def move_visit(
     if moved:
         event = VisitMoved(facts.number.value, former_key, patient_key, asserting_peer(actor))
         outbox.append(tx, event, now=now)
-        audit.record(tx, _entry(actor, "visit.move", facts.number, ["patient"]), now=now)
+        audit.record(tx, visit_entry(actor, "visit.move", facts.number, ["patient"]), now=now)
     return moved
 
 
@@ -109,7 +109,7 @@ def renumber_visit(
         return False
     event = VisitRenumbered(former.value, facts.number.value, patient_key)
     outbox.append(tx, event, now=now)
-    audit.record(tx, _entry(actor, "visit.renumber", former, [facts.number.value]), now=now)
+    audit.record(tx, visit_entry(actor, "visit.renumber", former, [facts.number.value]), now=now)
     return True
 
 
@@ -118,7 +118,8 @@ def visits_of(tx: Tx, patient_key: int) -> list[Visit]:
     return store.visits_of(tx, patient_key)
 
 
-def _entry(actor: Actor, verb: str, number: VisitNumber, changed: Sequence[str]) -> AuditEntry:
+def visit_entry(actor: Actor, verb: str, number: VisitNumber, changed: Sequence[str]) -> AuditEntry:
+    """What the audit record says of something that was done to a visit."""
     return AuditEntry(
         action=verb,
         actor=actor.name,
