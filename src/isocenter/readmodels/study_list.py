@@ -9,15 +9,16 @@ Attributes that are not indexed do not restrict a search. What an administrator 
 Standard: PS3.18 10.6, PS3.4 C.6.2
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from typing import Final, LiteralString, TypeVar
 
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.infra.db import Tx
+from isocenter.infra.db.terms import narrowing
 from isocenter.infra.db.where import Clause, Column, Columns, Items, supported, where
-from isocenter.standards.dicom.matching import Condition
+from isocenter.standards.dicom.matching import Condition, tags_of
 
 ROWS_MAX: Final = 5000
 
@@ -102,6 +103,15 @@ class InstanceRow(SeriesRow):
 
 
 # What is known now goes before what the images say; indexes are on these expressions.
+_PATIENT_NAME: Final = (
+    "coalesce(study.corrected_patient_name_normalised, study.patient_name_normalised)"
+)
+_PATIENT_NAME_PHONETIC: Final = (
+    "coalesce(study.corrected_patient_name_phonetic, study.patient_name_phonetic)"
+)
+_REFERRING_PHYSICIAN: Final = (
+    "coalesce(study.corrected_referring_physician_normalised, study.referring_physician_normalised)"
+)
 _PATIENT_ID: Final = "coalesce(study.corrected_patient_id, study.patient_id)"
 _ISSUER_OF_PATIENT_ID: Final = (
     "coalesce(study.corrected_issuer_of_patient_id, study.issuer_of_patient_id)"
@@ -111,21 +121,33 @@ _STUDY_COLUMNS: Final = {
     0x0020_000D: Column("study.study_instance_uid"),
     0x0008_0020: Column("study.study_date", "date"),
     0x0008_0030: Column("study.study_time", "time"),
-    0x0008_0050: Column(_ACCESSION_NUMBER),
+    0x0008_0050: Column(
+        _ACCESSION_NUMBER, terms="archive.trigrams(" + _ACCESSION_NUMBER + ")", beginnings=True
+    ),
     0x0008_0061: Column("study.modalities", "text_array"),
     0x0008_0062: Column("study.sop_classes", "text_array"),
     0x0008_0090: Column(
-        "coalesce(study.corrected_referring_physician_normalised,"
-        " study.referring_physician_normalised)",
+        _REFERRING_PHYSICIAN,
         "person_name",
+        terms="archive.trigrams(" + _REFERRING_PHYSICIAN + ")",
     ),
-    0x0008_1030: Column("study.study_description"),
+    0x0008_1030: Column(
+        "study.study_description", terms="archive.trigrams(study.study_description)"
+    ),
     0x0010_0010: Column(
-        "coalesce(study.corrected_patient_name_normalised, study.patient_name_normalised)",
+        _PATIENT_NAME,
         "person_name",
-        "coalesce(study.corrected_patient_name_phonetic, study.patient_name_phonetic)",
+        _PATIENT_NAME_PHONETIC,
+        terms="(archive.trigrams("
+        + _PATIENT_NAME
+        + ") || string_to_array("
+        + _PATIENT_NAME_PHONETIC
+        + ", ' '))",
+        beginnings=True,
     ),
-    0x0010_0020: Column(_PATIENT_ID),
+    0x0010_0020: Column(
+        _PATIENT_ID, terms="archive.trigrams(" + _PATIENT_ID + ")", beginnings=True
+    ),
     0x0010_0021: Column(_ISSUER_OF_PATIENT_ID),
     0x0010_0030: Column(
         "coalesce(study.corrected_patient_birth_date, study.patient_birth_date)", "date"
@@ -231,6 +253,22 @@ _BY_SERIES: Final[LiteralString] = ", series.series_number nulls last, series.se
 _BY_INSTANCE: Final[LiteralString] = ", instance.instance_number nulls last, instance.instance_key"
 
 _NO_MORE: Final[Columns] = {}
+_KEYS: Final[LiteralString] = "select study_key from archive.study where "
+_AMONG_NEWEST: Final[LiteralString] = "".join((
+    "select count(*) from (select * from archive.study",
+    _BY_STUDY,
+    " limit %s) study where ",
+))
+# What is passed over on the way to a page this far is counted in the index alone.
+_FAR: Final = 500
+# A page of what is that frequent is found by looking through the newest studies. So many studies
+# of what is not are looked at one by one in the same time.
+_NEWEST: Final = 500
+_FREQUENT: Final = 5
+_FEW_STUDIES: Final = 2000
+# Who asks for one of these asks for few.
+_ONE_OF_FEW: Final = frozenset({0x0020_000D, 0x0020_000E, 0x0008_0018})
+Within = Sequence[int] | None
 
 RowT = TypeVar("RowT", bound=StudyRow)
 
@@ -248,7 +286,21 @@ def search_studies(
 
     Standard: PS3.18 10.6.1, PS3.18 Table 10.6.3-3
     """
-    return _rows(tx, viewer, StudyRow, studies_statement(conditions, more), (limit, offset))
+    given = tuple(conditions)
+    within = few_studies(tx, viewer, given)
+    if offset < _FAR:
+        found = studies_statement(given, more, within)
+        return _rows(tx, viewer, StudyRow, found, (limit, offset))
+    clause, params = _where(given, _STUDY_COLUMNS, more, within)
+    parts: tuple[LiteralString, ...] = (
+        _OF_STUDY,
+        " from archive.study where study_key in (select study_key from archive.study where ",
+        clause,
+        _BY_STUDY,
+        " limit %s offset %s)",
+        _BY_STUDY,
+    )
+    return tx.all(StudyRow, "".join(parts), [*params, _bounded(limit), offset])
 
 
 def search_series(
@@ -264,7 +316,9 @@ def search_series(
 
     Standard: PS3.18 10.6.1, PS3.18 Table 10.6.3-4
     """
-    return _rows(tx, viewer, SeriesRow, series_statement(conditions, more), (limit, offset))
+    given = tuple(conditions)
+    found = series_statement(given, more, few_studies(tx, viewer, given))
+    return _rows(tx, viewer, SeriesRow, found, (limit, offset))
 
 
 def search_instances(
@@ -280,47 +334,79 @@ def search_instances(
 
     Standard: PS3.18 10.6.1, PS3.18 Table 10.6.3-5
     """
-    return _rows(tx, viewer, InstanceRow, instances_statement(conditions, more), (limit, offset))
+    given = tuple(conditions)
+    found = instances_statement(given, more, few_studies(tx, viewer, given))
+    return _rows(tx, viewer, InstanceRow, found, (limit, offset))
 
 
-def patients_statement(conditions: Iterable[Condition], *, patients_max: int) -> Clause:
+def few_studies(tx: Tx, viewer: Viewer, conditions: Iterable[Condition]) -> Within:
+    """The keys of all studies that may fulfil ``conditions``, where an index of parts tells few.
+
+    None where they are soon found among the newest, or where other indexes do. How many there are
+    cannot be estimated, since trigrams come together: it is counted, among the newest first.
+    """
+    viewer.require(Action.STUDY_READ)
+    given = supported(conditions, _STUDY_COLUMNS)
+    found = narrowing(given, _STUDY_COLUMNS)
+    if found is None or not _ONE_OF_FEW.isdisjoint(tags_of(given)):
+        return None
+    clause, params = where(given, _STUDY_COLUMNS)
+    if tx.value(_AMONG_NEWEST + clause, [_NEWEST, *params]) >= _FREQUENT:
+        return None
+    clause, params = found
+    keys = tx.values(_KEYS + clause + " limit %s", [*params, _FEW_STUDIES + 1])
+    return keys if len(keys) <= _FEW_STUDIES else None
+
+
+def patients_statement(
+    conditions: Iterable[Condition], *, patients_max: int, within: Within = None
+) -> Clause:
     """The statement whose rows are the patients of studies that fulfil all ``conditions``.
 
     Attributes are those of the patient's newest study; counts are of all of them. Studies without
-    Patient ID have no patient here.
+    Patient ID have no patient here. The order is that of the index of patients: it gives the first
+    before the last is found.
     """
-    clause, params = where(supported(conditions, _PATIENT_COLUMNS), _PATIENT_COLUMNS)
+    clause, params = _where(conditions, _PATIENT_COLUMNS, _NO_MORE, within)
     parts: tuple[LiteralString, ...] = (
-        "with matched as materialized (select distinct ",
+        "select newest.*, counted.* from (select distinct on (",
         _PATIENT_ID,
-        " as patient_id, coalesce(",
+        ", issuer) ",
+        _PATIENT_ID,
+        " as patient_id, issuer from archive.study cross join lateral (select coalesce(",
         _ISSUER_OF_PATIENT_ID,
-        ", '') as issuer from archive.study where ",
+        ", '') as issuer) stated where ",
         _PATIENT_ID,
         " <> '' and ",
         clause,
-        " limit %s) select newest.*, counted.* from matched cross join lateral (",
+        " order by ",
+        _PATIENT_ID,
+        " using ~<~, issuer limit %s) matched cross join lateral (",
         _OF_PATIENT,
         _FROM_PATIENT,
         _BY_STUDY,
         " limit 1) newest cross join lateral (",
         _COUNTS_OF_PATIENT,
         _FROM_PATIENT,
-        ") counted order by newest.patient_id, newest.issuer_of_patient_id",
+        ") counted order by matched.patient_id using ~<~, matched.issuer",
     )
     return "".join(parts), [*params, patients_max]
 
 
-def studies_statement(conditions: Iterable[Condition], more: Columns = _NO_MORE) -> Clause:
+def studies_statement(
+    conditions: Iterable[Condition], more: Columns = _NO_MORE, within: Within = None
+) -> Clause:
     """The statement whose rows are the studies that fulfil all ``conditions``."""
-    clause, params = _where(conditions, _STUDY_COLUMNS, more)
+    clause, params = _where(conditions, _STUDY_COLUMNS, more, within)
     parts: tuple[LiteralString, ...] = (_OF_STUDY, " from archive.study where ", clause, _BY_STUDY)
     return "".join(parts), params
 
 
-def series_statement(conditions: Iterable[Condition], more: Columns = _NO_MORE) -> Clause:
+def series_statement(
+    conditions: Iterable[Condition], more: Columns = _NO_MORE, within: Within = None
+) -> Clause:
     """The statement whose rows are the series that fulfil all ``conditions``."""
-    clause, params = _where(conditions, _SERIES_COLUMNS, more)
+    clause, params = _where(conditions, _SERIES_COLUMNS, more, within)
     parts: tuple[LiteralString, ...] = (
         _OF_STUDY,
         _OF_SERIES,
@@ -332,15 +418,19 @@ def series_statement(conditions: Iterable[Condition], more: Columns = _NO_MORE) 
     return "".join(parts), params
 
 
-def instances_statement(conditions: Iterable[Condition], more: Columns = _NO_MORE) -> Clause:
+def instances_statement(
+    conditions: Iterable[Condition], more: Columns = _NO_MORE, within: Within = None
+) -> Clause:
     """The statement whose rows are the instances that fulfil all ``conditions``."""
-    found, params = matching_instances(conditions, more)
+    found, params = matching_instances(conditions, more, within)
     return _OF_STUDY + _OF_SERIES + _OF_INSTANCE + found, params
 
 
-def matching_instances(conditions: Iterable[Condition], more: Columns = _NO_MORE) -> Clause:
+def matching_instances(
+    conditions: Iterable[Condition], more: Columns = _NO_MORE, within: Within = None
+) -> Clause:
     """The rest of a statement, from its ``from`` on, over study, series and instance."""
-    clause, params = _where(conditions, _INSTANCE_COLUMNS, more)
+    clause, params = _where(conditions, _INSTANCE_COLUMNS, more, within)
     parts: tuple[LiteralString, ...] = (
         " from archive.study join archive.series using (study_key)"
         " join archive.instance using (series_key) where ",
@@ -352,9 +442,12 @@ def matching_instances(conditions: Iterable[Condition], more: Columns = _NO_MORE
     return "".join(parts), params
 
 
-def _where(conditions: Iterable[Condition], own: Columns, more: Columns) -> Clause:
+def _where(conditions: Iterable[Condition], own: Columns, more: Columns, within: Within) -> Clause:
     columns = {**more, **own}
-    return where(supported(conditions, columns), columns)
+    clause, params = where(supported(conditions, columns), columns)
+    if within is None:
+        return clause, params
+    return clause + " and study.study_key = any(%s)", [*params, list(within)]
 
 
 def _bounded(limit: int) -> int:

@@ -3,7 +3,7 @@
 Standard: PS3.4 C.6.1.1, C.6.2.1
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.infra.db import Tx
@@ -17,6 +17,8 @@ from isocenter.readmodels.study_list import (
     PatientRow,
     SeriesRow,
     StudyRow,
+    Within,
+    few_studies,
     instances_statement,
     patients_statement,
     series_statement,
@@ -47,7 +49,9 @@ def stream(
 ) -> Generator[Row, None, None]:
     """The first ``limit`` entities of ``level`` that fulfil all ``conditions``."""
     viewer.require(Action.STUDY_READ)
-    row, (statement, params) = _statement(level, conditions, more, limit)
+    given = tuple(conditions)
+    within = few_studies(tx, viewer, given)
+    row, (statement, params) = _statement(level, given, more, limit, within)
     yield from tx.stream(row, statement, params)
 
 
@@ -56,22 +60,24 @@ def first(
 ) -> list[Row]:
     """The same at one go, for few: one round trip, and a plan that the connection keeps."""
     viewer.require(Action.STUDY_READ)
-    row, (statement, params) = _statement(level, conditions, {}, limit)
+    given = tuple(conditions)
+    within = few_studies(tx, viewer, given)
+    row, (statement, params) = _statement(level, given, {}, limit, within)
     return tx.all(row, statement, params)
 
 
 def _statement(
-    level: Level, conditions: Iterable[Condition], more: Columns, limit: int
+    level: Level, conditions: Sequence[Condition], more: Columns, limit: int, within: Within
 ) -> tuple[type[Row], Clause]:
     """What a row becomes, and the statement."""
     row: type[Row]
     match level:
         case Level.PATIENT:
-            return PatientRow, patients_statement(conditions, patients_max=limit)
+            return PatientRow, patients_statement(conditions, patients_max=limit, within=within)
         case Level.STUDY:
-            row, (statement, params) = StudyRow, studies_statement(conditions, more)
+            row, (statement, params) = StudyRow, studies_statement(conditions, more, within)
         case Level.SERIES:
-            row, (statement, params) = SeriesRow, series_statement(conditions, more)
+            row, (statement, params) = SeriesRow, series_statement(conditions, more, within)
         case Level.IMAGE:
-            row, (statement, params) = InstanceRow, instances_statement(conditions, more)
+            row, (statement, params) = InstanceRow, instances_statement(conditions, more, within)
     return row, (statement + " limit %s", [*params, limit])

@@ -54,11 +54,16 @@ class Column:
     Attributes:
         phonetic: of a person name, the expression of its ``matching.phonetic_keys``, parted by
             single spaces; without it, names are not found by sound.
+        terms: an indexed ``text[]`` of what ``trigrams`` gives of the value, and of its phonetic
+            keys.
+        beginnings: whether an index finds whole values and their beginnings without ``terms``.
     """
 
     expression: LiteralString
     kind: ColumnKind = "text"
     phonetic: LiteralString | None = None
+    terms: LiteralString | None = None
+    beginnings: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +230,7 @@ def _text(condition: SingleValue | Wildcard | ListOfUid, column: Column) -> Clau
         case SingleValue(_, _, value), "text":
             return expression + " = %s", [value]
         case SingleValue(_, _, value), "text_array":
-            return "%s = any(" + expression + ")", [value]
+            return expression + " @> array[%s::text]", [value]
         case ListOfUid(_, uids), "text":
             return expression + " = any(%s)", [list(uids)]
         case ListOfUid(_, uids), "text_array":
