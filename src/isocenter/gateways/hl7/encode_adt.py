@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from isocenter.errors import IsocenterError, Kind
-from isocenter.gateways.hl7.encode_patient import evn, identifiers, mrg, pid, pv1
+from isocenter.gateways.hl7.encode_patient import (
+    evn,
+    identifiers,
+    mrg,
+    pid,
+    pv1,
+    visit_number,
+)
 from isocenter.gateways.hl7.envelope import Envelope, sealed
 from isocenter.readmodels.patient_content import PatientContent, VisitContent
 from isocenter.standards.hl7v2 import writer
@@ -28,6 +35,8 @@ _STRUCTURES: Final[Mapping[str, str]] = {
     "A45": "ADT_A45",
     "A47": "ADT_A30",
 }
+# With A30 went its structure; A47 has this one since.
+_A47_SINCE_2_7: Final = "ADT_A44"
 
 
 class Nameless(IsocenterError):
@@ -67,7 +76,10 @@ def encode_adt(content: PatientMessage, envelope: Envelope) -> bytes:
     if trigger in {"A28", "A31"} and envelope.patient_update == "A08":
         trigger = "A08"
     segments = [evn(envelope, trigger), pid(content.patient, envelope), *_rest(content, envelope)]
-    return sealed(envelope, ("ADT", trigger, _STRUCTURES[trigger]), segments)
+    structure = _STRUCTURES[trigger]
+    if trigger == "A47" and envelope.number >= (2, 7):
+        structure = _A47_SINCE_2_7
+    return sealed(envelope, ("ADT", trigger, structure), segments)
 
 
 def _rest(content: PatientMessage, envelope: Envelope) -> list[str]:
@@ -82,9 +94,10 @@ def _rest(content: PatientMessage, envelope: Envelope) -> list[str]:
             return [mrg(named)]
         case "A45":
             prior = other.identifiers if other else []
-            return [mrg(prior, visit_number=told["visit_number"]), pv1(content.visit)]
+            number = visit_number(told["visit_number"], envelope)
+            return [mrg(prior, visit=number), pv1(content.visit, envelope)]
         case _:
-            return [pv1(content.visit, vip=content.patient.vip)]
+            return [pv1(content.visit, envelope, vip=content.patient.vip)]
 
 
 def _second(content: PatientMessage, envelope: Envelope) -> str:

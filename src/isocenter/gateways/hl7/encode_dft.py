@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from isocenter.gateways.hl7.encode_order import filler
-from isocenter.gateways.hl7.encode_patient import evn, pid, xcn
+from isocenter.gateways.hl7.encode_patient import evn, pid, visit_number, xcn
 from isocenter.gateways.hl7.envelope import Envelope, sealed
 from isocenter.readmodels.exam_content import ExamContent
 from isocenter.standards.hl7v2 import writer
@@ -36,7 +36,7 @@ def encode_dft(content: ExamContent, told: Mapping[str, Any], envelope: Envelope
                 2: content.patient_class or "U",
                 3: content.location,
                 8: xcn("", content.referring_physician_name),
-                19: content.admission_id,
+                19: visit_number(content.admission_id, envelope),
             },
         )
     )

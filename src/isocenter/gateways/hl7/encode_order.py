@@ -10,7 +10,7 @@ Standard: HL7 v2.5.1 4.4 to 4.5; IHE RAD TF-2 4.3, 4.4, 4.13
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from isocenter.gateways.hl7.encode_patient import pid, xcn
+from isocenter.gateways.hl7.encode_patient import pid, visit_number, xcn
 from isocenter.gateways.hl7.envelope import Envelope, sealed
 from isocenter.readmodels.exam_content import ExamContent, ExamProcedure, ExamStep
 from isocenter.standards.hl7v2 import writer
@@ -29,6 +29,8 @@ _PRIORITIES: Final[Mapping[str, str]] = {
     "MEDIUM": "T",
     "LOW": "R",
 }
+# ORM^O01 is no message from this version on.
+_ORM_UNTIL = (2, 7)
 # Table 0123 has N since 2.7.
 _PENDING, _PENDING_SINCE = "N", (2, 7)
 
@@ -43,7 +45,8 @@ def encode_order(content: ExamContent, told: Mapping[str, Any], envelope: Envelo
 
     Standard: IHE RAD TF-2 4.3
     """
-    kind = _KINDS[envelope.order_message or "ORM"]
+    usual = "ORM" if envelope.number < _ORM_UNTIL else "OMG"
+    kind = _KINDS[envelope.order_message or usual]
     return _encode(content, told, envelope, kind)
 
 
@@ -64,7 +67,7 @@ def _encode(
 ) -> bytes:
     # TQ1 is in OMG and OMI since 2.5; ORM never got it (HL7 v2.5.1 4.4.1).
     has_tq1 = not envelope.is_before_2_5 and kind[0] != "ORM"
-    segments = [_patient(content, envelope), _visit(content)]
+    segments = [_patient(content, envelope), _visit(content, envelope)]
     for procedure in content.procedures:
         steps: list[ExamStep | None] = [*content.steps_of(procedure)]
         if kind[0] == "OMI":
@@ -85,7 +88,7 @@ def _patient(content: ExamContent, envelope: Envelope) -> str:
     return pid(content.patient, envelope)
 
 
-def _visit(content: ExamContent) -> str:
+def _visit(content: ExamContent, envelope: Envelope) -> str:
     return writer.segment(
         "PV1",
         {
@@ -93,7 +96,7 @@ def _visit(content: ExamContent) -> str:
             2: content.patient_class or "U",
             3: content.location,
             8: xcn("", content.referring_physician_name),
-            19: content.admission_id,
+            19: visit_number(content.admission_id, envelope),
         },
     )
 

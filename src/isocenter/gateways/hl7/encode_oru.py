@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from isocenter.errors import IsocenterError, Kind
+from isocenter.gateways.hl7.encode_patient import visit_number
 from isocenter.gateways.hl7.envelope import Envelope, sealed
 from isocenter.gateways.hl7.report_pdf import report_pdf
 from isocenter.readmodels.report_content import ContentVersion, ReportContent
@@ -43,7 +44,7 @@ def encode_oru(content: ReportContent, envelope: Envelope) -> bytes:
     status = _status(content, envelope)
     segments = [
         _pid(content),
-        _pv1(content),
+        _pv1(content, envelope),
         _orc(content),
         _obr(content, status),
         *_told_in_words(content, status),
@@ -96,7 +97,7 @@ def _pid(content: ReportContent) -> str:
     )
 
 
-def _pv1(content: ReportContent) -> str:
+def _pv1(content: ReportContent, envelope: Envelope) -> str:
     return writer.segment(
         "PV1",
         {
@@ -104,7 +105,7 @@ def _pv1(content: ReportContent) -> str:
             # Table 0004: U is unknown.
             2: content.patient_class or "U",
             8: _xcn("", content.referring_physician_name),
-            19: content.admission_id,
+            19: visit_number(content.admission_id, envelope),
         },
     )
 

@@ -14,6 +14,8 @@ from isocenter.standards.hl7v2 import writer
 from isocenter.standards.hl7v2.datatypes import format_dtm, xpn_of
 
 _PHONE_UNFORMATTED_SINCE = (2, 6)  # XTN-12; XTN-1 is no more
+_TYPED_SINCE = (2, 7)  # CX-5 and XTN-3 are required
+_VISIT, _ACCOUNT, _TELEPHONE = "VN", "AN", "PH"  # tables 0203, 0202
 _LEGAL, _ALIAS, _UNSPECIFIED = "L", "A", "U"
 
 
@@ -26,7 +28,8 @@ def pid(patient: PatientContent, envelope: Envelope, *, set_id: int = 1, account
     has_one = envelope.number <= (2, 3)
     phone = patient.phone
     if phone and envelope.number >= _PHONE_UNFORMATTED_SINCE:
-        phone = (*[""] * 11, phone)
+        equipment = _TELEPHONE if envelope.number >= _TYPED_SINCE else ""
+        phone = ("", "", equipment, *[""] * 8, phone)
     return writer.segment(
         "PID",
         {
@@ -38,7 +41,7 @@ def pid(patient: PatientContent, envelope: Envelope, *, set_id: int = 1, account
             8: patient.sex or "U",
             9: aliases if has_one else None,
             13: phone,
-            18: account or None,
+            18: _numbered(account, _ACCOUNT, envelope),
             24: None if patient.birth_order is None else "Y" if patient.birth_order else "N",
             25: str(patient.birth_order) if patient.birth_order else None,
         },
@@ -52,17 +55,34 @@ def identifiers(named: Sequence[Mapping[str, str]]) -> list[writer.Repetition]:
     ]
 
 
+def visit_number(number: str | None, envelope: Envelope, *, authority: str = "") -> writer.Field:
+    """Return a visit's number as PV1-19 and MRG-5 have it. Standard: HL7 v2.5.1 3.4.3.19."""
+    return _numbered(number, _VISIT, envelope, authority)
+
+
+def _numbered(
+    number: str | None, type_code: str, envelope: Envelope, authority: str = ""
+) -> writer.Field:
+    if not number:
+        return None
+    is_typed = envelope.number >= _TYPED_SINCE
+    return (number, "", "", authority, type_code if is_typed else "")
+
+
 def mrg(
-    prior: Sequence[Mapping[str, str]], *, name: str | None = None, visit_number: str = ""
+    prior: Sequence[Mapping[str, str]],
+    *,
+    name: str | None = None,
+    visit: writer.Field = None,
 ) -> str:
     """Return the MRG segment: by what the patient was known. Standard: HL7 v2.5.1 3.4.9."""
     return writer.segment(
         "MRG",
-        {1: identifiers(prior), 5: visit_number or None, 7: xpn(name, _LEGAL) if name else None},
+        {1: identifiers(prior), 5: visit, 7: xpn(name, _LEGAL) if name else None},
     )
 
 
-def pv1(visit: VisitContent | None, *, vip: bool = False) -> str:
+def pv1(visit: VisitContent | None, envelope: Envelope, *, vip: bool = False) -> str:
     """Return the PV1 segment; without a visit it says that there is none (class N)."""
     if visit is None:
         return writer.segment("PV1", {1: "1", 2: "N", 16: "VIP" if vip else None})
@@ -75,7 +95,7 @@ def pv1(visit: VisitContent | None, *, vip: bool = False) -> str:
             3: visit.location,
             7: xcn("", visit.attending_doctor_name),
             16: "VIP" if vip else None,
-            19: (visit.visit_number, "", "", visit.assigning_authority),
+            19: visit_number(visit.visit_number, envelope, authority=visit.assigning_authority),
             44: format_dtm(visit.admitted_at) if visit.admitted_at else None,
         },
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from isocenter.gateways.hl7.encode_order import filler, placer, service
-from isocenter.gateways.hl7.encode_patient import pid, xcn
+from isocenter.gateways.hl7.encode_patient import pid, visit_number, xcn
 from isocenter.gateways.hl7.envelope import Envelope, sealed
 from isocenter.readmodels.exam_content import ExamAppointment, ExamContent, ExamStep
 from isocenter.readmodels.patient_content import PatientContent
@@ -17,7 +17,9 @@ from isocenter.standards.hl7v2 import writer
 from isocenter.standards.hl7v2.datatypes import format_dtm
 from isocenter.standards.statuses import APPOINTMENT_ENDED, SCH_25_OF
 
+_TIMED_UNTIL: Final = (2, 7)  # SCH-9 and SCH-11 are no more: TQ1 and AIS say it
 _MINUTES: Final = ("min", "minute", "UCUM")
+_DEPARTMENT: Final = ("D", "Department", "HL70305")
 _ADD, _UPDATE, _DELETE = "A", "U", "D"
 _NEW: Final = "S12"
 _EVENTS: Final = {
@@ -58,8 +60,8 @@ def encode_siu(content: AppointmentMessage, envelope: Envelope) -> bytes:
         segments.append(writer.segment("TQ1", {1: "1", 7: start}))
     if content.patient is not None:
         segments.append(pid(content.patient, envelope))
-        segments += [_pv1(each) for each in content.exams[:1]]
-    segments += _resources(content)
+        segments += [_pv1(each, envelope) for each in content.exams[:1]]
+    segments += _resources(content, envelope)
     return sealed(envelope, ("SIU", content.trigger, "SIU_S12"), segments)
 
 
@@ -69,6 +71,14 @@ def _sch(content: AppointmentMessage, envelope: Envelope) -> str:
     number = exams[0].accession_number if exams else ""
     duration = appointment.duration_min if appointment else None
     described = appointment.description if appointment else None
+    start = _start(content)
+    timing: dict[int, writer.Field] = {}
+    if envelope.number < _TIMED_UNTIL:
+        timing = {
+            9: str(duration) if duration else None,
+            10: _MINUTES if duration else None,
+            11: ("", "", str(duration or ""), start) if start else None,
+        }
     # SCH-6, SCH-16 and SCH-20 are required; who made an appointment is not kept: it is the system.
     by = (envelope.sending[0],)
     return writer.segment(
@@ -78,9 +88,7 @@ def _sch(content: AppointmentMessage, envelope: Envelope) -> str:
             2: appointment.filler_appointment_id if appointment else number,
             6: ("", _event(content)),
             7: ("", described or _reason(exams)) if described or _reason(exams) else None,
-            9: str(duration) if duration else None,
-            10: _MINUTES if duration else None,
-            11: ("", "", str(duration or ""), _start(content)) if _start(content) else None,
+            **timing,
             16: by,
             20: by,
             25: SCH_25_OF[content.told["status"]],
@@ -112,19 +120,19 @@ def _start(content: AppointmentMessage) -> str:
     return format_dtm(min(times)) if times else ""
 
 
-def _pv1(exam: ExamContent) -> str:
+def _pv1(exam: ExamContent, envelope: Envelope) -> str:
     return writer.segment(
         "PV1",
         {
             1: "1",
             2: exam.patient_class or "U",
             8: xcn("", exam.referring_physician_name),
-            19: exam.admission_id,
+            19: visit_number(exam.admission_id, envelope),
         },
     )
 
 
-def _resources(content: AppointmentMessage) -> Iterator[str]:
+def _resources(content: AppointmentMessage, envelope: Envelope) -> Iterator[str]:
     """Return a group for each step; of an appointment that names no exam one for itself."""
     action = _ADD if content.trigger == _NEW else _UPDATE
     if content.trigger in APPOINTMENT_ENDED.values():
@@ -136,13 +144,13 @@ def _resources(content: AppointmentMessage) -> Iterator[str]:
                 number += 1
                 yield writer.segment("RGS", {1: str(number), 2: action})
                 yield _ais(content, action, service(procedure, step), step)
-                yield from _where(step, action)
+                yield from _where(step, action, envelope)
     if number == 0 and content.appointment is not None:
         described = content.appointment.description
         yield writer.segment("RGS", {1: "1", 2: action})
         yield _ais(content, action, ("", described or "Imaging"), None)
         if content.appointment.location:
-            yield writer.segment("AIL", {1: "1", 2: action, 3: content.appointment.location})
+            yield _ail(content.appointment.location, action, envelope)
 
 
 def _ais(
@@ -164,7 +172,7 @@ def _ais(
     )
 
 
-def _where(step: ExamStep, action: str) -> Iterator[str]:
+def _where(step: ExamStep, action: str, envelope: Envelope) -> Iterator[str]:
     if step.station_ae_titles or step.station_name:
         title = next(iter(step.station_ae_titles), "")
         # AIG-4 is required: what kind of resource it is.
@@ -173,6 +181,12 @@ def _where(step: ExamStep, action: str) -> Iterator[str]:
             {1: "1", 2: action, 3: (title, step.station_name or ""), 4: (step.modality or "DEV",)},
         )
     if step.location:
-        yield writer.segment("AIL", {1: "1", 2: action, 3: step.location})
+        yield _ail(step.location, action, envelope)
     if step.performing_physician_name:
         yield writer.segment("AIP", {1: "1", 2: action, 3: xcn("", step.performing_physician_name)})
+
+
+def _ail(location: str, action: str, envelope: Envelope) -> str:
+    # AIL-4 was required until 2.4: a place of radiology is in a department (table 0305).
+    kind = _DEPARTMENT if envelope.is_before_2_5 else None
+    return writer.segment("AIL", {1: "1", 2: action, 3: location, 4: kind})

@@ -3,9 +3,10 @@
 import hl7
 import pytest
 
-from isocenter.gateways.hl7.encode_patient import pid
+from isocenter.gateways.hl7.encode_patient import pid, visit_number
 from isocenter.gateways.hl7.envelope import Envelope
 from isocenter.readmodels.patient_content import PatientContent
+from isocenter.standards.hl7v2 import writer
 from tests.builders import NOON
 
 ADA = PatientContent(
@@ -31,6 +32,7 @@ ADA = PatientContent(
         ("2.3.1", ["Phantom", "Ghost"], [""], "555-0100"),
         ("2.5.1", ["Phantom", "Ghost"], [""], "555-0100"),
         ("2.6", ["Phantom", "Ghost"], [""], "^^^^^^^^^^^555-0100"),
+        ("2.7", ["Phantom", "Ghost"], [""], "^^PH^^^^^^^^^555-0100"),
     ],
 )
 def test_names_and_telephone_are_where_the_version_has_them(version, names, aliases, phone):
@@ -47,3 +49,15 @@ def test_names_and_telephone_are_where_the_version_has_them(version, names, alia
     assert [str(each).split("^")[0] for each in said[5]] == names
     assert [str(each).split("^")[0] for each in said[9]] == aliases
     assert str(said[13]) == phone
+
+
+@pytest.mark.parametrize(
+    ("version", "number", "account"), [("2.6", "V1", "V1"), ("2.7", "V1^^^^VN", "V1^^^^AN")]
+)
+def test_the_number_of_a_visit_has_its_type_where_the_version_wants_it(version, number, account):
+    envelope = Envelope(
+        sending=("", ""), receiving=("", ""), control_id="1", made_at=NOON, version=version
+    )
+    assert writer.segment("MRG", {5: visit_number("V1", envelope)}) == f"MRG|||||{number}"
+    assert pid(ADA, envelope, account="V1").split("|")[18] == account
+    assert visit_number(None, envelope) is None
