@@ -70,9 +70,12 @@ def orthanc(folder: Path, move_port: int) -> Generator[Archive]:
 
 
 @contextmanager
-def isocenter(folder: Path, move_port: int) -> Generator[Archive]:
-    """Run our own product as a user would (`serve`), with one DICOM peer and one token."""
-    folder.mkdir(parents=True)
+def isocenter(folder: Path, move_port: int, *, new: bool = True) -> Generator[Archive]:
+    """Run our own product as a user would (`serve`), with one DICOM peer and one token.
+
+    ``new`` is False where ``folder`` holds it already.
+    """
+    folder.mkdir(parents=True, exist_ok=not new)
     port, http_port = free_port(), free_port()
     environment = {
         "ISOCENTER_HOME": str(folder / "home"),
@@ -81,12 +84,13 @@ def isocenter(folder: Path, move_port: int) -> Generator[Archive]:
         "ISOCENTER_HTTP_PORT": str(http_port),
     }
     called = ["--ae-title", CALLER, "--host", "127.0.0.1", "--port", str(move_port)]
-    prepare = (
+    peer = ["peer", "add", "dicom", CALLER, *called, "--allow", "store,find,move,worklist"]
+    user = ["user", "add", "bench", "--role", "radiologist"]
+    prepare = [
         ["migrate"],
-        ["peer", "add", "dicom", CALLER, *called, "--allow", "store,find,move"],
-        ["user", "add", "bench", "--role", "radiologist"],
+        *([peer, user] if new else []),
         ["token", "create", "--user", "bench"],
-    )
+    ]
     command = [sys.executable, "-m", "isocenter"]
     said = [
         subprocess.run(
