@@ -123,6 +123,7 @@ class Association(asyncio.BufferedProtocol):
         self._deadlines = Deadlines(self.loop, self._on_artim, self._on_silence)
         self._decision: asyncio.Task[None] | None = None
         self._address = ""
+        self._tcp: socket.socket | None = None
         self.agreed: UserInformation | None = None
         self.caller = Caller("", "", "")
         self.grant = Grant("", frozenset())
@@ -138,6 +139,7 @@ class Association(asyncio.BufferedProtocol):
         if tcp is not None and tcp.family in {socket.AF_INET, socket.AF_INET6}:
             # Responses are small and awaited: Nagle's algorithm would hold them back for 40 ms.
             tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._tcp = tcp
         if len(self._shared.connections) >= self._shared.limits.connections_max:
             _log.warning("connection_refused", remote_address=self._address)
             metrics.CONNECTIONS_REFUSED.inc()
@@ -389,6 +391,11 @@ class Association(asyncio.BufferedProtocol):
             self._on_response(command)
             return
         self._outstanding += 1
+        if command.has_data_set and self._tcp is not None and hasattr(socket, "TCP_QUICKACK"):
+            # A peer with Nagle's algorithm sends the data set when the command is acknowledged,
+            # and the kernel would take 40 ms for that.
+            with suppress(OSError):
+                self._tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         service = self._service_of[context_id]
         self._receiver = service.begin(self, self._connection.contexts[context_id], command)
         self._stores = isinstance(command, CStoreRequest)
