@@ -11,6 +11,8 @@ const stylesByObjectModel: Plugin = {
   },
 };
 
+const source = (name: string): string => new URL(`./src/${name}`, import.meta.url).pathname;
+
 // A line of a library, replaced: the build fails where the library has changed.
 function instead(name: string, file: string, replaced: string, by: string): Plugin {
   return {
@@ -113,11 +115,36 @@ const drawingAskedOnce = instead(
   "drawing-asked-once",
   "/utilities/renderingCapabilities.js",
   "let cachedCapabilities = null;\nfunction getWebGLContextInfo() {\n",
-  `import { drawing } from ${JSON.stringify(new URL("./src/drawing.ts", import.meta.url).pathname)};
+  `import { drawing } from ${JSON.stringify(source("drawing.ts"))};
 let cachedCapabilities = null;
 function getWebGLContextInfo() {
     return drawing();
 `,
+);
+
+// Previews have fewer points than their images: they are enlarged on their way into a volume's texture.
+const slices = "import cache from '../../cache/cache.js';\n";
+const enlargedPreviews: Plugin[] = [
+  ["enlarge", slices, `${slices}import { enlarged } from ${JSON.stringify(source("enlarge.ts"))};\n`],
+  [
+    "enlarged",
+    "let data = image.voxelManager.getScalarData();",
+    "let data = enlarged(image.voxelManager.getScalarData(), image, { columns: model.width, rows: model.height });",
+  ],
+].map(([name = "", replaced = "", by = ""]) =>
+  instead(name, "/vtkClasses/vtkStreamingOpenGLTexture.js", replaced, by),
+);
+
+// A viewport that is no more shows nothing: one with its name may have taken its place, and what is still loaded for the
+// one would be drawn in the other.
+const arrived = `    successCallback(imageId, image) {
+        const imageIdIndex = this.imageIds.indexOf(imageId);
+        if (`;
+const nothingInDisabled = instead(
+  "nothing-in-disabled",
+  "/RenderingEngine/StackViewport.js",
+  arrived,
+  `${arrived}this.isDisabled || `,
 );
 
 // A decoder lives outside of what is collected as garbage: each frame left its own there, with the frame in it. What
@@ -162,12 +189,14 @@ export default defineConfig({
     drawnWhenShown,
     formatsWhenAsked,
     drawingAskedOnce,
+    enlargedPreviews,
+    nothingInDisabled,
     withoutWebGpu,
   ],
   worker: { format: "es", plugins: freedDecoders },
   resolve: {
     // vtk.js reads XML scenes with it, we never do: 310 kB less to load before the first image.
-    alias: { xmlbuilder2: new URL("./src/absent.ts", import.meta.url).pathname },
+    alias: { xmlbuilder2: source("absent.ts") },
   },
   build: {
     target: "es2022",

@@ -116,8 +116,10 @@ export class Brush extends EventTarget {
       return this.tell("This image does not state its place in the patient: it cannot be segmented.");
     if (set.coloured) return this.tell("Colour images cannot be segmented.");
     const erasing = this.settings.mode === "erase" || event.altKey;
-    this.stroke = new Stroke(this, this.measurements, pane, { set, picture }, erasing);
-    this.stroke.to(at);
+    const stroke = new Stroke(this, this.measurements, pane, { set, picture }, erasing);
+    if (stroke.waits) return this.tell("Preview: painting within a range waits for the rest of the images.");
+    this.stroke = stroke;
+    stroke.to(at);
     layers.repaint();
   }
 
@@ -415,6 +417,14 @@ class Stroke {
       const radius = away === null ? 0 : cutOfBall(radiusMm, away);
       if (radius > 0) yield { picture, radius };
     }
+  }
+
+  /** Whether values decide that are not there: of previews or of images that are not loaded. */
+  get waits(): boolean {
+    const { mode, ball, radiusMm, range } = this.brush.settings;
+    if (this.erasing || range.every((each) => each === null)) return false;
+    const reached = ball && mode !== "outline" ? [...this.ball(radiusMm)] : [{ picture: this.picture }];
+    return reached.some(({ picture }) => !wholeImage(picture.imageId));
   }
 
   /** Whether a pixel's value lies in the range; pixels of images that are not loaded are never painted by it. */

@@ -21,7 +21,8 @@ import {
   sentOf,
 } from "./records.ts";
 import { Steps } from "./steps.ts";
-import { calibrations, type Drawn, MEASURING_NAMES } from "./toolgroups.ts";
+import { calibrations, type Drawn, MEASURING_NAMES, placesOf } from "./toolgroups.ts";
+import { countsPreview, volumeIn } from "./volumeloading.ts";
 
 const { Events } = tools.Enums;
 const SAVE_AFTER_MS = 600;
@@ -51,7 +52,15 @@ export class Measurements extends EventTarget {
     listenForCase(eventTarget, Events.ANNOTATION_COMPLETED, (event) => this.drawn(event));
     listenForCase(eventTarget, Events.ANNOTATION_MODIFIED, (event) => this.drawn(event));
     listenForCase(eventTarget, Events.ANNOTATION_REMOVED, (event) => this.removed(event));
-    listenForCase(previews, "whole", (event) => this.whole((event as CustomEvent<string>).detail));
+    listenForCase(previews, "whole", (event) => {
+      const { detail: imageId } = event as CustomEvent<string>;
+      this.recount((each) => each.metadata?.referencedImageId === imageId);
+    });
+    listenForCase(previews, "refined", (event) => {
+      const { detail: volumeId } = event as CustomEvent<string>;
+      const isOn = (each: Annotation) => targetsOf(each).some((target) => volumeIn(target) === volumeId);
+      this.recount((each) => isOn(each) && !countsPreviewIn(each));
+    });
   }
 
   get list(): Known[] {
@@ -124,19 +133,17 @@ export class Measurements extends EventTarget {
   private drawn(event: Event): void {
     const { annotation } = (event as CustomEvent<{ annotation: Annotation }>).detail;
     const imageId = annotation.metadata?.referencedImageId ?? "";
-    if (isShownAsPreview(imageId)) this.deferred.add(annotation);
+    if (isShownAsPreview(imageId) || countsPreviewIn(annotation)) this.deferred.add(annotation);
     else this.take(annotation);
   }
 
-  /** All of an image is there: count anew what was counted on its preview, and take what was drawn meanwhile. */
-  private whole(imageId: string): void {
-    for (const annotation of tools.annotation.state.getAllAnnotations()) {
-      if (annotation.metadata?.referencedImageId !== imageId) continue;
+  /** Count anew what was counted on previews that are none any more, and take what was drawn meanwhile. */
+  private recount(isMeant: (annotation: Annotation) => boolean): void {
+    for (const annotation of tools.annotation.state.getAllAnnotations().filter(isMeant)) {
       annotation.invalidated = true;
       (annotation.data as Drawn).cachedStats = {};
     }
-    for (const annotation of [...this.deferred]) {
-      if (annotation.metadata?.referencedImageId !== imageId) continue;
+    for (const annotation of [...this.deferred].filter(isMeant)) {
       this.deferred.delete(annotation);
       if (this.isNews(annotation)) this.take(annotation);
     }
@@ -387,3 +394,10 @@ export class Measurements extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 }
+
+const targetsOf = (annotation: Annotation): string[] =>
+  Object.keys((annotation.data as Drawn).cachedStats ?? {});
+
+/** Whether numbers of a drawing on a plane come from previews. */
+const countsPreviewIn = (annotation: Annotation): boolean =>
+  targetsOf(annotation).some((each) => countsPreview(each, placesOf(annotation.data as Drawn)));

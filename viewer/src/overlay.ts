@@ -168,7 +168,7 @@ export class Overlay {
     const said: string[] = [];
     const { derived } = this.pane.set ?? {};
     if (derived) said.push(derived);
-    if (this.pane.preview) said.push("Preview: measuring waits for the rest of the image");
+    if (this.pane.preview) said.push(`Preview${this.progress()}: measuring waits for the rest`);
     if (text(data, TAG.lossyImageCompression) === "01") said.push("Lossy compression");
     const calibration = calibrationOf(data);
     const own = calibrations.get(this.pane.picture?.imageId ?? "");
@@ -178,6 +178,13 @@ export class Overlay {
     if (text(data, TAG.burnedInAnnotation) === "YES") said.push("Text burned into the pixels");
     const wanted = said.join(" · ");
     if (this.quality.textContent !== wanted) this.quality.textContent = wanted;
+  }
+
+  /** How much of the shown volumes is there. */
+  private progress(): string {
+    const tables = this.pane.unfinished.map((each) => each.table);
+    const sum = (of: "whole" | "count") => tables.reduce((all, each) => all + each[of], 0);
+    return tables.length ? `, ${sum("whole")} of ${sum("count")} images whole` : "";
   }
 
   private world(x: number, y: number): Vec3 {

@@ -20,12 +20,14 @@ import {
   clipFront,
   orientVolume,
   type PlaneName,
+  type Progress,
   setSlab,
   showFused,
   showPlane,
   showSolid,
   type SlabMode,
 } from "./volumes.ts";
+import { type Loading, unfinishedIn } from "./volumeloading.ts";
 
 const { Enums } = core;
 
@@ -79,6 +81,7 @@ export class Pane {
       this.overlay.refresh();
       this.sheet.draw();
     };
+    listenForCase(previews, "refined", (event) => this.refined((event as CustomEvent<string>).detail));
     for (const name of ["change", "repaint"]) listenForCase(layers, name, () => this.sheet.draw());
     for (const name of [
       Enums.Events.IMAGE_RENDERED,
@@ -109,9 +112,22 @@ export class Pane {
     return shown.width !== size(shown.clientWidth) || shown.height !== size(shown.clientHeight);
   }
 
-  /** Whether not all of the shown image is there yet: nothing is measured on it. */
+  /** Whether not all of what is shown is there yet: nothing is measured on it. */
   get preview(): boolean {
-    return showsPreview(this.stack);
+    return showsPreview(this.stack) || this.unfinished.length > 0;
+  }
+
+  /** Shown volumes that are not all there yet. */
+  get unfinished(): Loading[] {
+    return unfinishedIn(this.viewport);
+  }
+
+  /** More of a volume has come: planes show it, a solid is drawn again when all of it is there. */
+  private refined(volumeId: string): void {
+    const { viewport } = this;
+    if (!(viewport instanceof core.BaseVolumeViewport) || !viewport.hasVolumeId(volumeId)) return;
+    if (this.kind === "plane" || !this.unfinished.length) viewport.render();
+    this.overlay.refresh();
   }
 
   private arrived(imageId: string): void {
@@ -179,7 +195,7 @@ export class Pane {
     this.enable("plane", Enums.ViewportType.ORTHOGRAPHIC, "planes", orientVolume(plane));
     this.set = set;
     this.plane = plane;
-    await showPlane(this, (done, all) => this.overlay.say(done < all ? `Loading ${done} of ${all}` : ""));
+    await showPlane(this, this.progress());
     if (mine !== this.generation) return false;
     this.appearance.sentAsShown();
     return true;
@@ -192,9 +208,7 @@ export class Pane {
     this.enable("plane", Enums.ViewportType.ORTHOGRAPHIC, "planes", orientVolume(plane));
     this.set = set;
     this.plane = plane;
-    await showFused(this, over, blend, (done, all) =>
-      this.overlay.say(done < all ? `Loading ${done} of ${all}` : ""),
-    );
+    await showFused(this, over, blend, this.progress());
     if (mine !== this.generation) return false;
     this.appearance.sentAsShown();
     return true;
@@ -215,10 +229,16 @@ export class Pane {
     this.enable("solid", Enums.ViewportType.VOLUME_3D, "solids", orientVolume("Coronal")); // seen from the front
     this.set = set;
     this.plane = null;
-    await showSolid(this, preset, (done, all) =>
-      this.overlay.say(done < all ? `Loading ${done} of ${all}` : ""),
-    );
+    await showSolid(this, preset, this.progress());
     return mine === this.generation;
+  }
+
+  /** Says how much of what is asked for now is there, until something else is asked for. */
+  private progress(): Progress {
+    const mine = this.generation;
+    return (done, all) => {
+      if (mine === this.generation) this.overlay.say(done < all ? `Loading ${done} of ${all}` : "");
+    };
   }
 
   slab(mode: SlabMode, thicknessMm: number): void {

@@ -21,6 +21,7 @@ interface Renditions {
 
 type Ask = <T>(address: string) => Promise<T>;
 type Configuration = core.Types.IRetrieveConfiguration;
+type Options = { targetBuffer?: { type?: string } };
 type Listener = Parameters<core.Types.IImagesLoader["loadImages"]>[1];
 
 const known = new Map<string, Promise<Renditions | null>>();
@@ -72,7 +73,7 @@ function provide(set: DisplaySet, configuration: Configuration): void {
   const provider = core.utilities.imageRetrieveMetadataProvider;
   const shown = { ...configuration, create: shownFirst };
   for (const { imageId } of set.pictures) provider.add(imageId, shown);
-  provider.add(volumeIdOf(set), configuration);
+  provider.add(volumeIdOf(set), { ...configuration, create: knownFirst });
 }
 
 /** How the images of the display set are loaded in two steps; undefined where they are not. */
@@ -137,6 +138,40 @@ function shownFirst(configuration: Configuration): core.Types.IImagesLoader {
   };
 }
 
+/** A volume's loader: what is there of its images needs not be asked for again, be it all or the beginning. */
+function knownFirst(configuration: Configuration): core.Types.IImagesLoader {
+  const { stages = [] } = configuration;
+  const both = core.ProgressiveRetrieveImages.createProgressive(configuration);
+  const rest = core.ProgressiveRetrieveImages.createProgressive({
+    ...configuration,
+    stages: stages.slice(1),
+  });
+  return {
+    loadImages: async (imageIds, listener) => {
+      const asked = {
+        successCallback: listener.successCallback.bind(listener),
+        errorCallback: listener.errorCallback.bind(listener),
+        // A preview keeps its own size: it is enlarged where it is drawn.
+        getLoaderImageOptions: (imageId: string) => {
+          const options = listener.getLoaderImageOptions?.(imageId) as Options | undefined;
+          return options && { ...options, targetBuffer: { type: options.targetBuffer?.type } };
+        },
+      } as unknown as Listener;
+      const images = imageIds.map((imageId) => ({ imageId, image: core.cache.getImage(imageId) }));
+      for (const { imageId, image } of images) if (image) listener.successCallback(imageId, image as never);
+      const of = (isThere: boolean) =>
+        images.filter(({ image }) => Boolean(image) === isThere).map(({ imageId }) => imageId);
+      return Promise.all([
+        both.loadImages(of(false), asked),
+        rest.loadImages(
+          of(true).filter((each) => isPreview(each)),
+          asked,
+        ),
+      ]);
+    },
+  };
+}
+
 /** Whether what is there of an image is less than all of it. */
 export function isPreview(imageId: string): boolean {
   const quality = core.cache.getImageQuality(imageId);
@@ -158,7 +193,10 @@ export const isShownAsPreview = (imageId: string): boolean =>
         each instanceof core.StackViewport && each.getCurrentImageId() === imageId && showsPreview(each),
     ) ?? false;
 
-/** Tells "whole", with the image's id, when a viewport shows all of what it showed a preview of. */
+/**
+ * Tells "whole", with the image's id, when a viewport shows all of what it showed a preview of, and "refined", with the
+ * volume's id, when there is more of a volume's slices than before.
+ */
 export const previews = new EventTarget();
 
 /** The image with every pixel as it is stored; undefined while it is not there, or only a preview of it. */

@@ -10,6 +10,7 @@ import { whenLeft } from "./life.ts";
 import { type Mappings, STANDARD } from "./mappings.ts";
 import { isShownAsPreview, wholeImage } from "./progressive.ts";
 import { uptake } from "./uptake.ts";
+import { countsPreview } from "./volumeloading.ts";
 
 export const STACK_GROUP = "stacks";
 /** Tools that listen to pointers themselves: the left button is none of the engine's while one is chosen. */
@@ -60,6 +61,12 @@ export interface Drawn {
   contour?: { polyline?: core.Types.Point3[]; closed?: boolean };
 }
 
+/** Where in the patient a drawing is. */
+export const placesOf = (data: Drawn): core.Types.Point3[] => [
+  ...(data.handles?.points ?? []),
+  ...(data.contour?.polyline ?? []),
+];
+
 /** Factors of images whose lengths somebody calibrated: millimetres for one of what is measured, by image id. */
 export const calibrations = new Map<string, number>();
 whenLeft(() => calibrations.clear());
@@ -108,10 +115,12 @@ function ofPolygon(imageId: string, data: Drawn, found: Statistic[]): Statistic[
   ];
 }
 
-const textLines = (tool: string) => (data: Drawn, target: string) => {
+/** What is written beside a drawing. A rectangle's tool names all that it is counted on, the others the one. */
+const textLines = (tool: string) => (data: Drawn, targets: string | string[]) => {
+  const [target = ""] = [targets].flat();
   const imageId = target.replace(/^imageId:/, "");
-  if (isShownAsPreview(imageId)) return data.label ? [data.label, "Preview"] : ["Preview"];
-  const lines = uptake.tell(numbersOf(tool, data, target), imageId).map(told);
+  const isPreview = isShownAsPreview(imageId) || countsPreview(target, placesOf(data));
+  const lines = isPreview ? ["Preview"] : uptake.tell(numbersOf(tool, data, target), imageId).map(told);
   return data.label ? [data.label, ...lines] : lines;
 };
 

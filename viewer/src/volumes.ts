@@ -1,18 +1,18 @@
-// Volumes: loaded once for each display set, shown as planes, slabs and solids. Only display sets that pass
+// Volumes: shown as planes, slabs and solids. Only display sets that pass
 // the geometry gate come here; a volume of others would be sheared or torn without anybody seeing it.
 
 import * as core from "@cornerstonejs/core";
 import vtkPlane from "@kitware/vtk.js/Common/DataModel/Plane.js";
 import type { DisplaySet } from "./displaysets.ts";
 import { drawsInSoftware } from "./engine.ts";
-import { whenLeft } from "./life.ts";
 import type { Pane } from "./pane.ts";
-import { isPreview, volumeIdOf } from "./progressive.ts";
+import { previews, volumeIdOf } from "./progressive.ts";
+import { type Loading, loadVolume, unfinishedIn } from "./volumeloading.ts";
 
 export type PlaneName = "Axial" | "Sagittal" | "Coronal";
 export type SlabMode = "none" | "MIP" | "MinIP" | "Average";
 
-const { Enums, volumeLoader, setVolumesForViewports, eventTarget } = core;
+const { Enums, setVolumesForViewports } = core;
 const AXES: Record<PlaneName, core.Enums.OrientationAxis> = {
   Axial: Enums.OrientationAxis.AXIAL,
   Sagittal: Enums.OrientationAxis.SAGITTAL,
@@ -62,63 +62,20 @@ export const orientVolume = (plane: PlaneName): core.Types.ViewportInputOptions 
   orientation: AXES[plane],
 });
 
-const loading = new Map<string, Promise<void>>();
-whenLeft(() => loading.clear());
-
-/** The volume with every voxel in place. Until then nothing is drawn: an empty voxel looks like tissue. */
-async function volumeOf(set: DisplaySet, progress: Progress): Promise<string> {
-  const id = volumeIdOf(set);
-  const all = set.pictures.length;
-  const count = () =>
-    progress(
-      set.pictures.filter(({ imageId }) => core.cache.isLoaded(imageId) && !isPreview(imageId)).length,
-      all,
-    );
-  const ticking = setInterval(count, 200);
+/** The volume, with something in every voxel. Until then nothing is drawn: an empty voxel looks like tissue. */
+async function volumeOf(set: DisplaySet, progress: Progress): Promise<Loading> {
+  const loading = await loadVolume(set);
+  const count = () => progress(loading.table.there, loading.table.count);
+  previews.addEventListener("refined", count);
+  count();
   try {
-    const known = core.cache.getVolume(id) ? loading.get(id) : undefined;
-    const made = known ?? fill(id, set);
-    loading.set(id, made);
-    await made;
-  } catch (error) {
-    loading.delete(id);
-    throw error;
+    await loading.table.coarse;
+    if (set.pictures.some(({ imageId }) => !core.cache.getImage(imageId)))
+      throw new Error("The memory for images is too small for this volume.");
   } finally {
-    clearInterval(ticking);
+    previews.removeEventListener("refined", count);
   }
-  progress(all, all);
-  return id;
-}
-
-async function fill(id: string, set: DisplaySet): Promise<void> {
-  const volume = await volumeLoader.createAndCacheVolume(id, {
-    imageIds: set.pictures.map((each) => each.imageId),
-  });
-  await new Promise<void>((resolve, reject) => {
-    const end = () => {
-      eventTarget.removeEventListener(Enums.Events.IMAGE_VOLUME_LOADING_COMPLETED, complete);
-      eventTarget.removeEventListener(Enums.Events.IMAGE_LOAD_ERROR, failed);
-    };
-    const complete = (event: Event) => {
-      if ((event as CustomEvent<{ volumeId: string }>).detail.volumeId !== id) return;
-      end();
-      resolve();
-    };
-    const failed = (event: Event) => {
-      if (
-        !set.pictures.some(
-          (each) => each.imageId === (event as CustomEvent<{ imageId: string }>).detail.imageId,
-        )
-      )
-        return;
-      end();
-      core.cache.removeVolumeLoadObject(id);
-      reject(new Error("A slice could not be loaded, so there is no volume."));
-    };
-    eventTarget.addEventListener(Enums.Events.IMAGE_VOLUME_LOADING_COMPLETED, complete);
-    eventTarget.addEventListener(Enums.Events.IMAGE_LOAD_ERROR, failed);
-    (volume as unknown as { load(): void }).load();
-  });
+  return loading;
 }
 
 const SOFT_STEPS = 6; // of solids, where every ray is computed by the processor: the page stays alive
@@ -132,28 +89,61 @@ function stepBy(multiplier: number): void {
   if (volumeRendering) volumeRendering.sampleDistanceMultiplier = multiplier;
 }
 
-async function fillPane(pane: Pane, progress: Progress): Promise<core.VolumeViewport | null> {
-  const { set } = pane;
-  if (!set) return null;
-  progress(0, set.pictures.length);
+/** Draw volumes in a pane, the first below the others; null where they could not be loaded, or another was asked for. */
+async function fillPane(
+  pane: Pane,
+  sets: readonly DisplaySet[],
+  progress: Progress,
+): Promise<core.VolumeViewport | null> {
+  const { set, kind } = pane;
+  const isShown = () => pane.set === set && pane.kind === kind;
+  const say = (error: unknown) =>
+    error instanceof Error ? error.message : "The volume could not be loaded.";
+  progress(0, set?.pictures.length ?? 0);
   try {
-    const id = await volumeOf(set, progress);
-    if (pane.set !== set) return null;
-    stepBy(pane.kind === "solid" && drawsInSoftware() ? SOFT_STEPS : 1);
-    await setVolumesForViewports(pane.engine, [{ volumeId: id }], [pane.id]);
+    const loadings = await Promise.all(sets.map((each) => volumeOf(each, progress)));
+    if (!isShown()) return null;
+    stepBy(kind === "solid" && drawsInSoftware() ? SOFT_STEPS : 1);
+    const volumes = loadings.map((each) => ({ volumeId: each.id }));
+    await setVolumesForViewports(pane.engine, volumes, [pane.id]);
+    progress(1, 1);
+    for (const each of loadings)
+      each.table.complete.catch((error: unknown) => {
+        if (isShown()) pane.clear(say(error)); // a part of it would stay a preview
+      });
   } catch (error) {
-    pane.say(error instanceof Error ? error.message : "The volume could not be loaded.");
+    if (isShown()) pane.say(say(error));
     return null;
   }
   return pane.viewport as unknown as core.VolumeViewport;
 }
 
 export async function showPlane(pane: Pane, progress: Progress): Promise<void> {
-  const viewport = await fillPane(pane, progress);
-  if (!viewport || !pane.set) return;
-  const range = windowOf(pane.set);
-  if (range) viewport.setProperties({ voiRange: range });
+  const { set } = pane;
+  const viewport = set && (await fillPane(pane, [set], progress));
+  if (!viewport) return;
+  showAsSent(pane, set, viewport);
   viewport.render();
+}
+
+/** Show in the window that was sent. Where none was, that of all values follows when they are there. */
+function showAsSent(pane: Pane, set: DisplaySet, viewport: core.VolumeViewport): void {
+  const id = volumeIdOf(set);
+  const show = () => {
+    const range = windowOf(set);
+    if (range) viewport.setProperties({ voiRange: range }, id);
+    return JSON.stringify(viewport.getProperties(id)?.voiRange);
+  };
+  const before = show();
+  const [waiting] = unfinishedIn(viewport).filter((each) => each.id === id);
+  void waiting?.table.complete
+    .then(() => {
+      const isChanged = JSON.stringify(viewport.getProperties(id)?.voiRange) !== before;
+      if (pane.set !== set || pane.viewport !== (viewport as unknown) || isChanged) return;
+      show();
+      pane.appearance.sentAsShown();
+    })
+    .catch(() => undefined); // whoever draws it says so
 }
 
 /** The window that the middle image of the stack was sent with. */
@@ -180,20 +170,9 @@ export async function showFused(
   progress: Progress,
 ): Promise<void> {
   const { set } = pane;
-  if (!set) return;
-  try {
-    const under = await volumeOf(set, progress);
-    const upper = await volumeOf(over, progress);
-    if (pane.set !== set) return;
-    stepBy(1);
-    await setVolumesForViewports(pane.engine, [{ volumeId: under }, { volumeId: upper }], [pane.id]);
-  } catch (error) {
-    pane.say(error instanceof Error ? error.message : "The volumes could not be loaded.");
-    return;
-  }
-  const viewport = pane.viewport as unknown as core.VolumeViewport;
-  const range = windowOf(set);
-  if (range) viewport.setProperties({ voiRange: range }, volumeIdOf(set));
+  const viewport = set && (await fillPane(pane, [set, over], progress));
+  if (!viewport) return;
+  showAsSent(pane, set, viewport);
   blendOver(pane, over, blend);
 }
 
@@ -249,7 +228,7 @@ export function clipFront(pane: Pane, share: number): void {
 }
 
 export async function showSolid(pane: Pane, preset: string, progress: Progress): Promise<void> {
-  const viewport = await fillPane(pane, progress);
+  const viewport = pane.set && (await fillPane(pane, [pane.set], progress));
   if (!viewport) return;
   viewport.setProperties({ preset } as never);
   viewport.render();

@@ -5,8 +5,10 @@ at the end every value is the one that was stored.
 """
 
 import base64
+import re
 
 import numpy as np
+import pytest
 from pydicom.uid import generate_uid
 
 from isocenter.app.renditions import ProcessorShare, RenditionMaker
@@ -21,7 +23,7 @@ __all__ = ["ward"]  # a fixture
 SYSTEM = Actor.system("test")
 
 
-def make_renditions(hospital, study_uid):
+def make_renditions(hospital, study_uid, count=3):
     now = hospital.clock()
     with hospital.database.transaction() as tx:
         assert renditions.want_renditions(tx, SYSTEM, study_uid, ["CT"], now=now) == 1
@@ -30,7 +32,7 @@ def make_renditions(hospital, study_uid):
     maker = RenditionMaker(
         hospital.database, stores, SYSTEM, hospital.clock, ("CT",), share, lambda: False
     )
-    assert maker.run() == 3
+    assert maker.run() == count
 
 
 def test_a_preview_is_called_one_and_measured_on_when_the_image_is_whole(ward):
@@ -164,4 +166,146 @@ def test_images_drawn_by_the_processor_are_those_of_the_engine_and_of_numpy(ward
         # The engine's weights between two pixels have eight bits, and its window a thousand steps.
         assert np.quantile(apart, 0.99) <= 3, name
         assert apart.mean() < 0.5, name
+    page.close()
+
+
+LARGE, DEPTH, BESIDE_MM = 512, 16, 0.2
+SLOW_LINE = {  # 20 Mbit/s, 30 ms
+    "offline": False,
+    "latency": 30,
+    "downloadThroughput": 2_500_000,
+    "uploadThroughput": 2_500_000,
+}
+
+
+def tissue(number):
+    """Hounsfield units of a large slice: a bright half, a dark half, and noise that takes long."""
+    noise = np.random.default_rng(number).normal(0, 12, (LARGE, LARGE))
+    halves = np.where(np.arange(LARGE) < LARGE // 2, 140, -60)
+    return (halves + noise).round().astype(np.int16)
+
+
+def large_ct(study_uid, number):
+    slices = ct(study_uid, number, patient=6, count=DEPTH)
+    for at, each in enumerate(slices):
+        each.Rows = each.Columns = LARGE
+        each.PixelSpacing = [BESIDE_MM, BESIDE_MM]
+        each.RescaleSlope, each.RescaleIntercept = 2, -1024
+        each.PixelData = ((tissue(at) // 2 * 2 + 1024) // 2).astype("<u2").tobytes()
+    return slices
+
+
+# Voxels of the shown volume as the tools count them; how bright the halves of the first plane are.
+VOLUME = """() => {
+  const { viewport } = isocenterWorkspace.grid.panes[0];
+  const values = Int16Array.from(viewport.getImageData().voxelManager.getCompleteScalarDataArray());
+  let text = "";
+  const bytes = new Uint8Array(values.buffer);
+  for (let at = 0; at < bytes.length; at += 32768)
+    text += String.fromCharCode(...bytes.subarray(at, at + 32768));
+  return btoa(text);
+}"""
+HALVES = """() => {
+  const { viewport } = isocenterWorkspace.grid.panes[0];
+  const [, , z] = viewport.getCamera().focalPoint;
+  const pencil = viewport.canvas.getContext("2d");
+  return [-30, 20].map((x) => {
+    const [left, top] = viewport.worldToCanvas([x, 0, z]).map((at) => at * devicePixelRatio);
+    const { data } = pencil.getImageData(left - 10, top - 10, 20, 20);
+    return data.filter((_, at) => at % 4 === 0).reduce((sum, each) => sum + each, 0) / 400;
+  });
+}"""
+RECTANGLE = """async ([study, first, last]) => {
+  const { viewport, set } = isocenterWorkspace.grid.panes[0];
+  const { imageData } = viewport.getImageData();
+  const k = Math.round(imageData.worldToIndex(viewport.getCamera().focalPoint)[2]);
+  const at = (i, j) => imageData.indexToWorld([i, j, k]);
+  const [left, right] = [first, last];
+  const body = {
+    series_instance_uid: set.series.seriesInstanceUid,
+    sop_instance_uid: set.pictures[k].sopInstanceUid,
+    frame_number: 1, tool: "RectangleROI", label: "region",
+    content: {
+      points: [at(left, left), at(right, left), at(left, right), at(right, right)],
+      frame_of_reference_uid: set.frameOfReferenceUid, statistics: [],
+      view_plane_normal: viewport.getCamera().viewPlaneNormal, view_up: viewport.getCamera().viewUp,
+    },
+  };
+  const path = `/api/studies/${study}/measurements/${crypto.randomUUID()}`;
+  const headers = { "Content-Type": "application/json" };
+  await fetch(path, { method: "PUT", headers, body: JSON.stringify(body) });
+  await isocenterWorkspace.measurements.load(study);
+  viewport.render();
+  return k;
+}"""
+
+
+def test_a_volume_is_shown_from_previews_and_measured_when_every_voxel_is_there(ward):
+    number, study_uid = ward.hospital.order(6), generate_uid()
+    slices = large_ct(study_uid, number)
+    ward.store([part10(each) for each in slices])
+    make_renditions(ward.hospital, study_uid, DEPTH)
+    page = ward.context.new_page()
+    page.set_default_timeout(60_000)
+    page.on("pageerror", lambda error: ward.complaints.append(str(error)))
+    held, released = [], []
+
+    def hold_the_rest(route):
+        if route.request.headers.get("range", "-").endswith("-") and not released:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/frames/*?accept=*", hold_the_rest)
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    session.send("Network.emulateNetworkConditions", SLOW_LINE)
+    page.goto(f"/studies/{study_uid}/read", wait_until="commit")
+    quality = page.locator(".pane .quality").first
+    expect(quality).to_contain_text("Preview", timeout=60_000)
+
+    # Within a range nothing is painted on previews.
+    page.evaluate(
+        "isocenterWorkspace.tool('Brush'); isocenterWorkspace.brush.set({ range: [0, null] })"
+    )
+    draw(page, [(50, 50), (60, 60)])  # of the smaller image that a preview is
+    expect(page.locator("#status")).to_contain_text("Preview: painting within a range waits")
+
+    # The planes are drawn from previews, as bright as they will be, and say what they are.
+    page.keyboard.press("m")
+    expect(quality).to_contain_text(f"Preview, 0 of {DEPTH} images whole")
+    expect(page.locator(".pane .message").first).to_be_hidden()
+    shades = [(value + 160) / 400 * 255 for value in (140, -60)]
+    until(lambda: np.allclose(page.evaluate(HALVES), shades, atol=6), what="planes of previews")
+
+    # What was measured before has no numbers from previews, and nothing new is drawn.
+    k = page.evaluate(RECTANGLE, [study_uid, 100.5, 149.5])
+    words = page.locator(".pane").first.locator("svg text")
+    expect(words).to_have_text(re.compile("Preview"))
+    page.keyboard.press("e")
+    for index in range(3):
+        box = page.locator(".pane").nth(index).bounding_box()
+        page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 0.4 * box["height"])
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.5 * box["height"], steps=4)
+        page.mouse.up()
+    assert page.evaluate("isocenterWorkspace.measurements.list.length") == 1
+    kept = ward.api(f"/api/studies/{study_uid}/measurements")
+    assert [each["content"]["statistics"] for each in kept] == [[]]
+
+    released.append(True)
+    for each in held:
+        each.continue_()
+    expect(quality).not_to_contain_text("Preview", timeout=60_000)
+    found = np.frombuffer(base64.b64decode(page.evaluate(VOLUME)), "<i2")
+    stored = np.stack([tissue(at) // 2 * 2 for at in range(DEPTH)])
+    np.testing.assert_array_equal(found.reshape(stored.shape), stored)
+    until(lambda: np.allclose(page.evaluate(HALVES), shades, atol=6), what="planes of all voxels")
+    region = stored[k, 101:150, 101:150]
+    expect(words).to_contain_text(f"Mean {region.mean():.1f} HU")
+    path = f"/api/studies/{study_uid}/measurements"
+    until(lambda: ward.api(path)[0]["content"]["statistics"], what="the region's numbers are kept")
+    told = {each["name"]: each["value"] for each in ward.api(path)[0]["content"]["statistics"]}
+    assert told["Mean"] == pytest.approx(region.mean(), abs=1e-9)
+    assert (told["Min"], told["Max"]) == (region.min(), region.max())
     page.close()
