@@ -348,6 +348,34 @@ def test_rate_and_gap_hold_also_what_is_replayed(database):
     assert min(b - a for a, b in itertools.pairwise(times)) >= 0.038
 
 
+def test_what_a_person_sends_in_bulk_keeps_its_rate_and_lets_live_messages_by(database):
+    refusing = threading.Event()
+    arrived = []
+
+    def answer(connection, message, number):
+        arrived.append((time.monotonic(), str(hl7.parse(message.decode()).segment("OBR")[18])))
+        code = "AA" if refusing.is_set() else "AE"
+        connection.sendall(VT + acknowledgement(message, code) + FS_CR)
+
+    with receiver(database, answer):
+        for number in range(6):
+            sign(database, f"R{number}")
+        with sending(database):
+            eventually(lambda: states(database) == ["refused"] * 6)
+            refusing.set()
+            arrived.clear()
+            with database.transaction() as tx:
+                distribution.replay_refused(tx, ACTOR, "EHR", rate_per_s=4, now=utc_now())
+            eventually(lambda: len(arrived) > 1)
+            sign(database, "LIVE")
+            eventually(lambda: states(database) == ["acknowledged"] * 7)
+    named = [name for _, name in arrived]
+    assert [each for each in named if each != "LIVE"] == [f"R{number}" for number in range(6)]
+    assert named.index("LIVE") < 6, "it does not wait behind the repetitions"
+    again = [at for at, name in arrived if name != "LIVE"]
+    assert again[-1] - again[0] > 5 / 4 - 0.25
+
+
 def test_dead_receiver_does_not_hold_up_the_others_and_gets_all_when_back(database):
     with socket.create_server(("127.0.0.1", 0)) as unused:
         dead_port = unused.getsockname()[1]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
 from isocenter.domain.peers.model import (
@@ -232,6 +232,15 @@ def message(tx: Tx, message_key: int) -> RecordedMessage | None:
     )
 
 
+def listed_messages(tx: Tx, message_keys: Sequence[int]) -> list[ListedMessage]:
+    """The messages with these keys, oldest first."""
+    statement: LiteralString = "".join((
+        _LISTED,
+        " where message_key = any(%s) order by message_key",
+    ))
+    return tx.all(ListedMessage, statement, (list(message_keys),))
+
+
 def raw_messages(tx: Tx, wanted: MessageFilter, limit: int) -> list[RecordedMessage]:
     """Messages of a peer that came in, newest first, with their bytes."""
     return tx.all(
@@ -356,6 +365,23 @@ def claim_replay(tx: Tx, *, now: datetime) -> Replay | None:
          order by due_at, replay_key limit 1 for update skip locked
         """,
         (now,),
+    )
+
+
+def put_off_replays(tx: Tx, replay: Replay, by: timedelta) -> None:
+    """Have what waits and was asked for together with a replay done so much later."""
+    tx.run(
+        """
+        update peers.replay set due_at = due_at + %(by)s
+         where done_at is null and canceled_at is null and replay_key > %(replay_key)s
+           and requested_at = %(requested_at)s and requested_by = %(requested_by)s
+        """,
+        {
+            "by": by,
+            "replay_key": replay.replay_key,
+            "requested_at": replay.requested_at,
+            "requested_by": replay.requested_by,
+        },
     )
 
 

@@ -182,6 +182,26 @@ def test_many_are_processed_again_at_a_rate_and_can_be_stopped(hospital, interfa
     assert replayed == ["o2", "o1"]  # the oldest first
 
 
+def test_the_rate_is_held_after_a_stop_and_what_comes_meanwhile_does_not_wait(hospital, interface):
+    interface.receive(*(an_order(number) for number in range(1, 8)))
+    keys = [
+        each["message_key"]
+        for each in hospital.program("root").get("/api/messages").json()["items"]
+    ]
+    asked = {"message_keys": keys, "reason": "replayed", "rate_per_s": 0.5}
+    assert hospital.program("root").post("/api/messages/replay", json=asked).status_code == 202
+    assert interface.work() == 1
+
+    hospital.clock.advance(minutes=10)  # nobody processed anything meanwhile
+    assert interface.receive(an_order(9)) == ["AA"]  # and one of them is done beside it
+    for _ in range(5):
+        assert interface.work() == 0
+        hospital.clock.advance(seconds=2)
+        assert interface.work() == 1
+    hospital.clock.advance(seconds=2)
+    assert interface.work() == 0
+
+
 def test_what_went_out_is_not_processed(hospital, interface):
     key = hospital.pool.run_here(
         lambda tx: peers.record_message(

@@ -28,6 +28,7 @@ from isocenter.standards.hl7v2.er7 import parse
 from isocenter.standards.hl7v2.words import words_of
 
 _PAGE_MAX = 500
+_LATE = timedelta(seconds=5)
 _COMMITTED_LATE_MAX = timedelta(minutes=5)
 
 
@@ -127,11 +128,14 @@ def process_again(
         raise NotReplayable("one message is edited at a time")
     gap = timedelta(seconds=1 / max(0.1, min(wanted.rate_per_s, RATE_PER_S_MAX)))
     due = [(key, now + number * gap) for number, key in enumerate(sorted(set(message_keys)))]
-    for key, _ in due:
-        found = _known(tx, key)
-        if found.direction != "in":
-            raise NotReplayable("what went out is sent again from the deliveries")
-        _record(tx, actor, "message.replay", found, now=now, detail={"reason": why})
+    found = store.listed_messages(tx, [key for key, _ in due])
+    if len(found) < len(due):
+        raise MessageUnknown("there is no such message")
+    if any(each.direction != "in" for each in found):
+        raise NotReplayable("what went out is sent again from the deliveries")
+    with tx.gathered():
+        for each in found:
+            _record(tx, actor, "message.replay", each, now=now, detail={"reason": why})
     return store.insert_replays(tx, due, edited=wanted.edited, why=(why, actor.name), now=now)
 
 
@@ -165,8 +169,13 @@ def cancel_replays(tx: Tx, actor: Actor, *, now: datetime) -> int:
 
 
 def claim_replay(tx: Tx, *, now: datetime) -> tuple[Replay, RecordedMessage] | None:
-    """What is to be processed again next, held until the transaction ends; None: nothing is due."""
+    """What is to be processed again next, held until the transaction ends; None: nothing is due.
+
+    After a stop the rest of what was asked for together is put off, so that its rate is held.
+    """
     replay = store.claim_replay(tx, now=now)
+    if replay is not None and (late := now - replay.due_at) > _LATE:
+        store.put_off_replays(tx, replay, late)
     return (replay, _known(tx, replay.message_key)) if replay else None
 
 
