@@ -57,10 +57,15 @@ class Facts:
 def envelope_of(
     peer: Hl7Peer, sending: tuple[str, str], control_id: str, made_at: datetime
 ) -> Envelope:
-    """To whom a message goes, and how: as the peer is configured."""
+    """To whom a message goes, and how: as the peer is configured.
+
+    A peer of which only the name is known is called that, at our facility: IHE requires both.
+
+    Standard: IHE ITI TF-2 Appendix C.2.2 (MSH-5, MSH-6)
+    """
     return Envelope(
         sending=sending,
-        receiving=(peer.application or "", peer.facility or ""),
+        receiving=(peer.application or peer.name, peer.facility or sending[1]),
         control_id=control_id,
         made_at=made_at,
         version=peer.version,
