@@ -70,7 +70,7 @@ def _message(number: int, run: str, of: Person) -> bytes:
             person,
             "PV1|1|O|RAD",
             f"ORC|NW|{order}^BENCH|||||^^^{SCHEDULED}^^R||{STAMP}|||1^Referrer^Synthetic",
-            f"OBR|1|{order}^BENCH||CT01^CT head^L|||||||||||||||||||||CT",
+            f"OBR|1|{order}^BENCH||CT01^CT head^L||||||||||||||||||||CT",
         ]
     return b"\x0b" + "\r".join([*segments, ""]).encode() + b"\x1c\r"
 
