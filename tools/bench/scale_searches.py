@@ -188,6 +188,7 @@ STUDY: Final = (
         "study_study_instance_uid_key",
     ),
 )
+_ALONE: Final = "QIDO"  # by C-FIND only where relational queries are negotiated: the same statement
 BELOW: Final = (
     Search(
         "series of a study",
@@ -195,26 +196,42 @@ BELOW: Final = (
         lambda s: {"StudyInstanceUID": s.study_instance_uid},
         "study_study_instance_uid_key",
     ),
-    Search("series UID", "SERIES", lambda s: {"SeriesInstanceUID": s.series_instance_uid}),
-    Search("series of a patient", "SERIES", lambda s: {"PatientID": s.patient_id}),
     Search(
-        "series, day, modality", "SERIES", lambda s: {"StudyDate": s.day, "Modality": s.modality}
+        "series UID", "SERIES", lambda s: {"SeriesInstanceUID": s.series_instance_uid}, only=_ALONE
     ),
-    Search("series, modality", "SERIES", lambda s: {"Modality": s.modality}),
-    Search("series, rare modality", "SERIES", lambda _: {"Modality": "ES"}),
-    Search("station", "SERIES", lambda s: {"StationName": s.station_name}),
-    Search("rare station", "SERIES", lambda _: {"StationName": "CTSPARE"}),
+    Search("series of a patient", "SERIES", lambda s: {"PatientID": s.patient_id}, only=_ALONE),
     Search(
-        "station and day", "SERIES", lambda s: {"StationName": s.station_name, "StudyDate": s.day}
+        "series, day, modality",
+        "SERIES",
+        lambda s: {"StudyDate": s.day, "Modality": s.modality},
+        only=_ALONE,
     ),
-    Search("series date", "SERIES", lambda s: {"SeriesDate": s.day, "Modality": s.modality}),
+    Search("series, modality", "SERIES", lambda s: {"Modality": s.modality}, only=_ALONE),
+    Search("series, rare modality", "SERIES", lambda _: {"Modality": "ES"}, only=_ALONE),
+    Search("station", "SERIES", lambda s: {"StationName": s.station_name}, only=_ALONE),
+    Search("rare station", "SERIES", lambda _: {"StationName": "CTSPARE"}, only=_ALONE),
+    Search(
+        "station and day",
+        "SERIES",
+        lambda s: {"StationName": s.station_name, "StudyDate": s.day},
+        only=_ALONE,
+    ),
+    Search(
+        "series date",
+        "SERIES",
+        lambda s: {"SeriesDate": s.day, "Modality": s.modality},
+        only=_ALONE,
+    ),
     Search(
         "performed on",
         "SERIES",
         lambda s: {"PerformedProcedureStepStartDate": s.day, "Modality": s.modality},
+        only=_ALONE,
     ),
-    Search("institution", "SERIES", lambda _: {"InstitutionName": "Hospital Main"}),
-    Search("rare institution", "SERIES", lambda _: {"InstitutionName": "Hospital Far"}),
+    Search("institution", "SERIES", lambda _: {"InstitutionName": "Hospital Main"}, only=_ALONE),
+    Search(
+        "rare institution", "SERIES", lambda _: {"InstitutionName": "Hospital Far"}, only=_ALONE
+    ),
     Search(
         "instances of a series",
         "IMAGE",
@@ -224,8 +241,13 @@ BELOW: Final = (
         },
         "study_study_instance_uid_key",
     ),
-    Search("instance UID", "IMAGE", lambda s: {"SOPInstanceUID": f"{s.series_instance_uid}.1"}),
-    Search("instances of a patient", "IMAGE", lambda s: {"PatientID": s.patient_id}),
+    Search(
+        "instance UID",
+        "IMAGE",
+        lambda s: {"SOPInstanceUID": f"{s.series_instance_uid}.1"},
+        only=_ALONE,
+    ),
+    Search("instances of a patient", "IMAGE", lambda s: {"PatientID": s.patient_id}, only=_ALONE),
     Search(
         "patient",
         "PATIENT",

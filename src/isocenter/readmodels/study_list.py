@@ -11,14 +11,14 @@ Standard: PS3.18 10.6, PS3.4 C.6.2
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, time, timedelta
 from typing import Final, LiteralString, TypeVar
 
 from isocenter.domain.access.model import Action, Viewer
 from isocenter.infra.db import Tx
 from isocenter.infra.db.terms import narrowing
 from isocenter.infra.db.where import Clause, Column, Columns, Items, supported, where
-from isocenter.standards.dicom.matching import Condition, tags_of
+from isocenter.standards.dicom.matching import Condition, DateRange, ListOfUid, SingleValue
 
 ROWS_MAX: Final = 5000
 
@@ -124,8 +124,8 @@ _STUDY_COLUMNS: Final = {
     0x0008_0050: Column(
         _ACCESSION_NUMBER, terms="archive.trigrams(" + _ACCESSION_NUMBER + ")", beginnings=True
     ),
-    0x0008_0061: Column("study.modalities", "text_array"),
-    0x0008_0062: Column("study.sop_classes", "text_array"),
+    0x0008_0061: Column("study.modalities", "text_array", terms="study.modalities"),
+    0x0008_0062: Column("study.sop_classes", "text_array", terms="study.sop_classes"),
     0x0008_0090: Column(
         _REFERRING_PHYSICIAN,
         "person_name",
@@ -266,8 +266,12 @@ _FAR: Final = 500
 _NEWEST: Final = 500
 _FREQUENT: Final = 5
 _FEW_STUDIES: Final = 2000
-# Who asks for one of these asks for few.
-_ONE_OF_FEW: Final = frozenset({0x0020_000D, 0x0020_000E, 0x0008_0018})
+_FEW_DAYS: Final = timedelta(days=31)
+_STUDY_DATE: Final = 0x0008_0020
+# By study, series and instance UID, accession number and patient ID.
+_ONE_OF_FEW: Final = frozenset({
+    0x0020_000D, 0x0020_000E, 0x0008_0018, 0x0008_0050, 0x0010_0020,
+})  # fmt: skip
 Within = Sequence[int] | None
 
 RowT = TypeVar("RowT", bound=StudyRow)
@@ -343,12 +347,13 @@ def few_studies(tx: Tx, viewer: Viewer, conditions: Iterable[Condition]) -> With
     """The keys of all studies that may fulfil ``conditions``, where an index of parts tells few.
 
     None where they are soon found among the newest, or where other indexes do. How many there are
-    cannot be estimated, since trigrams come together: it is counted, among the newest first.
+    cannot be estimated, since trigrams come together and statistics do not know rare values: it is
+    counted, among the newest first.
     """
     viewer.require(Action.STUDY_READ)
     given = supported(conditions, _STUDY_COLUMNS)
     found = narrowing(given, _STUDY_COLUMNS)
-    if found is None or not _ONE_OF_FEW.isdisjoint(tags_of(given)):
+    if found is None or any(map(_is_narrow, given)):
         return None
     clause, params = where(given, _STUDY_COLUMNS)
     if tx.value(_AMONG_NEWEST + clause, [_NEWEST, *params]) >= _FREQUENT:
@@ -356,6 +361,17 @@ def few_studies(tx: Tx, viewer: Viewer, conditions: Iterable[Condition]) -> With
     clause, params = found
     keys = tx.values(_KEYS + clause + " limit %s", [*params, _FEW_STUDIES + 1])
     return keys if len(keys) <= _FEW_STUDIES else None
+
+
+def _is_narrow(condition: Condition) -> bool:
+    """Whether the condition alone leaves few studies to look at, and has an index."""
+    match condition:
+        case DateRange(tag, date() as earliest, date() as latest):
+            return tag == _STUDY_DATE and latest - earliest <= _FEW_DAYS
+        case SingleValue(tag) | ListOfUid(tag):
+            return tag in _ONE_OF_FEW
+        case _:
+            return False
 
 
 def patients_statement(

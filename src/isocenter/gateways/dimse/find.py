@@ -35,6 +35,7 @@ from isocenter.readmodels.indexed_attributes import (
     values_of,
 )
 from isocenter.readmodels.indexed_attributes import Level as IndexedLevel
+from isocenter.readmodels.study_list import InstanceRow, PatientRow, SeriesRow, StudyRow
 from isocenter.readmodels.study_list_stream import Row, first, stream
 from isocenter.standards.dicom import character_sets
 from isocenter.standards.dicom.dictionary import vr_of
@@ -154,13 +155,14 @@ class StudyQuery:
         wanted = asked
         if request.extensions.timezone:
             wanted = replace(asked, returned=asked.returned | {TIMEZONE_OFFSET_FROM_UTC})
+        few: list[Row] = []
         if zone is None and _is_own(asked):
             few = self._pool.each_here(partial(self._ask, viewer, actor, asked))
             if len(few) <= min(_ROWS_AT_ONCE, self._matches_max):
                 return self._answers(few, wanted, request)
         else:
             self._pool.each_here(lambda tx: _audit(tx, actor, asked, now=self._clock()))
-        return self._matches(viewer, wanted, request, zone)
+        return self._matches(viewer, wanted, request, zone, few[:-1])
 
     def lacks_keys(self, request: QueryRequest, /) -> bool:
         """Whether the identifier asks for attributes that the archive does not index.
@@ -189,9 +191,17 @@ class StudyQuery:
             yield answer(row, asked, request.identifier, retrieve_ae_title=self._ae_title)
 
     def _matches(
-        self, viewer: Viewer, asked: LevelQuery, request: QueryRequest, zone: AskedZone | None
+        self,
+        viewer: Viewer,
+        asked: LevelQuery,
+        request: QueryRequest,
+        zone: AskedZone | None,
+        known: Sequence[Row],
     ) -> Generator[DataSet, None, None]:
+        """All matches, those that are ``known`` already before the search for the others begins."""
         limit, identifier = self._matches_max, request.identifier
+        yield from self._answers(known, asked, request)
+        answered = {_identity(each) for each in known}
         with self._pool.db.read() as tx:
             more = _beyond(tx, viewer, asked)
             # Whoever asked may be gone before the end: the stream ends before its transaction.
@@ -199,6 +209,8 @@ class StudyQuery:
                 for number, (row, values) in enumerate(_valued(tx, viewer, more, rows)):
                     if number == limit:
                         break
+                    if _identity(row) in answered:
+                        continue
                     found = _Beside(more, values)
                     yield answer(
                         row, asked, identifier, retrieve_ae_title=self._ae_title, beside=found
@@ -239,6 +251,19 @@ def _valued(
     kept = iter(list(rows))  # while they are streamed, nothing else can be asked
     while lot := list(islice(kept, _ROWS_AT_ONCE)):
         yield from zip(lot, values_of(tx, viewer, more.asked, lot), strict=True)
+
+
+def _identity(row: Row) -> tuple[str | None, ...]:
+    """The unique keys of what the row stands for."""
+    match row:
+        case InstanceRow():
+            return (row.sop_instance_uid,)
+        case SeriesRow():
+            return (row.study_instance_uid, row.series_instance_uid)
+        case StudyRow():
+            return (row.study_instance_uid,)
+        case PatientRow():
+            return (row.patient_id, row.issuer_of_patient_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,8 @@ PATIENT_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.1.1"
 STUDY_ROOT_FIND: Final = "1.2.840.10008.5.1.4.1.2.2.1"
 MODALITY_WORKLIST_FIND: Final = "1.2.840.10008.5.1.4.31"
 
+# Whoever looks at a list sees its beginning before its end is found: about 30 studies.
+_FIRST_LOT_BYTES: Final = 1 << 13
 _log = get_logger(__name__)
 _OFFER: Final = Offer(
     frozenset({
@@ -200,7 +202,7 @@ class _IdentifierReceiver:
 
     def _stream(self, matches: Iterator[DataSet]) -> None:
         lot: list[bytes] = []
-        size = 0
+        size, full = 0, _FIRST_LOT_BYTES
         quirks = self._association.grant.quirks
         try:
             for match in matches:
@@ -209,9 +211,9 @@ class _IdentifierReceiver:
                 answer = fit_answer(match, quirks) if quirks else match
                 lot.append(encode_dataset(answer, self._context.transfer_syntax))
                 size += len(lot[-1])
-                if size >= self._service.limits.response_bytes:
+                if size >= min(full, self._service.limits.response_bytes):
                     self._hand_over(lot)
-                    lot, size = [], 0
+                    lot, size, full = [], 0, 2 * full
         finally:
             # Also what was found before the query failed, as when there is too much. It is less
             # than a lot and goes with the end: the thread does not wait for it.

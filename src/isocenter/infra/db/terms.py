@@ -6,7 +6,7 @@ sufficient: what ``where`` says must hold as well.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, cast
 
 from isocenter.infra.db.where import Clause, Column, Columns
 from isocenter.standards.dicom.matching import (
@@ -51,6 +51,8 @@ def _of(condition: Condition, columns: Columns) -> Clause | None:
             found = [_of(each, columns) for each in options]
             known = [each for each in found if each is not None]
             return _joined(" or ", known) if known and len(known) == len(found) else None
+        case SingleValue(tag, _, value) if _is_array(columns.get(tag)):
+            return _all_of(cast("Column", columns[tag]).terms or "", {value})
         case SingleValue(tag, _, value):
             return _having(columns.get(tag), ["^" + value], is_sorted=True)
         case Wildcard(tag, _, pattern):
@@ -63,6 +65,10 @@ def _of(condition: Condition, columns: Columns) -> Clause | None:
             return _sounding(columns.get(tag), words)
         case _:
             return None
+
+
+def _is_array(column: Any) -> bool:
+    return isinstance(column, Column) and column.kind == "text_array" and column.terms is not None
 
 
 def _pieces(pattern: str) -> list[str]:

@@ -54,8 +54,8 @@ class Column:
     Attributes:
         phonetic: of a person name, the expression of its ``matching.phonetic_keys``, parted by
             single spaces; without it, names are not found by sound.
-        terms: an indexed ``text[]`` of what ``trigrams`` gives of the value, and of its phonetic
-            keys.
+        terms: an indexed ``text[]`` of the values of an array, or of the value's trigrams (see
+            ``terms``) and its phonetic keys.
         beginnings: whether an index finds whole values and their beginnings without ``terms``.
     """
 
