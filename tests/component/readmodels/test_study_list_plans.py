@@ -172,6 +172,8 @@ def searched(large, search, **params: str):
         ({"PatientName": "*nobody*"}, 0),
         ({"StudyDescription": "*throgr*"}, 4),
         ({"ReferringPhysicianName": "Nobody"}, 0),
+        ({"ModalitiesInStudy": "ES"}, 1),
+        ({"ModalitiesInStudy": "CT"}, 25),
     ],
 )
 def test_parts_of_texts_are_found_by_index_or_among_the_newest(large, search, params, number):

@@ -18,7 +18,7 @@ from isocenter.standards.dicom.matching import (
     words,
 )
 
-NAME, TEXT, SORTED = 0x00100010, 0x00081030, 0x00100020
+NAME, TEXT, SORTED, VALUES = 0x00100010, 0x00081030, 0x00100020, 0x00080061
 COLUMNS = {
     NAME: Column(
         "name",
@@ -27,6 +27,7 @@ COLUMNS = {
         terms="(archive.trigrams(name) || string_to_array(phonetic, ' '))",
     ),
     TEXT: Column("text", terms="archive.trigrams(text)"),
+    VALUES: Column("string_to_array(text, '.')", "text_array", terms="string_to_array(text, '.')"),
     SORTED: Column("text", terms="archive.trigrams(text)", beginnings=True),
 }
 ROW = "select from (select %s::text as name, %s::text as phonetic, %s::text as text) given where "
@@ -43,6 +44,7 @@ def conditions(pattern: str) -> list[Condition]:
         PersonName(NAME, (person_name_key(pattern),), any_group=True),
         PersonName(NAME, ("", person_name_key(pattern)), any_group=False),
         FuzzyName(NAME, words(pattern)),
+        SingleValue(VALUES, "CS", pattern),
     ]
 
 
@@ -76,6 +78,7 @@ def test_no_row_that_matches_is_left_out(tx, text, pattern, is_part):
         (Wildcard(SORTED, "LO", "*chest"), [["che", "est"]]),
         (SingleValue(TEXT, "LO", "CT Head"), [["^CT", "^He", "ead"]]),
         (PersonName(NAME, ("*son^a*",), any_group=True), [["n^a", "son"]]),
+        (SingleValue(VALUES, "CS", "CT"), [["CT"]]),
         (FuzzyName(NAME, ("doe", "a")), [["^do", "doe"], ["d000"]]),
         (AnyOf(TEXT, (SingleValue(TEXT, "LO", "abc"), Wildcard(TEXT, "LO", "*a*"))), None),
     ],
