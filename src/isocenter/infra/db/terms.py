@@ -6,7 +6,7 @@ sufficient: what ``where`` says must hold as well.
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final, LiteralString
 
 from isocenter.infra.db.where import Clause, Column, Columns
 from isocenter.standards.dicom.matching import (
@@ -51,10 +51,11 @@ def _of(condition: Condition, columns: Columns) -> Clause | None:
             found = [_of(each, columns) for each in options]
             known = [each for each in found if each is not None]
             return _joined(" or ", known) if known and len(known) == len(found) else None
-        case SingleValue(tag, _, value) if _is_array(columns.get(tag)):
-            return _all_of(cast("Column", columns[tag]).terms or "", {value})
         case SingleValue(tag, _, value):
-            return _having(columns.get(tag), ["^" + value], is_sorted=True)
+            column = columns.get(tag)
+            if isinstance(column, Column) and column.kind == "text_array" and column.terms:
+                return _all_of(column.terms, {value})
+            return _having(column, ["^" + value], is_sorted=True)
         case Wildcard(tag, _, pattern):
             return _having(columns.get(tag), _pieces(pattern), is_sorted=pattern[:1] not in "*?")
         case PersonName(tag, groups, any_group):
@@ -67,10 +68,6 @@ def _of(condition: Condition, columns: Columns) -> Clause | None:
             return None
 
 
-def _is_array(column: Any) -> bool:
-    return isinstance(column, Column) and column.kind == "text_array" and column.terms is not None
-
-
 def _pieces(pattern: str) -> list[str]:
     """What is between the wildcards; before a text is "^", as between the words of a name."""
     return _WILD.split("^" + pattern)
@@ -78,7 +75,7 @@ def _pieces(pattern: str) -> list[str]:
 
 def _having(column: Any, pieces: Sequence[str], *, is_sorted: bool) -> Clause | None:
     """``is_sorted``: an index of values and their beginnings would do."""
-    if not isinstance(column, Column) or column.terms is None:
+    if not isinstance(column, Column) or column.terms is None or column.kind == "text_array":
         return None
     wanted = set[str]().union(*map(trigrams, pieces))
     if not wanted or (is_sorted and column.beginnings):

@@ -45,6 +45,7 @@ def conditions(pattern: str) -> list[Condition]:
         PersonName(NAME, ("", person_name_key(pattern)), any_group=False),
         FuzzyName(NAME, words(pattern)),
         SingleValue(VALUES, "CS", pattern),
+        Wildcard(VALUES, "CS", pattern),
     ]
 
 
@@ -79,6 +80,7 @@ def test_no_row_that_matches_is_left_out(tx, text, pattern, is_part):
         (SingleValue(TEXT, "LO", "CT Head"), [["^CT", "^He", "ead"]]),
         (PersonName(NAME, ("*son^a*",), any_group=True), [["n^a", "son"]]),
         (SingleValue(VALUES, "CS", "CT"), [["CT"]]),
+        (Wildcard(VALUES, "CS", "CTA*"), None),
         (FuzzyName(NAME, ("doe", "a")), [["^do", "doe"], ["d000"]]),
         (AnyOf(TEXT, (SingleValue(TEXT, "LO", "abc"), Wildcard(TEXT, "LO", "*a*"))), None),
     ],
