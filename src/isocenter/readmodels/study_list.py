@@ -265,7 +265,7 @@ _FAR: Final = 500
 # of what is not are looked at one by one in the same time.
 _NEWEST: Final = 500
 _FREQUENT: Final = 5
-_FEW_STUDIES: Final = 2000
+_FEW_STUDIES: Final = 5000
 _FEW_DAYS: Final = timedelta(days=31)
 _STUDY_DATE: Final = 0x0008_0020
 # By study, series and instance UID, accession number and patient ID.

@@ -89,7 +89,6 @@ def conditions(**params: str):
         ({"StudyInstanceUID": "1.2.55"}, "study_study_instance_uid_key"),
         ({"StudyDescription": "Arthro*"}, "study_description"),
         ({"PatientBirthDate": "19700301"}, "study_current_birth_date"),
-        ({"ModalitiesInStudy": "ES"}, "study_terms"),
     ],
 )
 @pytest.mark.parametrize("page", ["", " limit 100"])

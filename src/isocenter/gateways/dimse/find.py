@@ -112,7 +112,9 @@ _LEVELS: Final[Mapping[Level, IndexedLevel]] = {
     Level.SERIES: "series",
     Level.IMAGE: "instance",
 }
-# So many answers are asked for at one go; values of the side index are looked up for as many.
+# So many answers are asked for at one go: more than a list shows at first.
+_ROWS_AT_FIRST: Final = 50
+# Values of the side index are looked up for so many.
 _ROWS_AT_ONCE: Final = 200
 # In another time zone, so many rows are looked at for each match that there may be.
 _EXAMINED_PER_MATCH: Final = 10
@@ -158,7 +160,7 @@ class StudyQuery:
         few: list[Row] = []
         if zone is None and _is_own(asked):
             few = self._pool.each_here(partial(self._ask, viewer, actor, asked))
-            if len(few) <= min(_ROWS_AT_ONCE, self._matches_max):
+            if len(few) <= min(_ROWS_AT_FIRST, self._matches_max):
                 return self._answers(few, wanted, request)
         else:
             self._pool.each_here(lambda tx: _audit(tx, actor, asked, now=self._clock()))
@@ -181,7 +183,7 @@ class StudyQuery:
     def _ask(self, viewer: Viewer, actor: Actor, asked: LevelQuery, tx: Tx) -> list[Row]:
         """The first matches, one more than are answered at one go; they are on record before."""
         _audit(tx, actor, asked, now=self._clock())
-        limit = min(_ROWS_AT_ONCE, self._matches_max) + 1
+        limit = min(_ROWS_AT_FIRST, self._matches_max) + 1
         return first(tx, viewer, asked.level, asked.conditions, limit=limit)
 
     def _answers(

@@ -230,7 +230,7 @@ def _text(condition: SingleValue | Wildcard | ListOfUid, column: Column) -> Clau
         case SingleValue(_, _, value), "text":
             return expression + " = %s", [value]
         case SingleValue(_, _, value), "text_array":
-            return expression + " @> array[%s::text]", [value]
+            return "%s = any(" + expression + ")", [value]
         case ListOfUid(_, uids), "text":
             return expression + " = any(%s)", [list(uids)]
         case ListOfUid(_, uids), "text_array":
