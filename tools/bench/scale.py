@@ -291,7 +291,7 @@ def _ask(tx: Tx, search: Search, sample: Sample) -> None:
         modality_worklist.search(tx, viewer, query.conditions)
         return
     if search.level == "PATIENT":
-        first(tx, viewer, Level.PATIENT, query.conditions, limit=201)
+        first(tx, viewer, Level.PATIENT, query.conditions, limit=51)
         return
     level, ask = _LEVELS[search.level]
     more = indexed_attributes.beyond(

@@ -170,7 +170,7 @@ select procedure_key, requested_procedure_id, requested_procedure_id,
        (array['DX', 'CT', 'MR', 'US'])[mod(n, 4) + 1],
        array[(array['DX', 'CT', 'MR', 'US'])[mod(n, 4) + 1] || mod(n, 7)],
        case when state = 'placed'
-            then date_trunc('day', now()) + mod(n, 10000) * interval '1 minute'
+            then date_trunc('day', now()) + (%(steps)s - n) * interval '2 minutes'
             else now() - interval '1 day' - n * interval '30 minutes' end,
        case when state = 'placed' then 'SCHEDULED' else 'COMPLETED' end, now(), now(), now()
   from procedures, lateral (select substr(requested_procedure_id, 2)::int as n) numbered

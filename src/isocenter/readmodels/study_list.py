@@ -358,6 +358,19 @@ def few_studies(tx: Tx, viewer: Viewer, conditions: Iterable[Condition]) -> With
     clause, params = where(given, _STUDY_COLUMNS)
     if tx.value(_AMONG_NEWEST + clause, [_NEWEST, *params]) >= _FREQUENT:
         return None
+    return _few(tx, found)
+
+
+def few_studies_of_patients(tx: Tx, viewer: Viewer, conditions: Iterable[Condition]) -> Within:
+    """The same for a search of patients, which goes through patients where studies are many."""
+    given = supported(conditions, _PATIENT_COLUMNS)
+    if not given or narrowing(given, _PATIENT_COLUMNS) is not None:
+        return few_studies(tx, viewer, given)
+    viewer.require(Action.STUDY_READ)
+    return _few(tx, where(given, _PATIENT_COLUMNS))
+
+
+def _few(tx: Tx, found: Clause) -> Within:
     clause, params = found
     keys = tx.values(_KEYS + clause + " limit %s", [*params, _FEW_STUDIES + 1])
     return keys if len(keys) <= _FEW_STUDIES else None

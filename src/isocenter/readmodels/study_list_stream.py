@@ -19,6 +19,7 @@ from isocenter.readmodels.study_list import (
     StudyRow,
     Within,
     few_studies,
+    few_studies_of_patients,
     instances_statement,
     patients_statement,
     series_statement,
@@ -50,7 +51,7 @@ def stream(
     """The first ``limit`` entities of ``level`` that fulfil all ``conditions``."""
     viewer.require(Action.STUDY_READ)
     given = tuple(conditions)
-    within = few_studies(tx, viewer, given)
+    within = _within(tx, viewer, level, given)
     row, (statement, params) = _statement(level, given, more, limit, within)
     yield from tx.stream(row, statement, params)
 
@@ -61,9 +62,14 @@ def first(
     """The same at one go, for few: one round trip, and a plan that the connection keeps."""
     viewer.require(Action.STUDY_READ)
     given = tuple(conditions)
-    within = few_studies(tx, viewer, given)
+    within = _within(tx, viewer, level, given)
     row, (statement, params) = _statement(level, given, {}, limit, within)
     return tx.all(row, statement, params)
+
+
+def _within(tx: Tx, viewer: Viewer, level: Level, conditions: Sequence[Condition]) -> Within:
+    found = few_studies_of_patients if level is Level.PATIENT else few_studies
+    return found(tx, viewer, conditions)
 
 
 def _statement(
