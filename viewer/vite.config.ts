@@ -135,6 +135,19 @@ const enlargedPreviews: Plugin[] = [
   instead(name, "/vtkClasses/vtkStreamingOpenGLTexture.js", replaced, by),
 );
 
+// Of the engine's kinds of viewports, only stacks, planes and solids are used here; the others are a tenth of its code.
+const usedViewports: Plugin = {
+  name: "used-viewports",
+  transform(code, id) {
+    if (!id.endsWith("/helpers/viewportTypeToViewportClass.js")) return null;
+    const from = code.indexOf("    registerViewportType({\n        type: ViewportType.WHOLE_SLIDE,\n");
+    const to = code.indexOf("}\nexport function registerViewportType");
+    if (from < 0 || to < from)
+      this.error("the kinds of viewports are not listed as they were: look at it again");
+    return code.slice(0, from) + code.slice(to);
+  },
+};
+
 // A viewport that is no more shows nothing: one with its name may have taken its place, and what is still loaded for the
 // one would be drawn in the other.
 const arrived = `    successCallback(imageId, image) {
@@ -191,6 +204,7 @@ export default defineConfig({
     drawingAskedOnce,
     enlargedPreviews,
     nothingInDisabled,
+    usedViewports,
     withoutWebGpu,
   ],
   worker: { format: "es", plugins: freedDecoders },
@@ -206,6 +220,10 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
     chunkSizeWarningLimit: 8000,
-    rollupOptions: { input: "src/main.ts" },
+    rollupOptions: {
+      input: "src/main.ts",
+      // What of it the page does not use are decoders, which work in the workers.
+      treeshake: { moduleSideEffects: (id) => !id.includes("/dicom-image-loader/") },
+    },
   },
 });

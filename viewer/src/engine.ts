@@ -2,7 +2,7 @@
 // viewports through `Pane` and asks here for images.
 
 import * as core from "@cornerstonejs/core";
-import dicomLoader from "@cornerstonejs/dicom-image-loader";
+import { init as startLoader, wadors } from "@cornerstonejs/dicom-image-loader";
 import { Enums, registerDefaultProviders, utilities as metadata } from "@cornerstonejs/metadata";
 import * as tools from "@cornerstonejs/tools";
 import dcmjs from "dcmjs";
@@ -37,7 +37,7 @@ export async function start(): Promise<core.RenderingEngine> {
   });
   const cores = navigator.hardwareConcurrency || 2;
   const maxWebWorkers = Math.min(4, Math.max(1, cores - 1));
-  dicomLoader.init({ maxWebWorkers, strict: false });
+  startLoader({ maxWebWorkers, strict: false });
   orderDecoding(maxWebWorkers);
   await tools.init();
   const calibration = core.utilities.calibratedPixelSpacingMetadataProvider;
@@ -137,7 +137,7 @@ function translate(_type: string, imageId: unknown): undefined {
 /** Make an image's metadata known to the engine. */
 export function register(imageId: string, data: DicomJson): void {
   registered.set(imageId, data);
-  dicomLoader.wadors.metaDataManager.add(imageId, data as never);
+  wadors.metaDataManager.add(imageId, data as never);
   unasked.set(imageId, data);
   if (text(data, TAG.modality) === "PT") {
     const suv = suvOf(data);
@@ -148,7 +148,7 @@ export function register(imageId: string, data: DicomJson): void {
 
 /** Forget the images of all studies but these: what is known of them, and their pixels. */
 export function forgetAllBut(studies: ReadonlySet<string>): void {
-  const { metaDataManager } = dicomLoader.wadors;
+  const { metaDataManager } = wadors;
   const calibration = core.utilities.calibratedPixelSpacingMetadataProvider;
   const gone = new Set<string>();
   core.cache.purgeVolumeCache();

@@ -48,10 +48,9 @@ export class Measurements extends EventTarget {
   ) {
     super();
     this.steps = new Steps(history, (id, wanted) => this.put(id, wanted));
-    const { eventTarget } = core;
-    listenForCase(eventTarget, Events.ANNOTATION_COMPLETED, (event) => this.drawn(event));
-    listenForCase(eventTarget, Events.ANNOTATION_MODIFIED, (event) => this.drawn(event));
-    listenForCase(eventTarget, Events.ANNOTATION_REMOVED, (event) => this.removed(event));
+    listenForCase(core.eventTarget, Events.ANNOTATION_COMPLETED, (event) => this.drawn(event));
+    listenForCase(core.eventTarget, Events.ANNOTATION_MODIFIED, (event) => this.drawn(event));
+    listenForCase(core.eventTarget, Events.ANNOTATION_REMOVED, (event) => this.removed(event));
     listenForCase(previews, "whole", (event) => {
       const { detail: imageId } = event as CustomEvent<string>;
       this.recount((each) => each.metadata?.referencedImageId === imageId);

@@ -29,7 +29,7 @@ import {
 } from "./volumes.ts";
 import { type Loading, unfinishedIn } from "./volumeloading.ts";
 
-const { Enums } = core;
+const Enums = core.Enums;
 
 export type Kind = "empty" | "stack" | "plane" | "solid";
 type StackLike = core.StackViewport;

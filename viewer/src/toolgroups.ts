@@ -18,7 +18,7 @@ const OWN_TOOLS = new Set(["Brush", "Localiser"]);
 const PLANES = "planes";
 const SOLIDS = "solids";
 const { MouseBindings } = tools.Enums;
-const { ToolGroupManager } = tools;
+const ToolGroupManager = tools.ToolGroupManager;
 
 /** Heart and chest as two lines: drawn as the two lines of a Cobb angle, told as their ratio. */
 class CardiothoracicRatioTool extends tools.CobbAngleTool {

@@ -8,7 +8,6 @@ import { caseLife, whenLeft } from "./life.ts";
 import { previews, volumeIdOf } from "./progressive.ts";
 import { SliceTable } from "./slicetable.ts";
 
-const { cache, eventTarget, volumeLoader } = core;
 const { Events } = core.Enums;
 const STEP_MS = 400; // between two pictures of what comes in
 
@@ -20,7 +19,7 @@ export async function loadVolume(set: DisplaySet): Promise<Loading> {
   const id = volumeIdOf(set);
   let found = known.get(id);
   if (!found?.isAlive) {
-    if (cache.getVolume(id)) cache.removeVolumeLoadObject(id);
+    if (core.cache.getVolume(id)) core.cache.removeVolumeLoadObject(id);
     found = new Loading(set);
     known.set(id, found);
   }
@@ -53,12 +52,14 @@ export class Loading {
   }
 
   private get isCached(): boolean {
-    return cache.getVolume(this.id) === (this.volume as unknown);
+    return core.cache.getVolume(this.id) === (this.volume as unknown);
   }
 
   private async open(): Promise<void> {
     const imageIds = this.set.pictures.map((each) => each.imageId);
-    this.volume = (await volumeLoader.createAndCacheVolume(this.id, { imageIds })) as unknown as Streaming;
+    this.volume = (await core.volumeLoader.createAndCacheVolume(this.id, {
+      imageIds,
+    })) as unknown as Streaming;
     this.volume.autoRenderOnLoad = false; // every picture of a volume is dear
     const modified = this.listen(Events.IMAGE_VOLUME_MODIFIED, () => this.came());
     const completed = this.listen(Events.IMAGE_VOLUME_LOADING_COMPLETED, () => this.end());
@@ -78,8 +79,8 @@ export class Loading {
       const { volumeId, imageId } = (event as CustomEvent<{ volumeId?: string; imageId?: string }>).detail;
       if (imageIds ? imageIds.includes(imageId ?? "") : volumeId === this.id) heard();
     };
-    eventTarget.addEventListener(name, listener);
-    return () => eventTarget.removeEventListener(name, listener);
+    core.eventTarget.addEventListener(name, listener);
+    return () => core.eventTarget.removeEventListener(name, listener);
   }
 
   private came(): void {

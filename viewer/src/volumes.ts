@@ -12,7 +12,7 @@ import { type Loading, loadVolume, unfinishedIn } from "./volumeloading.ts";
 export type PlaneName = "Axial" | "Sagittal" | "Coronal";
 export type SlabMode = "none" | "MIP" | "MinIP" | "Average";
 
-const { Enums, setVolumesForViewports } = core;
+const Enums = core.Enums;
 const AXES: Record<PlaneName, core.Enums.OrientationAxis> = {
   Axial: Enums.OrientationAxis.AXIAL,
   Sagittal: Enums.OrientationAxis.SAGITTAL,
@@ -105,7 +105,7 @@ async function fillPane(
     if (!isShown()) return null;
     stepBy(kind === "solid" && drawsInSoftware() ? SOFT_STEPS : 1);
     const volumes = loadings.map((each) => ({ volumeId: each.id }));
-    await setVolumesForViewports(pane.engine, volumes, [pane.id]);
+    await core.setVolumesForViewports(pane.engine, volumes, [pane.id]);
     progress(1, 1);
     for (const each of loadings)
       each.table.complete.catch((error: unknown) => {

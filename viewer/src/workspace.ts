@@ -999,5 +999,3 @@ export function resembling(
     [...words(each.label)].filter((word) => own.has(word)).length;
   return [...shown].sort((a, b) => score(b) - score(a))[0];
 }
-
-export { core };
