@@ -368,6 +368,9 @@ def test_volumes_are_shown_only_where_slices_make_one(ward, exam):
     until(
         lambda: page.evaluate(BRIGHT) == [255, 255, 255], what="a white square on the axial plane"
     )
+    page.keyboard.press("v")
+    expect(page.locator(".pane .bottom-right")).to_have_text("Volume rendering")
+    until(lambda: page.evaluate(LIT) > 100, what="the square as a solid")
     page.close()
     study_uid, repeated = generate_uid(), ct(generate_uid(), "")
     for each in repeated:
@@ -393,6 +396,13 @@ BRIGHT = """() => {
   const ratio = devicePixelRatio;
   const { data } = viewport.canvas.getContext("2d").getImageData(x * ratio, y * ratio, 1, 1);
   return [...data.slice(0, 3)];
+}"""
+
+
+LIT = """() => {
+  const { canvas } = isocenterWorkspace.grid.panes[0].viewport;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return data.filter((value, at) => at % 4 === 0 && value > 60).length;
 }"""
 
 
