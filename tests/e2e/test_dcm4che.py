@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from PIL import Image
 
 from tests.e2e.hl7_peers import order, registration
 from tests.e2e.product import Product, free_port, until
@@ -40,6 +41,9 @@ def product(tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pr
     made = Product(tmp_path_factory.mktemp("dcm4che"))
     made.cli("migrate")
     made.cli("peer", "add", "hl7", "SND", "--host", "127.0.0.1", "--receive", "adt,orm,qbp")
+    for role in ("administrator", "radiologist"):
+        user = ("user", "add", role, "--role", role, "--password-stdin")
+        made.cli(*user, stdin="correct horse 9\n")
     made.start()
     until(made.takes_hl7, what="the sender is known")
     yield made
@@ -125,11 +129,20 @@ def test_commitment_is_answered_on_a_new_association(product, tool, tmp_path):
     assert "US [274] FailureReason" in refused  # 0112H: no such object instance
 
 
+@pytest.mark.parametrize("form", ["xml", "json"])
+def test_objects_come_by_stow_whole_and_as_metadata_with_bulk_data(product, tool, tmp_path, form):
+    image, picture = an_image(tmp_path, f"2.25.8003{len(form)}"), tmp_path / "grey.jpg"
+    Image.linear_gradient("L").save(picture)
+    ours = ("--bearer", product.token("administrator"), "--url", f"{product.url}/dicomweb/studies")
+    assert "Response: 200" in tool("stowrs", *ours, "-a", form, image)
+    said = (f"PatientID=STOW-{form}", "-s", "PatientName=Phantom^Stow")
+    assert "Response: 200" in tool("stowrs", *ours, "-s", *said, "-t", form, picture)
+    _, found = product.api("GET", f"/dicomweb/instances?PatientID=STOW-{form}")
+    assert [each["00080016"]["Value"] for each in found] == [["1.2.840.10008.5.1.4.1.1.7"]]
+
+
 def test_a_workitem_is_claimed(product, tool):
     add_modality(product, "UPSSCU", "ups")
-    password = "correct horse 9\n"
-    user = ("user", "add", "radiologist", "--role", "radiologist", "--password-stdin")
-    product.cli(*user, stdin=password)
     _, found = product.api("GET", "/dicomweb/workitems")
     ours = ("-b", "UPSSCU", "-c", f"ISOCENTER@127.0.0.1:{product.dicom_port}")
     change = ("upsscu", *ours, "-O", "changeState", "-u", found[0]["00080018"]["Value"][0])
