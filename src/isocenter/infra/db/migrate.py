@@ -92,7 +92,8 @@ def require_current(url: str) -> None:
     """Raise ``SchemaOutdated`` when the database lacks a ``pre`` migration of this code."""
     missing = [name for name in pending(url) if name.endswith(".pre")]
     if missing:
-        raise SchemaOutdated(f"run `isocenter migrate`: the database lacks {', '.join(missing)}")
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise SchemaOutdated(f"run `isocenter migrate`: the database lacks {missing[0]}{more}")
 
 
 def migrate(
