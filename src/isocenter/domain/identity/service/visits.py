@@ -118,13 +118,13 @@ def visits_of(tx: Tx, patient_key: int) -> list[Visit]:
     return store.visits_of(tx, patient_key)
 
 
-def visit_entry(actor: Actor, verb: str, number: VisitNumber, changed: Sequence[str]) -> AuditEntry:
+def visit_entry(by: Actor, verb: str, number: VisitNumber, changed: Sequence[str]) -> AuditEntry:
     """What the audit record says of something that was done to a visit."""
     return AuditEntry(
         action=verb,
-        actor=actor.name,
-        actor_kind=actor.kind,
-        source=actor.source,
+        actor=by.name,
+        actor_kind=by.kind,
+        source=by.source,
         object_type="visit",
         object_id=number.value,
         detail={"changed": list(changed)},
