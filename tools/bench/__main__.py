@@ -109,9 +109,7 @@ def _bench_viewer(arguments: argparse.Namespace, folder: Path) -> int:
                 f"  {what}, {opened.slices} slices of 512 x 512 at 20 Mbit/s and 30 ms:"
                 f" coarse after {median(opened.coarse_s):.2f} s, complete after"
                 f" {median(opened.complete_s):.2f} s; the line alone takes"
-                f" {median(opened.line_s):.2f} s; planes through it drawn after"
-                f" {median(opened.planes_s):.2f} s, with every voxel after"
-                f" {median(opened.planes_complete_s):.2f} s"
+                f" {median(opened.line_s):.2f} s"
             )
     if result.jump_ms:
         _line(

@@ -80,26 +80,6 @@ _IN_STEPS: Final = """async () => {
       return [set.pictures.length, coarse, performance.now() - started, bytes()];
   }
 }"""
-# A series is chosen and cut at once: after how many milliseconds its planes are drawn, and when
-# every voxel is in them.
-_IN_PLANES: Final = """async () => {
-  const { strip, grid } = isocenterWorkspace;
-  const series = strip.series.reduce((a, b) => (a.numberOfInstances > b.numberOfInstances ? a : b));
-  const until = async (condition) => {
-    while (!condition()) await new Promise((done) => setTimeout(done, 20));
-  };
-  const drawn = () => grid.panes.every(({ element }) => element.querySelector(".message").hidden);
-  const started = performance.now();
-  isocenterWorkspace.open(series);
-  await until(() => grid.active.set?.series === series);
-  await isocenterWorkspace.planes();
-  await until(drawn);
-  await new Promise(requestAnimationFrame);
-  await new Promise(requestAnimationFrame);
-  const coarse = performance.now() - started;
-  await until(() => grid.panes.every((pane) => !pane.preview));
-  return [coarse, performance.now() - started];
-}"""
 # Images far from the shown one are gone to: after how many milliseconds there is something of each.
 _JUMPS: Final = """async (count) => {
   const pane = isocenterWorkspace.grid.active;
@@ -150,16 +130,12 @@ class InSteps:
     Attributes:
         coarse_s: until there is something of every slice.
         complete_s: until all of them are complete.
-        planes_s: until planes through it are drawn.
-        planes_complete_s: until every voxel is in them.
         line_s: what the bytes that came take on that line at the least.
     """
 
     slices: int = 0
     coarse_s: list[float] = field(default_factory=list[float])
     complete_s: list[float] = field(default_factory=list[float])
-    planes_s: list[float] = field(default_factory=list[float])
-    planes_complete_s: list[float] = field(default_factory=list[float])
     line_s: list[float] = field(default_factory=list[float])
 
 
@@ -219,8 +195,6 @@ def measure(run: ViewerRun, *, folder: Path) -> ViewerResult:
             for _ in range(run.repeats if stepped else 0):
                 with signed_in(browser, room) as context:
                     _in_steps(context, stepped, opened)
-                with signed_in(browser, room) as context:
-                    _in_planes(context, stepped, opened)
         many = Scan(generate_uid(), "MANY", "Phantom^Many", slices=run.many_slices, size=512)
         room.store(scan_files(many))
         with signed_in(browser, room) as context:
@@ -334,32 +308,19 @@ def _jumps(context: BrowserContext, study: str, run: ViewerRun, result: ViewerRe
     page.close()
 
 
-def _on_slow_line(context: BrowserContext, study: str, measured: str) -> list[Any]:
-    """What a script measures on a slow line, the workspace being there."""
+def _in_steps(context: BrowserContext, study: str, opened: InSteps) -> None:
+    """Open the large series on a slow line, the workspace being there."""
     page = context.new_page()
     page.goto(f"/studies/{study}/read")
     page.wait_for_selector("html[data-ready=true]")
     session: Any = context.new_cdp_session(page)  # its answers have no types
     session.send("Network.enable")
     session.send("Network.emulateNetworkConditions", _SLOW_LINE)
-    found = page.evaluate(measured)
-    page.close()
-    return found
-
-
-def _in_steps(context: BrowserContext, study: str, opened: InSteps) -> None:
-    """Open the large series."""
-    opened.slices, coarse_ms, complete_ms, line_bytes = _on_slow_line(context, study, _IN_STEPS)
+    opened.slices, coarse_ms, complete_ms, line_bytes = page.evaluate(_IN_STEPS)
     opened.coarse_s.append(coarse_ms / 1000)
     opened.complete_s.append(complete_ms / 1000)
     opened.line_s.append(line_bytes / _SLOW_LINE["downloadThroughput"])
-
-
-def _in_planes(context: BrowserContext, study: str, opened: InSteps) -> None:
-    """Open the large series and cut it at once."""
-    coarse_ms, complete_ms = _on_slow_line(context, study, _IN_PLANES)
-    opened.planes_s.append(coarse_ms / 1000)
-    opened.planes_complete_s.append(complete_ms / 1000)
+    page.close()
 
 
 def _scroll(context: BrowserContext, study: str, run: ViewerRun, result: ViewerResult) -> None:
