@@ -280,14 +280,9 @@ def _print_scale(run: ScaleRun, result: ScaleResult) -> int:
     _line("1 client, until the last match is there, or the 25th where there are more")
     failed = False
     for each in result.searches:
-        times = "".join(f"  {name} {p95:7.1f} ms" for name, p95 in each.p95_ms.items())
         slow = max(each.p95_ms.values()) > _P95_MAX_MS
         failed = failed or slow or each.fault != ""
-        verdict = f"  {each.fault}" if each.fault else ""
-        verdict += f"  over {_P95_MAX_MS:.0f} ms" if slow else ""
-        _line(
-            f"  {each.name:<22}{times}  {each.matches} matches  {', '.join(each.indexes)}{verdict}"
-        )
+        _line(str(each) + (f"  over {_P95_MAX_MS:.0f} ms" if slow else ""))
     if result.stored_per_s_full:
         empty, full = median(result.stored_per_s_empty), median(result.stored_per_s_full)
         _line(

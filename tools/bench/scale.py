@@ -88,6 +88,13 @@ class SearchResult:
     indexes: Sequence[str]
     fault: str
 
+    def __str__(self) -> str:
+        times = "".join(f"  {way} {p95:7.1f} ms" for way, p95 in self.p95_ms.items())
+        verdict = f"  {self.fault}" if self.fault else ""
+        return (
+            f"  {self.name:<22}{times}  {self.matches} matches  {', '.join(self.indexes)}{verdict}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ScaleResult:

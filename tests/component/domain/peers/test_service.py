@@ -139,9 +139,19 @@ def test_unusable_dicom_peers_are_refused(tx, peer):
         service.add_dicom_peer(tx, PERSON, peer, now=NOON)
 
 
-def test_a_peer_that_is_sent_to_needs_a_port(tx):
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"port": None},  # it is sent to
+        {"sequence_numbers_sent": True, "ordering": "patient"},
+        {"trusted_authorities": frozenset({"HOSP", " "})},
+        {"trusted_authorities": frozenset({" HOSP"})},
+        {"received_map": "not a map"},
+    ],
+)
+def test_unusable_hl7_peers_are_refused(tx, changed):
     with pytest.raises(BadPeer):
-        service.add_hl7_peer(tx, PERSON, replace(EHR, port=None), now=NOON)
+        service.add_hl7_peer(tx, PERSON, replace(EHR, **changed), now=NOON)
 
 
 A_MESSAGE = Hl7Message(

@@ -6,7 +6,12 @@ from isocenter.domain.access.model import Action, Role, Viewer
 from isocenter.domain.identity import service as identity
 from isocenter.domain.identity.events import PatientMerged, PatientUnmerged
 from isocenter.domain.reporting import handlers, service
-from isocenter.domain.reporting.model import DraftChanged, PatientOfDraftChanged, PatientUnconfirmed
+from isocenter.domain.reporting.model import (
+    DraftChanged,
+    PatientOfDraftChanged,
+    PatientUnconfirmed,
+    ReportIsSigned,
+)
 from tests.builders import PERSON
 from tests.exam_story import SYSTEM, Department, a_patient, a_user, an_order
 from tests.image_builders import NOW
@@ -64,6 +69,10 @@ def test_a_draft_is_not_signed_for_somebody_else_unseen(tx):
     )
     signed = service.sign(tx, RADIOLOGIST, draft.report_id, revision=saved.draft_revision, now=NOW)
     assert signed.version == 1
+    with pytest.raises(ReportIsSigned):
+        service.confirm_patient(
+            tx, RADIOLOGIST, draft.report_id, revision=signed.draft_revision, now=NOW
+        )
 
 
 def test_a_draft_follows_the_undoing_as_well(tx):

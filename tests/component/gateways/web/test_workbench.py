@@ -210,8 +210,15 @@ def test_what_went_out_is_not_processed(hospital, interface):
             now=hospital.clock(),
         )
     )
-    answer = hospital.program("root").post(f"/api/messages/{key}/replay", json={"reason": "x"})
+    root = hospital.program("root")
+    answer = root.post(f"/api/messages/{key}/replay", json={"reason": "x"})
     assert answer.status_code == 409
+    interface.receive(an_order(1))
+    (known,) = root.get("/api/messages?direction=in").json()["items"]
+    for keys, status in (([known["message_key"], key], 409), ([known["message_key"], 10**9], 404)):
+        asked = {"message_keys": keys, "reason": "x"}
+        assert root.post("/api/messages/replay", json=asked).status_code == status
+    assert interface.work() == 0, "all of them or none"
 
 
 def test_a_draft_is_tried_on_what_was_said_then_promoted_then_taken_back(hospital, interface):
